@@ -1,0 +1,388 @@
+"""How fast Veil adds noise, beside its peers and beside what the hardware allows.
+
+    python benchmarks/noise.py --scale smoke
+    python benchmarks/noise.py --scale cpu --model CARD --photos FOLDER
+
+Same network, photos, targets, step, budget and limit of steps for all. Each contender runs in a fresh process with the
+same number of threads, several times in turn with the others; loading, tuning of the batch and warming up are not
+timed. One process judges everybody's images, rounded to 8 bits. Rows are appended as contenders finish; README.md
+beside this file says what they hold.
+
+The *floor* is the time of the forward and backward passes that Veil's own run needed, and of nothing else.
+
+Cost: smoke half a minute; cpu about an hour on two cores, nearly all of it the peers'.
+Expected: Veil at least 8 times as fast as the best peer, within 1.15 times the floor; memory flat.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from peers import CONTENDERS, Problem, Rules, peak_mib
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from safetensors.torch import load_file, save_file
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+import veil
+from veil.images import SUFFIXES, load, quantise
+from veil.models import catalog
+from veil.models.residual import ResidualNet
+from veil.noise import CrsSettings, Engine
+from veil.noise.engine import StepSettings, computes_bfloat16
+from veil.noise.targets import draw
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE.parent / "results/benchmarks/noise.jsonl"
+BENCH_PYTHON = HERE.parent / ".bench-venv/bin/python"
+RIVALS = ("torchattacks", "foolbox", "art")
+MEASURED = ("success", "misread", "linf", "iterations", "batch", "peak_mib", "version", "torch")
+PROBLEM = "problem.safetensors"
+NOT_PROTECTED = 3  # exit status of `veil protect`
+
+Row = dict[str, Any]
+progress = Console(stderr=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much is measured; ``memory`` and ``side``: how many photos `memory_rows` takes, and their pixels."""
+
+    photos: int
+    max_steps: int
+    repetitions: int
+    batches: tuple[int, ...]
+    memory: tuple[int, int]
+    side: int
+
+
+SCALES = {
+    "smoke": Scale(photos=8, max_steps=20, repetitions=1, batches=(4, 8), memory=(4, 12), side=48),
+    "cpu": Scale(photos=64, max_steps=100, repetitions=3, batches=(4, 8, 16, 32), memory=(100, 2000), side=192),
+}
+
+
+# What everybody is given.
+
+
+def synthetic(index: int, height: int, width: int) -> Tensor:
+    """A smooth uint8 photo (3, height, width); the index is its seed."""
+    coarse = torch.rand(1, 3, 6, 6, generator=Generator().manual_seed(index))
+    return quantise(F.interpolate(coarse, (height, width), mode="bicubic")[0])
+
+
+def synthetic_card(folder: Path) -> Path:
+    """A small residual network with random weights, sharp enough for a target to be reached."""
+    folder.mkdir()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = ResidualNet(10, stem=8, widths=(16, 32), depths=(1, 1))
+    network.head.weight.data.mul_(50)
+    save_file(network.state_dict(), folder / "weights.safetensors")
+    (folder / "labels.txt").write_text("\n".join(f"class {k}" for k in range(10)))
+    card = folder / "random.toml"
+    card.write_text(
+        'name = "random"\narchitecture = "veil/residual"\nweights = "weights.safetensors"\nlabels = "labels.txt"\n'
+        "[options]\nnum_classes = 10\nstem = 8\nwidths = [16, 32]\ndepths = [1, 1]\n"
+        "[input]\nresize = 36\ncrop = 32\nmean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]\n"
+    )
+    return card
+
+
+def photos_of_one_size(folder: Path, count: int) -> Tensor:
+    """The first photos of a folder, by name, that have the size of the very first: uint8 (N, C, H, W)."""
+    found: list[Tensor] = []
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES):
+        pixels = load(path).pixels
+        if not found or pixels.shape == found[0].shape:
+            found.append(pixels)
+        if len(found) == count:
+            return torch.stack(found)
+    raise SystemExit(f"{folder} holds {len(found)} photos of one size; {count} are needed")
+
+
+def problem_of(photos: Tensor, judge: Engine, rules: Rules) -> Problem:
+    """Targets as Veil's own CRS draws them first, at seed 0."""
+    (logits,) = judge.logits(list(photos))
+    excluded = CrsSettings().excluded_top
+    targets = [
+        draw([row], [0], photo, excluded_top=excluded, truth=None, seed=0)[0][0]
+        for row, photo in zip(logits, photos, strict=True)
+    ]
+    return Problem(photos=photos, targets=torch.tensor(targets), before=logits.argmax(1), rules=rules)
+
+
+def judged(images: Tensor, problem: Problem, judge: Engine) -> Row:
+    """Shares of photos that reached the target, and that lost their first choice, as 8-bit images show it."""
+    stored = images if images.dtype == torch.uint8 else quantise(images)
+    (logits,) = judge.logits(list(stored))
+    scores = logits.softmax(1).gather(1, problem.targets[:, None])[:, 0]
+    return {
+        "success": (scores >= problem.rules.required_score).float().mean().item(),
+        "misread": (logits.argmax(1) != problem.before).float().mean().item(),
+        "linf": int((stored.int() - problem.photos.int()).abs().max()),
+    }
+
+
+# The contest.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """What a run of the benchmark has in hand; ``peers`` is the Python of the peers' environment."""
+
+    scale: Scale
+    problem: Problem
+    judge: Engine
+    peers: Path
+    threads: int
+    folder: Path
+
+
+class Absent(Exception):
+    """A contender cannot take part here, which is no fault."""
+
+
+def run_process(command: Sequence[str | Path], threads: int) -> Row:
+    """What a worker printed last.
+
+    Raises:
+        Absent: where a package is missing.
+        RuntimeError: where the worker failed.
+    """
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
+        raise Absent(reason) if reason.startswith("ModuleNotFoundError") else RuntimeError(reason)
+    row: Row = json.loads(done.stdout.splitlines()[-1])
+    return row
+
+
+def command_of(name: str, peers: Path) -> list[str | Path]:
+    if "bf16" in name and not computes_bfloat16(torch.device("cpu")):
+        raise Absent("this CPU does not compute in bfloat16")
+    if name in RIVALS and not peers.is_file():
+        raise Absent(f"the peers have no environment at {peers}; `make bench` creates it")
+    return [peers if name in RIVALS else sys.executable, HERE / "peers.py", name]
+
+
+def one_turn(name: str, runs: Mapping[str, list[Row]], contest: Contest) -> Row:
+    """Runs one contender once and judges its images.
+
+    Raises:
+        Absent, RuntimeError: see `run_process`; the latter also for noise beyond the budget.
+    """
+    images = contest.folder / "images.safetensors"
+    command = [*command_of(name, contest.peers), contest.folder / PROBLEM, images]
+    if name.startswith("floor"):
+        needed = runs["veil-bf16" if "bf16" in name else "veil"]
+        if not needed:
+            raise Absent("Veil's own run is missing")
+        command += ["--evaluations", str(needed[-1]["evaluations"])]
+    if runs[name]:
+        command += ["--batch", str(runs[name][0]["batch"])]
+    run = run_process(command, contest.threads)
+    if images.exists():
+        run |= judged(load_file(images)["images"], contest.problem, contest.judge)
+        images.unlink()
+        if run["linf"] > contest.problem.rules.budget:
+            raise RuntimeError(f"noise of {run['linf']} levels leaves the budget")
+    return run
+
+
+def compete(contest: Contest) -> Iterator[Row]:
+    """Everybody in turn, several times; yields a contender's row when it has had its last turn."""
+    contest.problem.save(contest.folder / PROBLEM)
+    photos = len(contest.problem.photos)
+    runs: dict[str, list[Row]] = {name: [] for name in CONTENDERS}
+    waiting = list(runs)
+    for turn in range(1, contest.scale.repetitions + 1):
+        for name in tuple(waiting):
+            ending: Row = {}
+            try:
+                runs[name].append(one_turn(name, runs, contest))
+            except Absent as reason:
+                ending = {"skipped": str(reason)}
+            except RuntimeError as reason:
+                ending = {"error": str(reason)}
+            said = next(iter(ending.values()), None) or f"{runs[name][-1]['seconds'] / photos:.3g} s a photo"
+            progress.print(f"turn {turn}, {name}: {said}", markup=False, highlight=False)
+            if ending or turn == contest.scale.repetitions:
+                waiting.remove(name)
+                yield contender_row(name, runs[name], photos) | ending
+
+
+def contender_row(name: str, runs: Sequence[Row], photos: int) -> Row:
+    """Speed over all turns; the rest is the last one's, which was not spent on tuning as the first was."""
+    rates = [photos / run["seconds"] for run in runs]
+    last = runs[-1] if runs else {}
+    return {
+        "kind": "floor" if name.startswith("floor") else "contender",
+        "contender": name,
+        "precision": "bfloat16" if "bf16" in name else "float32",
+        "images_per_second": statistics.median(rates) if rates else None,
+        "images_per_second_min": min(rates, default=None),
+        "images_per_second_max": max(rates, default=None),
+        **{key: last.get(key) for key in MEASURED},
+        "evaluations": last["evaluations"] / photos if last else None,
+        "repetitions": len(runs),
+        "skipped": None,
+        "error": None,
+    }
+
+
+def protect(arguments: Sequence[str]) -> None:
+    """`veil protect` in this process, and the most memory that it took."""
+    from veil.cli import main as veil_command
+
+    try:
+        veil_command(["protect", *arguments])
+    except SystemExit as end:
+        if end.code not in (None, 0, NOT_PROTECTED):
+            raise
+    print(json.dumps({"peak_mib": peak_mib()}))
+
+
+def memory_rows(scale: Scale, threads: int, folder: Path) -> Iterator[Row]:
+    """The most memory that `veil protect` takes for few photos and for many.
+
+    The network is the small random one: photos that stayed in memory would not hide beside it.
+    """
+    card = synthetic_card(folder / "network")
+    options = ["--model", card, "--max-iterations", "2", "--retries", "0", "--device", "cpu"]
+    peaks: list[float] = []
+    for count in scale.memory:
+        photos, out = folder / str(count), folder / f"{count}-protected"
+        photos.mkdir()
+        for index in range(count):
+            pixels = synthetic(index, scale.side, scale.side).permute(1, 2, 0).contiguous().numpy()
+            Image.fromarray(pixels).save(photos / f"{index:05}.jpg", quality=95)
+        run = run_process([sys.executable, HERE / "noise.py", "protect", photos, "--out", out, *options], threads)
+        peaks.append(run["peak_mib"])
+        progress.print(f"veil protect, {count} photos: {peaks[-1]:.0f} MiB")
+        yield {
+            "kind": "memory", "contender": "veil protect", "model": card.stem, "data": "synthetic", "photos": count,
+            "width": scale.side, "height": scale.side, "peak_mib": peaks[-1], "ratio": peaks[-1] / peaks[0],
+        }  # fmt: skip
+
+
+# What is kept and shown.
+
+
+def surroundings(command: Sequence[str], scale: str, threads: int) -> Row:
+    """What every row of this run says of it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "benchmark": "noise",
+        "scale": scale,
+        "command": shlex.join(["python", "benchmarks/noise.py", *command]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "hardware": {"cpu": models[0] if models else platform.processor(), "cores": os.cpu_count()},
+        "threads": threads,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "veil": veil.__version__},
+    }
+
+
+def show(rows: Sequence[Row]) -> None:
+    """The table, rebuilt from the rows."""
+    rates = {row["contender"]: row["images_per_second"] for row in rows if row.get("images_per_second")}
+    best = max((rates[name] for name in RIVALS if name in rates), default=None)
+    table = Table()
+    for heading in ("contender", "images/s", "success", "misread", "× best peer", "× floor", "batch", "peak MiB"):
+        table.add_column(heading, justify="left" if heading == "contender" else "right")
+    for row in rows:
+        name, rate = row["contender"], row.get("images_per_second")
+        if row["kind"] == "memory":
+            cells = [f"{name}, {row['photos']} photos", *[""] * 6, f"{row['peak_mib']:.0f}"]
+        elif rate is None:
+            cells = [name, "skipped" if row["skipped"] else "failed"]
+        else:
+            floor = rates.get(f"{'floor-bf16' if row['precision'] == 'bfloat16' else 'floor'} (network alone)")
+            shares = ["" if row[key] is None else f"{row[key]:.1%}" for key in ("success", "misread")]
+            ratios = [f"{rate / best:.2f}" if best else "", f"{floor / rate:.2f}" if floor else ""]
+            cells = [name, f"{rate:.3g}", *shares, *ratios, str(row["batch"]), f"{row['peak_mib']:.0f}"]
+        table.add_row(*cells)
+    Console(width=120).print(table)
+
+
+def measurements(scale: Scale, given: argparse.Namespace, folder: Path) -> Iterator[Row]:
+    """All rows, as they are measured."""
+    model = given.model or str(synthetic_card(folder / "contest"))
+    judge = Engine([catalog.load(model)], batch=4, device="cpu", precision="float32")
+    if given.photos:
+        photos = photos_of_one_size(given.photos, scale.photos)
+    else:
+        photos = torch.stack([synthetic(index, 48, 40) for index in range(scale.photos)])
+    limits = StepSettings(max_iterations=scale.max_steps)
+    rules = Rules(
+        model=str(Path(model).resolve()) if model.endswith(".toml") else model,
+        step=limits.step, budget=limits.budget, max_steps=limits.max_iterations,
+        required_score=limits.required_score, batches=tuple(b for b in scale.batches if b <= scale.photos),
+    )  # fmt: skip
+    about = asdict(rules) | {
+        "model": judge.classifiers[0].name, "data": str(given.photos or "synthetic"), "photos": scale.photos,
+        "width": photos.shape[3], "height": photos.shape[2],
+    }  # fmt: skip
+    contest = Contest(
+        scale=scale, problem=problem_of(photos, judge, rules), judge=judge, peers=given.peers,
+        threads=given.threads, folder=folder,
+    )  # fmt: skip
+    for row in compete(contest):
+        yield about | row
+    yield from memory_rows(scale, given.threads, folder)
+
+
+def main() -> int:
+    """Exit status 1 where a contender failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", choices=list(SCALES), required=True)
+    parser.add_argument("--model", help="name or card of the network; smoke: a small random one if not given")
+    parser.add_argument("--photos", type=Path, help="folder of photos of one size; smoke: drawn if not given")
+    parser.add_argument("--peers", type=Path, default=BENCH_PYTHON, help="Python of the peers' environment")
+    parser.add_argument("--out", type=Path, help=f"rows are appended to it; cpu: {RESULTS.name} if not given")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every contender")
+    parser.add_argument("--count", type=int, help="photos, instead of the scale's number")
+    parser.add_argument("--max-steps", type=int, help="steps, instead of the scale's number")
+    parser.add_argument("--repetitions", type=int, help="turns, instead of the scale's number")
+    given = parser.parse_args()
+    if given.scale == "cpu" and not (given.model and given.photos):
+        parser.error("--scale cpu needs --model and --photos")
+    scale = SCALES[given.scale]
+    changed = {"photos": given.count, "max_steps": given.max_steps, "repetitions": given.repetitions}
+    scale = replace(scale, **{name: value for name, value in changed.items() if value is not None})
+    out = given.out or (RESULTS if given.scale == "cpu" else None)
+    session = surroundings(sys.argv[1:], given.scale, given.threads)
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="veil-bench-") as name:
+        for row in measurements(scale, given, Path(name)):
+            rows.append(session | row)
+            if out:
+                out.parent.mkdir(parents=True, exist_ok=True)
+                with out.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(rows[-1]) + "\n")
+    show(rows)
+    return 1 if any(row.get("error") for row in rows) else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["protect"]:
+        protect(sys.argv[2:])
+    else:
+        sys.exit(main())

@@ -1,0 +1,315 @@
+"""Everybody who competes: Veil, three attack libraries, a plain loop, and the floor below all of them.
+
+`noise.py` runs this file in fresh processes, the libraries' in an environment of their own
+(`requirements-peers.txt`), where Veil is installed without its dependencies: all attack the very same
+`Classifier`, preprocessing included.
+
+Each library does targeted projected gradient descent with signed steps and no random start, as its documentation
+shows. Where it leaves a choice it gets the kinder one: Veil's fast gradient of the resize, frozen parameters, no
+progress bar, its best batch. None of these attacks takes a finished photo out of its batch.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from veil.images import to_float
+from veil.models import catalog
+from veil.models.classifier import Classifier
+from veil.noise import Engine, cross_entropy
+from veil.noise.engine import Job, Outcome, Plan, Precision, StepSettings
+
+TUNING_STEPS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What holds for every contender. Noise in grey levels.
+
+    Attributes:
+        model: name or card of the network, for `veil.models.catalog.load`.
+        batches: the batches among which a contender finds its best.
+    """
+
+    model: str
+    step: float
+    budget: float
+    max_steps: int
+    required_score: float
+    batches: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What every contender is given; one safetensors file.
+
+    Attributes:
+        photos: uint8, (N, C, H, W).
+        targets: int64, (N,): the class to which each photo is to be drawn.
+        before: int64, (N,): the network's first choice on each original; only the judge looks at it.
+    """
+
+    photos: Tensor
+    targets: Tensor
+    before: Tensor
+    rules: Rules
+
+    def save(self, path: Path) -> None:
+        tensors = {"photos": self.photos, "targets": self.targets, "before": self.before}
+        save_file(tensors, path, metadata={"rules": json.dumps(asdict(self.rules))})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        with safe_open(path, framework="pt") as file:
+            rules = json.loads(file.metadata()["rules"])
+            tensors = {name: file.get_tensor(name) for name in ("photos", "targets", "before")}
+        return cls(rules=Rules(**rules | {"batches": tuple(rules["batches"])}), **tensors)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What a run gave.
+
+    Attributes:
+        images: of the photos, uint8 or float in [0, 1]; None where none are made.
+        evaluations: forward and backward passes of single photos, all together.
+        iterations: steps to a photo's image, on average; None where there is none.
+    """
+
+    images: Tensor | None
+    evaluations: int
+    iterations: float | None = None
+
+
+Run = Callable[[int, int, int], Made]  # on so many of the photos, for so many steps, in such a batch
+Prepare = Callable[[Classifier, Problem], Run]
+Attack = Callable[[Tensor, Tensor], Tensor]  # one batch: float photos in [0, 1], targets
+Build = Callable[[Classifier, Problem, int], Attack]
+
+
+def descent(photo: Tensor, target: int, classes: int) -> Plan:
+    """One descent of CRS to a given target, without retries."""
+    goal = F.one_hot(torch.tensor(target), classes).float()
+    (outcome,) = yield [Job(photo, lambda logits: [goal])]
+    return outcome
+
+
+def veil_crs(precision: Precision) -> Prepare:
+    def prepare(classifier: Classifier, problem: Problem) -> Run:
+        rules = problem.rules
+
+        @cache
+        def engine(batch: int) -> Engine:
+            return Engine([classifier], batch=batch, device="cpu", precision=precision)
+
+        def run(count: int, steps: int, batch: int) -> Made:
+            settings = StepSettings(
+                step=rules.step, budget=rules.budget, required_score=rules.required_score, max_iterations=steps
+            )
+            work = zip(problem.photos[:count], problem.targets[:count].tolist(), strict=True)
+            plans = ((i, descent(*each, len(classifier.classes))) for i, each in enumerate(work))
+            earlier = engine(batch).evaluations
+            found: dict[int, Outcome] = dict(engine(batch).run(plans, cross_entropy, settings))
+            return Made(
+                images=torch.stack([found[i].released for i in range(count)]),
+                evaluations=engine(batch).evaluations - earlier,
+                iterations=statistics.fmean(outcome.iterations for outcome in found.values()),
+            )
+
+        return run
+
+    return prepare
+
+
+def floor(precision: Precision, *, preprocessing: bool) -> Prepare:
+    """Nothing but forward and backward passes: to the network's input, or through its preprocessing to the photo."""
+
+    def prepare(classifier: Classifier, problem: Problem) -> Run:
+        images, targets = to_float(problem.photos[: max(problem.rules.batches)]), problem.targets
+        network: nn.Module = classifier
+        if not preprocessing:
+            network = classifier.network
+            images = classifier.preprocessing(images).contiguous(memory_format=torch.channels_last)
+
+        def run(count: int, steps: int, batch: int) -> Made:
+            for start in range(0, count * steps, batch):
+                x = images[: min(batch, count * steps - start)].requires_grad_()
+                with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+                    logits = network(x)
+                loss = F.cross_entropy(logits.float(), targets[: len(x)], reduction="sum")
+                torch.autograd.grad(loss, x)
+            return Made(images=None, evaluations=count * steps)
+
+        return run
+
+    return prepare
+
+
+def fixed_steps(build: Build) -> Prepare:
+    """Batch after batch, every photo for the same number of steps."""
+
+    def prepare(classifier: Classifier, problem: Problem) -> Run:
+        photos = to_float(problem.photos)
+
+        def run(count: int, steps: int, batch: int) -> Made:
+            attack = build(classifier, problem, steps)
+            parts = zip(photos[:count].split(batch), problem.targets[:count].split(batch), strict=True)
+            images = torch.cat([attack(*part).detach() for part in parts])
+            return Made(images=images, evaluations=count * steps, iterations=steps)
+
+        return run
+
+    return prepare
+
+
+def plain(classifier: Classifier, problem: Problem, steps: int) -> Attack:
+    """The loop that one writes in ten lines: what a library's own bookkeeping costs can be read off it."""
+    step, budget = problem.rules.step / 255, problem.rules.budget / 255
+
+    def attack(images: Tensor, targets: Tensor) -> Tensor:
+        noise = torch.zeros_like(images)
+        for _ in range(steps):
+            candidate = (images + noise).clamp(0, 1).requires_grad_()
+            loss = F.cross_entropy(classifier(candidate), targets, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, candidate)
+            noise = (noise - step * gradient.sign()).clamp(-budget, budget)
+        return (images + noise).clamp(0, 1)
+
+    return attack
+
+
+def torchattacks_pgd(classifier: Classifier, problem: Problem, steps: int) -> Attack:
+    import torchattacks
+
+    step, budget = problem.rules.step / 255, problem.rules.budget / 255
+    pgd = torchattacks.PGD(classifier, eps=budget, alpha=step, steps=steps, random_start=False)
+    pgd.set_mode_targeted_by_label(quiet=True)
+
+    def attack(images: Tensor, targets: Tensor) -> Tensor:
+        result: Tensor = pgd(images, targets)
+        return result
+
+    return attack
+
+
+def foolbox_pgd(classifier: Classifier, problem: Problem, steps: int) -> Attack:
+    import foolbox
+
+    step, budget = problem.rules.step / 255, problem.rules.budget / 255
+    model = foolbox.PyTorchModel(classifier, bounds=(0, 1), device="cpu")
+    pgd = foolbox.attacks.LinfPGD(abs_stepsize=step, steps=steps, random_start=False)
+
+    def attack(images: Tensor, targets: Tensor) -> Tensor:
+        clipped: Tensor
+        _, clipped, _ = pgd(model, images, foolbox.TargetedMisclassification(targets), epsilons=budget)
+        return clipped
+
+    return attack
+
+
+def art_pgd(classifier: Classifier, problem: Problem, steps: int) -> Attack:
+    from art.attacks.evasion import ProjectedGradientDescent
+    from art.estimators.classification import PyTorchClassifier
+
+    step, budget = problem.rules.step / 255, problem.rules.budget / 255
+    classes = len(classifier.classes)
+    estimator = PyTorchClassifier(
+        classifier, loss=nn.CrossEntropyLoss(), input_shape=tuple(problem.photos.shape[1:]),
+        nb_classes=classes, clip_values=(0.0, 1.0), device_type="cpu",
+    )  # fmt: skip
+    options = {"eps": budget, "eps_step": step, "max_iter": steps, "targeted": True, "verbose": False}
+    pgd = ProjectedGradientDescent(estimator, batch_size=max(problem.rules.batches), **options)
+
+    def attack(images: Tensor, targets: Tensor) -> Tensor:
+        return torch.from_numpy(pgd.generate(images.numpy(), F.one_hot(targets, classes).numpy()))
+
+    return attack
+
+
+# Each with the distribution whose version counts.
+CONTENDERS: dict[str, tuple[Prepare, str]] = {
+    "veil": (veil_crs("float32"), "veil"),
+    "floor (network alone)": (floor("float32", preprocessing=False), "torch"),
+    "floor (with preprocessing)": (floor("float32", preprocessing=True), "torch"),
+    "plain": (fixed_steps(plain), "torch"),
+    "torchattacks": (fixed_steps(torchattacks_pgd), "torchattacks"),
+    "foolbox": (fixed_steps(foolbox_pgd), "foolbox"),
+    "art": (fixed_steps(art_pgd), "adversarial-robustness-toolbox"),
+    "veil-bf16": (veil_crs("bfloat16"), "veil"),
+    "floor-bf16 (network alone)": (floor("bfloat16", preprocessing=False), "torch"),
+    "floor-bf16 (with preprocessing)": (floor("bfloat16", preprocessing=True), "torch"),
+}
+
+
+def timed(run: Run, count: int, steps: int, batch: int) -> tuple[float, Made]:
+    """Seconds on the wall, and what the run gave."""
+    started = time.perf_counter()
+    made = run(count, steps, batch)
+    return time.perf_counter() - started, made
+
+
+def best_batch(run: Run, batches: Sequence[int]) -> int:
+    """The batch with which a few photos and steps take the least time, each after a first turn that does not count."""
+    seconds = {}
+    for batch in batches:
+        run(batch, 1, batch)
+        seconds[batch], _ = timed(run, max(batches), TUNING_STEPS, batch)
+    return min(seconds, key=seconds.__getitem__)
+
+
+def peak_mib() -> float:
+    """The most memory that this process held resident, in MiB.
+
+    ``getrusage`` would count what the parent process held when it started this one, so Linux is asked itself.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1024
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one contender and prints what was measured as the last line, in JSON; its images go into a file."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("contender", choices=list(CONTENDERS))
+    parser.add_argument("problem", type=Path)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--batch", type=int, help="found out if not given")
+    parser.add_argument("--evaluations", type=int, help="of the floor: how many passes")
+    given = parser.parse_args(arguments)
+    problem = Problem.load(given.problem)
+    rules = problem.rules
+    prepare, distribution = CONTENDERS[given.contender]
+    run = prepare(catalog.load(rules.model), problem)
+    batch = given.batch or best_batch(run, rules.batches)
+    work = (given.evaluations, 1) if given.evaluations else (len(problem.photos), rules.max_steps)
+    run(batch, 1, batch)
+    seconds, made = timed(run, *work, batch)
+    measured: dict[str, Any] = {
+        "seconds": seconds, "batch": batch, "evaluations": made.evaluations, "iterations": made.iterations,
+        "peak_mib": peak_mib(), "version": version(distribution), "torch": torch.__version__,
+    }  # fmt: skip
+    if made.images is not None:
+        save_file({"images": made.images.contiguous()}, given.images)
+    print(json.dumps(measured))
+
+
+if __name__ == "__main__":
+    main()

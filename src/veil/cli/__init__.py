@@ -1,0 +1,49 @@
+"""The command line: ``veil``."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+import veil
+from veil.cli.models import inspect, models
+from veil.cli.protect import protect
+from veil.cli.terminal import errors
+from veil.folders import FolderError, printable
+from veil.images import ImageError
+from veil.models.cards import CardError
+from veil.models.catalog import UnknownModel
+from veil.models.zoo import HubError, ZooMissing
+
+app = typer.Typer(
+    name="veil", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
+    help="Keep private images private from deep networks.",
+)  # fmt: skip
+app.command()(protect)
+app.command()(models)
+app.command()(inspect)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"veil {veil.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Keep private images private from deep networks."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command. What a person can mend is one line and exit status 2; 130 after Ctrl-C."""
+    try:
+        app(args=list(arguments) if arguments is not None else None)
+    except KeyboardInterrupt:
+        errors.print("stopped; the same command goes on from here")
+        sys.exit(130)
+    except (FolderError, ImageError, CardError, UnknownModel, ZooMissing, HubError, ValueError) as error:
+        errors.print(f"[red]veil:[/] {printable(str(error))}", markup=True)
+        sys.exit(2)

@@ -1,0 +1,78 @@
+"""`veil models` and `veil inspect`: which networks there are, and what they see."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.table import Table
+
+from veil import images
+from veil.cli.terminal import output
+from veil.metrics import privacy
+from veil.models import catalog, zoo
+
+
+def models(
+    cards: Annotated[list[Path] | None, typer.Argument(help="Model cards, or folders of them.", show_default=False)] = None,
+    search: Annotated[str | None, typer.Option(help="List the zoo's architectures whose names hold this.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List classifiers: packaged ones, your model cards, and the zoo."""
+    entries = [catalog.describe(catalog.PACKAGED / f"{name}.toml", name) for name in catalog.packaged()]
+    for path in cards or []:
+        files = sorted(path.glob("*.toml")) if path.is_dir() else [path]
+        entries += [catalog.describe(file, str(file)) for file in files]
+    if search is not None:
+        for library in zoo.LIBRARIES:
+            entries += [
+                catalog.Entry(f"{library}/{name}", "", None, "see the hub") for name in zoo.names(library) if search in name
+            ]
+    if as_json:
+        output.print_json(json.dumps([entry.__dict__ for entry in entries]))
+        return
+    table = Table()
+    for heading in ("name", "input", "classes", "accuracy"):
+        table.add_column(heading, overflow="fold")
+    for entry in entries:
+        table.add_row(entry.name, entry.input, str(entry.classes or ""), entry.accuracy)
+    output.print(table)
+    output.print("Also: timm/<name> and torchvision/<name> (extra zoo; --search lists them), and model cards (*.toml).")
+
+
+def inspect(
+    photo: Annotated[Path, typer.Argument(help="The photo.", show_default=False)],
+    model: Annotated[list[str] | None, typer.Option("--model", "-m", help="Network to ask. [default: things100]", show_default=False)] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a network sees in a photo."""
+    loaded = images.load(photo)
+    answers = []
+    for name in model or ["things100"]:
+        classifier = catalog.load(name)
+        with torch.no_grad():
+            logits = classifier(images.to_float(loaded.pixels)[None]).float()
+        best = logits.softmax(1)[0].topk(min(top, logits.shape[1]))
+        answers.append(
+            {
+                "network": classifier.name,
+                "entropy": float(privacy.ice(logits)),
+                "classes": [
+                    {"index": int(i), "name": classifier.classes[int(i)], "score": float(p)}
+                    for p, i in zip(best.values, best.indices, strict=True)
+                ],
+            }
+        )
+    if as_json:
+        output.print_json(json.dumps(answers))
+        return
+    output.print(f"{loaded.width} × {loaded.height} pixels" + "".join(f"; {note}" for note in loaded.notes))
+    for answer in answers:
+        table = Table(title=f"{answer['network']}: entropy {answer['entropy']:.2f} nats", title_justify="left")
+        table.add_column("class")
+        table.add_column("score", justify="right")
+        for each in answer["classes"]:  # type: ignore[attr-defined]
+            table.add_row(each["name"], f"{each['score']:.2%}")
+        output.print(table)

@@ -1,0 +1,69 @@
+"""Command-line options derived from settings: one source for names, types, defaults and help."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+
+def with_settings(tables: Mapping[str, type[Any]], choose: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Gives a command an option for every field of every settings class in ``tables``.
+
+    The command gets those that were set as a dict ``given``. An option that only some of the schemes know says so in its
+    help; with another one it is wrong usage (`checked`).
+
+    Args:
+        tables: settings class by scheme.
+        choose: name of the option that chooses the scheme, for the help.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(command, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.name != "given"]
+        derived = []
+        for name, (field, kind, schemes) in _fields(tables).items():
+            only = "" if len(schemes) == len(tables) else f" Only with --{choose} {', '.join(schemes)}."
+            default = f" [default: {field.default:g}]" if isinstance(field.default, float) else f" [default: {field.default}]"
+            option = typer.Option("--" + name.replace("_", "-"), help=field.metadata["help"] + only + default, show_default=False)
+            derived.append(
+                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option])
+            )
+
+        def wrapped(**values: Any) -> Any:
+            given = {p.name: values.pop(p.name) for p in derived}
+            return command(**values, given={k: v for k, v in given.items() if v is not None})
+
+        keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        wrapped.__signature__ = inspect.Signature([*keyword, *derived])  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {p.name: p.annotation for p in [*keyword, *derived]}
+        wrapped.__doc__, wrapped.__name__ = command.__doc__, command.__name__
+        return wrapped
+
+    return decorate
+
+
+def _fields(tables: Mapping[str, type[Any]]) -> dict[str, tuple[dataclasses.Field[Any], Any, list[str]]]:
+    found: dict[str, tuple[dataclasses.Field[Any], Any, list[str]]] = {}
+    for scheme, settings in tables.items():
+        hints = get_type_hints(settings)
+        for field in dataclasses.fields(settings):
+            found.setdefault(field.name, (field, hints[field.name], []))[2].append(scheme)
+    return found
+
+
+def checked(settings: type[Any], scheme: str, given: Mapping[str, Any]) -> Any:
+    """The scheme's settings from the options that were given.
+
+    Raises:
+        typer.BadParameter: for an option that the scheme does not have, or a value out of range.
+    """
+    known = {field.name for field in dataclasses.fields(settings)}
+    for name in given:
+        if name not in known:
+            raise typer.BadParameter(f"--{name.replace('_', '-')} does not go with --scheme {scheme}")
+    try:
+        return settings(**given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None

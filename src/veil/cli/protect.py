@@ -1,0 +1,106 @@
+"""`veil protect`: photos that look the same and that classifiers misread."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.table import Table
+
+from veil import folders, images, report
+from veil.cli.options import checked, with_settings
+from veil.cli.terminal import FolderProgress, errors, output
+from veil.noise import SCHEMES
+from veil.protection import Protector
+
+NOT_PROTECTED, FAILED = 3, 1
+
+
+@with_settings({name: scheme.settings for name, scheme in SCHEMES.items()}, choose="scheme")
+def protect(
+    photos: Annotated[list[Path], typer.Argument(help="Photos, and folders of photos.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the protected photos, rows.jsonl and report.html.")],
+    given: dict[str, Any],
+    scheme: Annotated[Literal["crs", "cis"], typer.Option(help="crs: another class; cis: several classes alike.")] = "crs",
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Network to mislead: see `veil models`. Several form an ensemble. [default: things100]", show_default=False),
+    ] = None,
+    verify_with: Annotated[
+        list[str] | None, typer.Option(help="Network that the noise does not see, to judge the result. Repeatable.")
+    ] = None,
+    survival: Annotated[bool, typer.Option("--survival", help="Measure what is left after JPEG 90, JPEG 75, half size.")] = False,
+    labels: Annotated[Path | None, typer.Option(help="CSV of file and class index: the true classes.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the random target classes.")] = 0,
+    format: Annotated[Literal["png", "webp", "tiff", "jpeg"], typer.Option(help="Of the protected photos.")] = "png",
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG.")] = 95,
+    keep_metadata: Annotated[
+        bool, typer.Option("--keep-metadata", help="Keep EXIF and XMP, without place and thumbnail.")
+    ] = False,
+    max_megapixels: Annotated[float, typer.Option(min=0.000001, help="Refuse larger photos.")] = images.MAX_PIXELS / 1e6,
+    batch: Annotated[int | None, typer.Option(min=1, help="Photos in work at once.", show_default="8 on a CPU, else 64")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[Literal["auto", "float32", "bfloat16"], typer.Option(help="Of the descent.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Add noise to photos so that classifiers misread them.
+
+    The same command goes on where it was stopped. Exit status: 0 all protected, 3 some not, 1 some failed, 2 wrong usage.
+    """
+    settings = checked(SCHEMES[scheme].settings, scheme, given)
+    truths = _read_labels(labels) if labels else None
+    with errors.status("loading networks"):
+        protector = Protector(
+            model or ["things100"], scheme, settings, verify_with=verify_with or [], survival=survival, seed=seed,
+            batch=batch, device=device, precision=precision,
+        )  # fmt: skip
+    with FolderProgress() as progress:
+        rows = protector.protect_folder(
+            photos, out, format=format, quality=quality, keep_metadata=keep_metadata, truths=truths,
+            max_pixels=int(max_megapixels * 1e6), started=progress.started, finished=progress.finished,
+        )  # fmt: skip
+    sources = {name: path for path, name in folders.find(photos, images.SUFFIXES, out).files}
+    page = report.write_protection_report(out, rows, settings=protector.describe(), sources=sources)
+    summary = report.summarise(rows)
+    if as_json:
+        output.print_json(json.dumps(summary | {"out": folders.printable(out), "report": folders.printable(page)}))
+    else:
+        _print_summary(summary)
+        output.print(f"report: {folders.printable(page)}", soft_wrap=True)
+    raise typer.Exit(FAILED if summary["failed"] else NOT_PROTECTED if summary["not_protected"] else 0)
+
+
+def _read_labels(file: Path) -> dict[str, int]:
+    """Reads rows ``file,class index``; a first row whose second field is no number is a heading."""
+    try:
+        with file.open(newline="", encoding="utf-8") as handle:
+            rows = [row for row in csv.reader(handle) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise typer.BadParameter(f"--labels {file}: {error}") from None
+    if rows and not rows[0][-1].strip().isdigit():
+        rows = rows[1:]
+    try:
+        return {name: int(index) for name, index in rows}
+    except ValueError:
+        raise typer.BadParameter(f"--labels {file}: every row must be a file and a class index") from None
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    output.print(
+        f"{summary['photos']} photos: [green]{summary['protected']} protected[/], "
+        f"[yellow]{summary['not_protected']} not protected[/], [red]{summary['failed']} failed"
+    )
+    if not summary["networks"]:
+        return
+    table = Table()
+    for heading in ("network", "true class on top", "ICP", "ICE, nats"):
+        table.add_column(heading, justify="left" if heading == "network" else "right")
+    for network in summary["networks"]:
+        table.add_row(
+            network["network"] + ("" if network["role"] == "descent" else " (unseen)"),
+            f"{network['top1_before']:.0%} → {network['top1_after']:.0%}",
+            f"{network['icp_before']:.4f} → {network['icp_after']:.4f}",
+            f"{network['ice_before']:.2f} → {network['ice_after']:.2f}",
+        )
+    output.print(table)

@@ -1,0 +1,69 @@
+"""Augmentation of whole batches: pure functions of float [0, 1] NCHW images and an explicit generator.
+
+Every image of a batch draws its own parameters; all of them are applied by a handful of tensor operations.
+"""
+
+import math
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+
+def _uniform(count: int, low: float, high: float, generator: Generator) -> Tensor:
+    return torch.empty(count).uniform_(low, high, generator=generator)
+
+
+def random_resized_crop(
+    images: Tensor, size: int, generator: Generator, *, area: tuple[float, float] = (0.3, 1.0), flip: bool = True
+) -> Tensor:
+    """Crops a random part of each image and resizes it to ``size`` × ``size``; mirrors half of them.
+
+    Szegedy et al. 2015 (https://arxiv.org/abs/1409.4842, section 6): area uniform in ``area``, aspect ratio log-uniform in
+    3/4 … 4/3. Bilinear without antialiasing: crops are about as large as what they become.
+    """
+    count = len(images)
+    ratio = torch.exp(_uniform(count, math.log(3 / 4), math.log(4 / 3), generator))
+    fraction = _uniform(count, *area, generator)
+    width = (fraction * ratio).sqrt().clamp(max=1)
+    height = (fraction / ratio).sqrt().clamp(max=1)
+    # In the coordinates of affine_grid, where an image spans [-1, 1].
+    left = _uniform(count, -1, 1, generator) * (1 - width)
+    top = _uniform(count, -1, 1, generator) * (1 - height)
+    if flip:
+        width = width * torch.where(_uniform(count, 0, 1, generator) < 0.5, -1.0, 1.0)
+    zero = torch.zeros(count)
+    theta = torch.stack([torch.stack([width, zero, left], 1), torch.stack([zero, height, top], 1)], 1)
+    grid = F.affine_grid(theta.to(images), [count, images.shape[1], size, size], align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def colour_jitter(images: Tensor, generator: Generator, *, strength: float = 0.3) -> Tensor:
+    """Scales brightness, contrast and saturation of each image by factors within 1 ± ``strength``."""
+    shape = (-1, 1, 1, 1)
+    brightness, contrast, saturation = (
+        _uniform(len(images), 1 - strength, 1 + strength, generator).to(images).view(shape) for _ in range(3)
+    )
+    images = images * brightness
+    mean = images.mean((1, 2, 3), keepdim=True)
+    images = mean + (images - mean) * contrast
+    grey = images.mean(1, keepdim=True)
+    return (grey + (images - grey) * saturation).clamp(0, 1)
+
+
+def cutmix(images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor, Tensor, float]:
+    """Pastes one random box of a shuffled batch into the batch (Yun et al. 2019, https://arxiv.org/abs/1905.04899).
+
+    Returns:
+        The mixed images, the labels of what was pasted in, and the share of each image that is still its own.
+    """
+    height, width = images.shape[-2:]
+    order = torch.randperm(len(images), generator=generator)
+    side = math.sqrt(1 - float(_uniform(1, 0, 1, generator)))
+    box_h, box_w = round(height * side), round(width * side)
+    top = int(torch.randint(0, height - box_h + 1, (1,), generator=generator))
+    left = int(torch.randint(0, width - box_w + 1, (1,), generator=generator))
+    mixed = images.clone()
+    box = (..., slice(top, top + box_h), slice(left, left + box_w))
+    mixed[box] = images[order][box]
+    return mixed, labels[order], 1 - box_h * box_w / (height * width)

@@ -1,0 +1,157 @@
+"""From a `Photo` to a file: what is written is what counts, so everything that a format changes is said.
+
+The same photo gives the same bytes. A file appears whole or not at all: it is written under another name in
+the same folder, brought to disk, and renamed.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from .colour import Array
+from .metadata import Metadata, into_tiff
+from .photo import ImageError, Photo
+from .pillow_warnings import silent_pillow
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format that photos are written in.
+
+    Attributes:
+        suffix: lower case, with its dot.
+        lossless: whether pixels and alpha come back the same. (WebP knows no grey: it comes back as three
+            equal channels; nor a fully opaque alpha, which comes back as none.)
+        max_side: the most pixels along one side, or None.
+        options: what Pillow's ``save`` is told.
+    """
+
+    name: str
+    suffix: str
+    lossless: bool
+    max_side: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+FORMATS: dict[str, Format] = {
+    "png": Format("PNG", ".png", lossless=True),
+    # In lossless WebP "quality" is effort: more than 20 makes noisy photos no smaller, and takes three times
+    # as long.
+    "webp": Format(
+        "WebP",
+        ".webp",
+        lossless=True,
+        max_side=16383,
+        options={"lossless": True, "exact": True, "quality": 20},
+    ),
+    "tiff": Format("TIFF", ".tiff", lossless=True, options={"compression": "tiff_adobe_deflate"}),
+    # 4:4:4: with halved colour channels a part of the noise would be lost.
+    "jpeg": Format("JPEG", ".jpg", lossless=False, max_side=65500, options={"subsampling": 0}),
+}
+
+
+def save(
+    photo: Photo, path: Path | str, format: str = "png", *, keep_metadata: bool = False, quality: int = 95
+) -> tuple[str, ...]:
+    """Writes ``photo`` to ``path``, which it replaces as a whole; the path's suffix is not looked at.
+
+    Args:
+        format: a key of `FORMATS`.
+        keep_metadata: write the cleaned EXIF and XMP of the photo; else the file holds pixels and nothing
+            more.
+        quality: 1 to 100, for JPEG.
+
+    Returns:
+        What the format changed, in words: ``("alpha flattened over white",)`` or nothing.
+
+    Raises:
+        ImageError: where the photo cannot be encoded or written. What was there before stays as it was.
+    """
+    data = encode(photo, format, keep_metadata=keep_metadata, quality=quality)
+    path = Path(path)
+    # A short name of its own: the final name plus a suffix could be too long.
+    part = path.parent / f".{secrets.token_hex(8)}.part"
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except (OSError, ValueError) as error:
+        _remove(part)
+        reason = error.strerror if isinstance(error, OSError) else "the name is not valid"
+        raise ImageError(f"the file cannot be written ({reason})") from error
+    except BaseException:  # stopped by the user: leave nothing behind
+        _remove(part)
+        raise
+    return ("alpha flattened over white",) if _flattened(photo, format) else ()
+
+
+def encode(photo: Photo, format: str = "png", *, keep_metadata: bool = False, quality: int = 95) -> bytes:
+    """The bytes that `save` writes, with the same arguments; the same for the same photo.
+
+    Raises:
+        ImageError: for an unknown format, a quality outside 1 to 100, or a photo too large for the format.
+    """
+    if format not in FORMATS:
+        raise ImageError(f"unknown format '{format}': choose one of {', '.join(FORMATS)}")
+    if not 1 <= quality <= 100:
+        raise ImageError(f"quality must be 1 to 100, not {quality}")
+    chosen = FORMATS[format]
+    if chosen.max_side is not None and max(photo.width, photo.height) > chosen.max_side:
+        size = f"{photo.width} × {photo.height} pixels"
+        raise ImageError(f"{size}: {chosen.name} holds at most {chosen.max_side} along a side")
+    kept = photo.metadata if keep_metadata else None
+    options = dict(chosen.options)
+    if kept and format != "tiff":
+        options |= _metadata_options(kept, format)
+    if not chosen.lossless:
+        options["quality"] = quality
+    buffer = BytesIO()
+    with silent_pillow():
+        try:
+            Image.fromarray(_samples(photo, format)).save(buffer, chosen.name, **options)
+        except Exception as error:  # what encoders raise is not documented
+            raise ImageError(f"the photo cannot be written as {chosen.name} ({error})") from error
+    data = buffer.getvalue()
+    return into_tiff(data, kept) if kept and format == "tiff" else data
+
+
+def _samples(photo: Photo, format: str) -> Array:
+    """(H, W) or (H, W, C) with alpha last, or flattened."""
+    samples: Array = photo.pixels.detach().cpu().permute(1, 2, 0).contiguous().numpy()
+    if photo.alpha is not None:
+        alpha: Array = photo.alpha.detach().cpu().numpy()[..., None]
+        if _flattened(photo, format):
+            # Over white: 255 - (255 - v) a / 255, to nearest.
+            samples = 255 - (((255 - samples.astype(np.uint32)) * alpha + 127) // 255).astype(np.uint8)
+        else:
+            samples = np.concatenate([samples, alpha], -1)
+    return samples[..., 0] if samples.shape[2] == 1 else samples
+
+
+def _flattened(photo: Photo, format: str) -> bool:
+    return photo.alpha is not None and format == "jpeg"
+
+
+def _metadata_options(kept: Metadata, format: str) -> dict[str, Any]:
+    options: dict[str, Any] = {"exif": kept.exif} if kept.exif else {}
+    if kept.xmp and format == "png":
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", kept.xmp)
+    elif kept.xmp:
+        options["xmp"] = kept.xmp
+    return options
+
+
+def _remove(part: Path) -> None:
+    with suppress(OSError, ValueError):
+        part.unlink(missing_ok=True)

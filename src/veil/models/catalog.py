@@ -1,0 +1,79 @@
+"""Classifiers by name: packaged ones, the zoo's, and cards.
+
+- ``things100``, ``mnist-cnn``: packaged with Veil, trained by us;
+- ``timm/<name>``, ``torchvision/<name>``: the zoo (extra ``zoo``), pretrained weights from the hub;
+- ``path/to/card.toml``: a model card (`veil.models.cards`).
+"""
+
+import difflib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from veil.models import cards, zoo
+from veil.models.classifier import Classifier
+
+PACKAGED = Path(str(files("veil.models") / "packaged"))
+
+
+class UnknownModel(ValueError):
+    """There is no such classifier; the message suggests names near it."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of `veil models`. ``accuracy`` is in words, with what it was measured on."""
+
+    name: str
+    input: str
+    classes: int | None
+    accuracy: str
+
+
+def packaged() -> list[str]:
+    """Names of the classifiers that come with Veil."""
+    return sorted(path.stem for path in PACKAGED.glob("*.toml"))
+
+
+def describe(card: Path, name: str) -> Entry:
+    """What `veil models` says of a card."""
+    content = cards.read(card)
+    size = content.preprocessing.size
+    top1, on = content.accuracy.get("top1"), content.accuracy.get("on", "")
+    top5 = f", top-5 {content.accuracy['top5']} %" if "top5" in content.accuracy else ""
+    labels = content.labels.read_text(encoding="utf-8").split("\n")
+    return Entry(
+        name,
+        f"{size[0]}×{size[1]}",
+        sum(1 for line in labels if line.strip()),
+        f"top-1 {top1} %{top5} ({on})" if top1 is not None else "not stated",
+    )
+
+
+def load(name: str) -> Classifier:
+    """Loads a classifier by name, frozen and in evaluation mode, on the CPU.
+
+    Raises:
+        UnknownModel: where there is none of that name.
+        cards.CardError: where a card or its weights cannot be used.
+        zoo.ZooMissing: where the name needs the extra ``zoo``.
+    """
+    if name in packaged():
+        return cards.load(PACKAGED / f"{name}.toml")
+    library, _, architecture = name.partition("/")
+    if library in zoo.LIBRARIES and architecture and not name.endswith(".toml"):
+        try:
+            return zoo.pretrained(library, architecture)
+        except KeyError:
+            near = [f"{library}/{n}" for n in difflib.get_close_matches(architecture, zoo.names(library), 4, 0.5)]
+            raise UnknownModel(_unknown(name, near)) from None
+    if name.endswith(".toml"):
+        if not Path(name).is_file():
+            raise UnknownModel(f"there is no model card {name}")
+        return cards.load(Path(name))
+    raise UnknownModel(_unknown(name, difflib.get_close_matches(name, packaged(), 4, 0.3)))
+
+
+def _unknown(name: str, near: list[str]) -> str:
+    hint = f"; near it: {', '.join(near)}" if near else ""
+    return f"there is no model {name!r}{hint}. `veil models` lists what is available."

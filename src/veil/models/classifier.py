@@ -1,0 +1,157 @@
+"""A classifier as a user meets it: a network, its own differentiable preprocessing, and names for its classes.
+
+Noise lives at a photo's full resolution, so gradients run through the resize, the crop and the normalisation. All of
+them are linear. The antialiased resize is PyTorch's; its gradient is computed here as two matrix products, because
+PyTorch's own backward pass of it takes about a fifth of a small network's time on a CPU. The matrices are read off
+PyTorch's forward pass, so the two agree by construction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts to grey
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How a network wants its input. Sizes in pixels.
+
+    Attributes:
+        resize: the shorter side becomes this (bilinear, antialiased), the longer one keeps the aspect ratio; a pair
+            (height, width) stretches; None leaves the size alone.
+        crop: side of the square cut from the centre; None cuts nothing, and then ``resize`` must be a pair, for photos of
+            all shapes share a batch.
+        mean, std: per channel, for values in [0, 1]; as many as the network has input channels (1 or 3).
+    """
+
+    resize: int | tuple[int, int] | None
+    crop: int | None = None
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if len(self.mean) not in (1, 3) or len(self.std) != len(self.mean):
+            raise ValueError(f"mean and std need one or three values each, not {self.mean} and {self.std}")
+        if any(s <= 0 for s in self.std):
+            raise ValueError(f"std must be positive, not {self.std}")
+        sides = (*(self.resize if isinstance(self.resize, tuple) else (self.resize,)), self.crop)
+        if any(side is not None and not 1 <= side <= 4096 for side in sides):
+            raise ValueError(f"sizes must lie between 1 and 4096 pixels: resize {self.resize}, crop {self.crop}")
+        if self.crop is None and not isinstance(self.resize, tuple):
+            raise ValueError("give a crop, or a resize to a pair (height, width)")
+
+    @property
+    def channels(self) -> int:
+        """Input channels of the network: 1 or 3."""
+        return len(self.mean)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of what the network gets."""
+        return self.resize if isinstance(self.resize, tuple) and self.crop is None else (self.crop or 0,) * 2
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """What a photo's size becomes before the crop."""
+        if isinstance(self.resize, tuple):
+            return self.resize
+        if self.resize is None:
+            return height, width
+        scale = self.resize / min(height, width)
+        return max(self.resize, round(height * scale)), max(self.resize, round(width * scale))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Maps float [0, 1] images (N, 1 or 3, H, W) to the network's input (N, channels, h, w), differentiably.
+
+        Photos smaller than the crop are padded with black, as torchvision's centre crop does.
+        """
+        if images.shape[1] == 3 and self.channels == 1:
+            weights = images.new_tensor(LUMA).view(1, 3, 1, 1)
+            images = (images * weights).sum(1, keepdim=True)
+        size = self.resized(images.shape[-2], images.shape[-1])
+        if size != tuple(images.shape[-2:]):
+            images = AntialiasedResize.apply(images, size)
+        if self.crop is not None:
+            images = centre_crop(images, self.crop)
+        mean = images.new_tensor(self.mean).view(1, -1, 1, 1)
+        std = images.new_tensor(self.std).view(1, -1, 1, 1)
+        return (images - mean) / std  # one grey channel becomes three here, by broadcasting
+
+
+def centre_crop(images: Tensor, side: int) -> Tensor:
+    """Cuts (N, C, side, side) from the middle; pads with zeros first where a side is shorter."""
+    height, width = images.shape[-2:]
+    if height < side or width < side:
+        down, right = max(side - height, 0), max(side - width, 0)
+        images = F.pad(images, (right // 2, right - right // 2, down // 2, down - down // 2))
+        height, width = images.shape[-2:]
+    top, left = round((height - side) / 2), round((width - side) / 2)
+    return images[..., top : top + side, left : left + side]
+
+
+@lru_cache(maxsize=64)
+def resize_matrix(inputs: int, outputs: int) -> Tensor:
+    """The matrix (outputs, inputs) of PyTorch's antialiased bilinear resize along one axis, read off an identity."""
+    columns = []
+    for start in range(0, inputs, 512):
+        rows = min(512, inputs - start)
+        block = torch.zeros(1, 1, rows, inputs)
+        block[0, 0, torch.arange(rows), torch.arange(start, start + rows)] = 1
+        columns.append(F.interpolate(block, (rows, outputs), mode="bilinear", antialias=True)[0, 0])
+    return torch.cat(columns).T.contiguous()
+
+
+class AntialiasedResize(torch.autograd.Function):
+    """PyTorch's antialiased bilinear resize, with its adjoint as two matrix products."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, size: tuple[int, int]) -> Tensor:
+        ctx.before, ctx.after = tuple(images.shape[-2:]), size
+        return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        gradient = gradients[0].contiguous()
+        rows = resize_matrix(ctx.before[0], ctx.after[0]).to(gradient)
+        columns = resize_matrix(ctx.before[1], ctx.after[1]).to(gradient)
+        return rows.T @ (gradient @ columns), None
+
+
+class Classifier(nn.Module):
+    """A network with its preprocessing and class names: float [0, 1] NCHW of any size in, logits (N, K) out.
+
+    The parameters are frozen and the network is in evaluation mode: gradients flow to the image only.
+
+    Args:
+        name: what reports call it.
+        network: maps the preprocessed input to logits (N, K).
+        preprocessing: the network's own resize, crop and normalisation.
+        classes: K names, in the order of the logits.
+    """
+
+    def __init__(
+        self, name: str, network: nn.Module, preprocessing: Preprocessing, classes: Sequence[str]
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.preprocessing = preprocessing
+        self.classes = tuple(classes)
+        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(self.preprocessing(images))
+        return logits
+
+    def train(self, mode: bool = True) -> "Classifier":
+        """Stays in evaluation mode: a classifier here is only ever asked."""
+        return super().train(False)
+
+    @property
+    def has_depthwise(self) -> bool:
+        """Whether some convolution is grouped: on CPUs bf16 does not always help those."""
+        return any(isinstance(m, nn.Conv2d) and m.groups > 1 for m in self.network.modules())

@@ -1,0 +1,68 @@
+"""A small residual network for small images: the body of the packaged classifiers.
+
+Basic blocks of He et al. 2016 (https://arxiv.org/abs/1512.03385, Fig. 5 left), with the average-pooled shortcut of
+He et al. 2019 (https://arxiv.org/abs/1812.01187, Fig. 2c, "ResNet-D"). The stem halves the image once, each stage after the
+first halves it again.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions and a shortcut: (N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.activation = nn.ReLU()
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.AvgPool2d(stride, ceil_mode=True) if stride != 1 else nn.Identity(),
+                nn.Conv2d(inputs, outputs, 1, bias=False),
+                nn.BatchNorm2d(outputs),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.activation(self.norm1(self.conv1(x)))
+        return self.activation(self.norm2(self.conv2(y)) + self.shortcut(x))  # type: ignore[no-any-return]
+
+
+class ResidualNet(nn.Module):
+    """Maps normalised images (N, 3, H, W) to logits (N, num_classes).
+
+    Args:
+        num_classes: how many classes there are.
+        stem: channels after the first convolution (stride 2).
+        widths: channels of each stage.
+        depths: basic blocks of each stage.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        stem: int = 32,
+        widths: Sequence[int] = (48, 96, 192, 256),
+        depths: Sequence[int] = (1, 2, 2, 1),
+    ) -> None:
+        super().__init__()
+        if len(widths) != len(depths):
+            raise ValueError(f"widths and depths differ in length: {len(widths)} and {len(depths)}")
+        self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU())
+        blocks: list[nn.Module] = []
+        inputs = stem
+        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            for index in range(depth):
+                blocks.append(BasicBlock(inputs, width, 2 if stage > 0 and index == 0 else 1))
+                inputs = width
+        self.blocks = nn.Sequential(*blocks)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(inputs, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.pool(self.blocks(self.stem(x))).flatten(1))  # type: ignore[no-any-return]

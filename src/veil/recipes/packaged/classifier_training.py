@@ -1,0 +1,48 @@
+"""Supervised training of a small classifier on images held in memory: what both packaged recipes share."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from veil.data.class_folders import LabelledImages
+
+
+def shuffled(data: LabelledImages, batch_size: int, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of float [0, 1] images and labels in random order; the last, smaller one is dropped."""
+    order = torch.randperm(len(data), generator=generator)
+    for start in range(0, len(order) - batch_size + 1, batch_size):
+        index = order[start : start + batch_size]
+        yield data.images[index].float() / 255, data.labels[index]
+
+
+@torch.inference_mode()
+def accuracy(
+    network: nn.Module, data: LabelledImages, normalise: tuple[Tensor, Tensor], batch_size: int = 250
+) -> dict[str, float]:
+    """Top-1 and top-5 accuracy, in float32."""
+    network.eval()
+    mean, std = normalise
+    hits = torch.zeros(2)
+    for start in range(0, len(data), batch_size):
+        images = data.images[start : start + batch_size].float() / 255
+        best = network((images - mean) / std).topk(5).indices == data.labels[start : start + batch_size, None]
+        hits += torch.stack([best[:, 0].sum(), best.any(1).sum()])
+    return {"top1": float(hits[0]) / len(data), "top5": float(hits[1]) / len(data)}
+
+
+def one_cycle(progress: float, peak: float, warmup: float = 0.05) -> float:
+    """Learning rate: linear from zero to ``peak`` over the first ``warmup`` of the run, then a half cosine to zero."""
+    if progress < warmup:
+        return peak * progress / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
+
+
+def save_float16(network: nn.Module, file: Path) -> None:
+    """Writes the weights as float16 safetensors (integer buffers stay as they are)."""
+    state = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, file)

@@ -1,0 +1,22 @@
+"""Fixtures that all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+# Two test processes on two cores: threads of one would only wait for those of the other.
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of the real data and weights; VEIL_SHARED names it, ``../shared/data`` beside the checkout is the default."""
+    folder = Path(os.environ.get("VEIL_SHARED", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"needs real data and weights: {folder} is absent (set VEIL_SHARED)")
+    return folder
