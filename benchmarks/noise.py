@@ -3,10 +3,10 @@
     python benchmarks/noise.py --scale smoke
     python benchmarks/noise.py --scale cpu --model CARD --photos FOLDER
 
-Same network, photos, targets, step, budget and limit of steps for all. Each contender runs in a fresh process with the
-same number of threads, several times in turn with the others; loading, tuning of the batch and warming up are not
-timed. One process judges everybody's images, rounded to 8 bits. Rows are appended as contenders finish; README.md
-beside this file says what they hold.
+Same network, photos, targets, step, budget and limit of steps for all. Each contender runs in a fresh process
+with the same number of threads, several times in turn with the others; loading, tuning of the batch and
+warming up are not timed. One process judges everybody's images, rounded to 8 bits. Rows are appended as
+contenders finish; README.md beside this file says what they hold.
 
 The *floor* is the time of the forward and backward passes that Veil's own run needed, and of nothing else.
 
@@ -30,16 +30,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peers import CONTENDERS, Problem, Rules, peak_mib
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from safetensors.torch import load_file, save_file
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 import veil
-from veil.images import SUFFIXES, load, quantise
+from peers import CONTENDERS, Problem, Rules, peak_mib
+from veil.images import SUFFIXES, load, quantise, to_float
 from veil.models import catalog
 from veil.models.residual import ResidualNet
 from veil.noise import CrsSettings, Engine
@@ -49,30 +49,29 @@ from veil.noise.targets import draw
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results/benchmarks/noise.jsonl"
 BENCH_PYTHON = HERE.parent / ".bench-venv/bin/python"
+HEADINGS = ("contender", "images/s", "success", "misread", "× best peer", "× floor", "batch", "peak MiB")
 RIVALS = ("torchattacks", "foolbox", "art")
 MEASURED = ("success", "misread", "linf", "iterations", "batch", "peak_mib", "version", "torch")
-PROBLEM = "problem.safetensors"
 NOT_PROTECTED = 3  # exit status of `veil protect`
 
 Row = dict[str, Any]
-progress = Console(stderr=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How much is measured; ``memory`` and ``side``: how many photos `memory_rows` takes, and their pixels."""
+    """How much is measured. ``memory`` holds numbers of photos, all of ``side`` pixels."""
 
     photos: int
     max_steps: int
     repetitions: int
-    batches: tuple[int, ...]
+    batches: tuple[int, ...] = (4, 8, 16, 32)
     memory: tuple[int, int]
     side: int
 
 
 SCALES = {
-    "smoke": Scale(photos=8, max_steps=20, repetitions=1, batches=(4, 8), memory=(4, 12), side=48),
-    "cpu": Scale(photos=64, max_steps=100, repetitions=3, batches=(4, 8, 16, 32), memory=(100, 2000), side=192),
+    "smoke": Scale(photos=8, max_steps=20, repetitions=1, memory=(4, 12), side=48),
+    "cpu": Scale(photos=64, max_steps=100, repetitions=3, memory=(100, 2000), side=192),
 }
 
 
@@ -85,22 +84,32 @@ def synthetic(index: int, height: int, width: int) -> Tensor:
     return quantise(F.interpolate(coarse, (height, width), mode="bicubic")[0])
 
 
-def synthetic_card(folder: Path) -> Path:
-    """A small residual network with random weights, sharp enough for a target to be reached."""
-    folder.mkdir()
-    with torch.random.fork_rng():
+CARD = """
+name = "random"
+architecture = "veil/residual"
+weights = "random.safetensors"
+labels = "random.txt"
+options = { num_classes = 10, stem = 8, widths = [16, 32], depths = [1, 1] }
+input = { resize = 36, crop = 32, mean = [0.5, 0.5, 0.5], std = [0.25, 0.25, 0.25] }
+"""
+
+
+def random_card(folder: Path) -> Path:
+    """The card of a small network with random weights, sharp enough for targets to be within reach."""
+    photos = torch.stack([to_float(synthetic(index, 32, 32)) for index in range(8)])
+    with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
         network = ResidualNet(10, stem=8, widths=(16, 32), depths=(1, 1))
-    network.head.weight.data.mul_(50)
-    save_file(network.state_dict(), folder / "weights.safetensors")
-    (folder / "labels.txt").write_text("\n".join(f"class {k}" for k in range(10)))
-    card = folder / "random.toml"
-    card.write_text(
-        'name = "random"\narchitecture = "veil/residual"\nweights = "weights.safetensors"\nlabels = "labels.txt"\n'
-        "[options]\nnum_classes = 10\nstem = 8\nwidths = [16, 32]\ndepths = [1, 1]\n"
-        "[input]\nresize = 36\ncrop = 32\nmean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]\n"
-    )
-    return card
+        for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
+            norm.momentum = None  # its statistics become the photos'
+        network((photos - 0.5) / 0.25)
+        network.head.weight.mul_(100)
+        network.head.bias.sub_(network.eval()((photos - 0.5) / 0.25).mean(0))
+    folder.mkdir()
+    save_file(network.state_dict(), folder / "random.safetensors")
+    (folder / "random.txt").write_text("\n".join(f"class {k}" for k in range(10)))
+    (folder / "random.toml").write_text(CARD)
+    return folder / "random.toml"
 
 
 def photos_of_one_size(folder: Path, count: int) -> Tensor:
@@ -141,7 +150,7 @@ def judged(images: Tensor, problem: Problem, judge: Engine) -> Row:
 # The contest.
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Contest:
     """What a run of the benchmark has in hand; ``peers`` is the Python of the peers' environment."""
 
@@ -173,22 +182,20 @@ def run_process(command: Sequence[str | Path], threads: int) -> Row:
     return row
 
 
-def command_of(name: str, peers: Path) -> list[str | Path]:
-    if "bf16" in name and not computes_bfloat16(torch.device("cpu")):
-        raise Absent("this CPU does not compute in bfloat16")
-    if name in RIVALS and not peers.is_file():
-        raise Absent(f"the peers have no environment at {peers}; `make bench` creates it")
-    return [peers if name in RIVALS else sys.executable, HERE / "peers.py", name]
-
-
 def one_turn(name: str, runs: Mapping[str, list[Row]], contest: Contest) -> Row:
     """Runs one contender once and judges its images.
 
     Raises:
-        Absent, RuntimeError: see `run_process`; the latter also for noise beyond the budget.
+        Absent: where it cannot run here.
+        RuntimeError: where it failed, or its noise leaves the budget.
     """
+    if name in RIVALS and not contest.peers.is_file():
+        raise Absent(f"the peers have no environment at {contest.peers}; `make bench` creates it")
+    if "bf16" in name and not computes_bfloat16(torch.device("cpu")):
+        raise Absent("this CPU does not compute in bfloat16")
+    python = contest.peers if name in RIVALS else sys.executable
     images = contest.folder / "images.safetensors"
-    command = [*command_of(name, contest.peers), contest.folder / PROBLEM, images]
+    command = [python, HERE / "peers.py", name, contest.folder / "problem.safetensors", images]
     if name.startswith("floor"):
         needed = runs["veil-bf16" if "bf16" in name else "veil"]
         if not needed:
@@ -207,7 +214,7 @@ def one_turn(name: str, runs: Mapping[str, list[Row]], contest: Contest) -> Row:
 
 def compete(contest: Contest) -> Iterator[Row]:
     """Everybody in turn, several times; yields a contender's row when it has had its last turn."""
-    contest.problem.save(contest.folder / PROBLEM)
+    contest.problem.save(contest.folder / "problem.safetensors")
     photos = len(contest.problem.photos)
     runs: dict[str, list[Row]] = {name: [] for name in CONTENDERS}
     waiting = list(runs)
@@ -221,7 +228,7 @@ def compete(contest: Contest) -> Iterator[Row]:
             except RuntimeError as reason:
                 ending = {"error": str(reason)}
             said = next(iter(ending.values()), None) or f"{runs[name][-1]['seconds'] / photos:.3g} s a photo"
-            progress.print(f"turn {turn}, {name}: {said}", markup=False, highlight=False)
+            print(f"turn {turn}, {name}: {said}", file=sys.stderr, flush=True)
             if ending or turn == contest.scale.repetitions:
                 waiting.remove(name)
                 yield contender_row(name, runs[name], photos) | ending
@@ -263,8 +270,8 @@ def memory_rows(scale: Scale, threads: int, folder: Path) -> Iterator[Row]:
 
     The network is the small random one: photos that stayed in memory would not hide beside it.
     """
-    card = synthetic_card(folder / "network")
-    options = ["--model", card, "--max-iterations", "2", "--retries", "0", "--device", "cpu"]
+    card = random_card(folder / "network")
+    options = ["--model", str(card), "--max-iterations", "2", "--retries", "0", "--device", "cpu"]
     peaks: list[float] = []
     for count in scale.memory:
         photos, out = folder / str(count), folder / f"{count}-protected"
@@ -272,12 +279,13 @@ def memory_rows(scale: Scale, threads: int, folder: Path) -> Iterator[Row]:
         for index in range(count):
             pixels = synthetic(index, scale.side, scale.side).permute(1, 2, 0).contiguous().numpy()
             Image.fromarray(pixels).save(photos / f"{index:05}.jpg", quality=95)
-        run = run_process([sys.executable, HERE / "noise.py", "protect", photos, "--out", out, *options], threads)
-        peaks.append(run["peak_mib"])
-        progress.print(f"veil protect, {count} photos: {peaks[-1]:.0f} MiB")
+        command: list[str | Path] = [sys.executable, HERE / "noise.py", "protect", photos, "--out", out]
+        peaks.append(run_process([*command, *options], threads)["peak_mib"])
+        print(f"veil protect, {count} photos: {peaks[-1]:.0f} MiB", file=sys.stderr, flush=True)
         yield {
-            "kind": "memory", "contender": "veil protect", "model": card.stem, "data": "synthetic", "photos": count,
-            "width": scale.side, "height": scale.side, "peak_mib": peaks[-1], "ratio": peaks[-1] / peaks[0],
+            "kind": "memory", "contender": "veil protect", "model": card.stem, "data": "synthetic",
+            "photos": count, "width": scale.side, "height": scale.side,
+            "peak_mib": peaks[-1], "ratio": peaks[-1] / peaks[0],
         }  # fmt: skip
 
 
@@ -288,15 +296,16 @@ def surroundings(command: Sequence[str], scale: str, threads: int) -> Row:
     """What every row of this run says of it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "veil": veil.__version__}
     return {
         "benchmark": "noise",
         "scale": scale,
         "command": shlex.join(["python", "benchmarks/noise.py", *command]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": {"cpu": models[0] if models else platform.processor(), "cores": os.cpu_count()},
+        "hardware": {"cpu": names[0] if names else platform.processor(), "cores": os.cpu_count()},
         "threads": threads,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "veil": veil.__version__},
+        "versions": versions,
     }
 
 
@@ -305,7 +314,7 @@ def show(rows: Sequence[Row]) -> None:
     rates = {row["contender"]: row["images_per_second"] for row in rows if row.get("images_per_second")}
     best = max((rates[name] for name in RIVALS if name in rates), default=None)
     table = Table()
-    for heading in ("contender", "images/s", "success", "misread", "× best peer", "× floor", "batch", "peak MiB"):
+    for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "contender" else "right")
     for row in rows:
         name, rate = row["contender"], row.get("images_per_second")
@@ -314,7 +323,8 @@ def show(rows: Sequence[Row]) -> None:
         elif rate is None:
             cells = [name, "skipped" if row["skipped"] else "failed"]
         else:
-            floor = rates.get(f"{'floor-bf16' if row['precision'] == 'bfloat16' else 'floor'} (network alone)")
+            suffix = "-bf16" if row["precision"] == "bfloat16" else ""
+            floor = rates.get(f"floor{suffix} (network alone)")
             shares = ["" if row[key] is None else f"{row[key]:.1%}" for key in ("success", "misread")]
             ratios = [f"{rate / best:.2f}" if best else "", f"{floor / rate:.2f}" if floor else ""]
             cells = [name, f"{rate:.3g}", *shares, *ratios, str(row["batch"]), f"{row['peak_mib']:.0f}"]
@@ -324,7 +334,7 @@ def show(rows: Sequence[Row]) -> None:
 
 def measurements(scale: Scale, given: argparse.Namespace, folder: Path) -> Iterator[Row]:
     """All rows, as they are measured."""
-    model = given.model or str(synthetic_card(folder / "contest"))
+    model = given.model or str(random_card(folder / "contest"))
     judge = Engine([catalog.load(model)], batch=4, device="cpu", precision="float32")
     if given.photos:
         photos = photos_of_one_size(given.photos, scale.photos)
@@ -334,24 +344,23 @@ def measurements(scale: Scale, given: argparse.Namespace, folder: Path) -> Itera
     rules = Rules(
         model=str(Path(model).resolve()) if model.endswith(".toml") else model,
         step=limits.step, budget=limits.budget, max_steps=limits.max_iterations,
-        required_score=limits.required_score, batches=tuple(b for b in scale.batches if b <= scale.photos),
+        required_score=limits.required_score,
+        batches=tuple(batch for batch in scale.batches if batch <= scale.photos) or (scale.photos,),
     )  # fmt: skip
     about = asdict(rules) | {
         "model": judge.classifiers[0].name, "data": str(given.photos or "synthetic"), "photos": scale.photos,
         "width": photos.shape[3], "height": photos.shape[2],
     }  # fmt: skip
-    contest = Contest(
-        scale=scale, problem=problem_of(photos, judge, rules), judge=judge, peers=given.peers,
-        threads=given.threads, folder=folder,
-    )  # fmt: skip
-    for row in compete(contest):
-        yield about | row
+    problem = problem_of(photos, judge, rules)
+    contest = Contest(scale, problem, judge, given.peers, given.threads, folder)
+    yield from (about | row for row in compete(contest))
     yield from memory_rows(scale, given.threads, folder)
 
 
 def main() -> int:
     """Exit status 1 where a contender failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--scale", choices=list(SCALES), required=True)
     parser.add_argument("--model", help="name or card of the network; smoke: a small random one if not given")
     parser.add_argument("--photos", type=Path, help="folder of photos of one size; smoke: drawn if not given")
@@ -369,15 +378,17 @@ def main() -> int:
     scale = replace(scale, **{name: value for name, value in changed.items() if value is not None})
     out = given.out or (RESULTS if given.scale == "cpu" else None)
     session = surroundings(sys.argv[1:], given.scale, given.threads)
-    rows = []
-    with tempfile.TemporaryDirectory(prefix="veil-bench-") as name:
-        for row in measurements(scale, given, Path(name)):
-            rows.append(session | row)
-            if out:
-                out.parent.mkdir(parents=True, exist_ok=True)
-                with out.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(rows[-1]) + "\n")
-    show(rows)
+    rows: list[Row] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="veil-bench-") as folder:
+            for row in measurements(scale, given, Path(folder)):
+                rows.append(session | row)
+                if out:
+                    out.parent.mkdir(parents=True, exist_ok=True)
+                    with out.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(rows[-1]) + "\n")
+    finally:
+        show(rows)
     return 1 if any(row.get("error") for row in rows) else 0
 
 

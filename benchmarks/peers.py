@@ -4,9 +4,9 @@
 (`requirements-peers.txt`), where Veil is installed without its dependencies: all attack the very same
 `Classifier`, preprocessing included.
 
-Each library does targeted projected gradient descent with signed steps and no random start, as its documentation
-shows. Where it leaves a choice it gets the kinder one: Veil's fast gradient of the resize, frozen parameters, no
-progress bar, its best batch. None of these attacks takes a finished photo out of its batch.
+Each library does targeted projected gradient descent with signed steps and no random start, as its
+documentation shows. Where it leaves a choice it gets the kinder one: Veil's fast gradient of the resize,
+frozen parameters, no progress bar, its best batch. None of these attacks takes a finished photo out of a batch.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -31,8 +31,8 @@ from torch.nn import functional as F
 from veil.images import to_float
 from veil.models import catalog
 from veil.models.classifier import Classifier
-from veil.noise import Engine, cross_entropy
-from veil.noise.engine import Job, Outcome, Plan, Precision, StepSettings
+from veil.noise.engine import Engine, Job, Outcome, Plan, Precision, StepSettings
+from veil.noise.targets import cross_entropy
 
 TUNING_STEPS = 2
 
@@ -112,15 +112,14 @@ def descent(photo: Tensor, target: int, classes: int) -> Plan:
 def veil_crs(precision: Precision) -> Prepare:
     def prepare(classifier: Classifier, problem: Problem) -> Run:
         rules = problem.rules
+        limits = StepSettings(step=rules.step, budget=rules.budget, required_score=rules.required_score)
 
         @cache
         def engine(batch: int) -> Engine:
             return Engine([classifier], batch=batch, device="cpu", precision=precision)
 
         def run(count: int, steps: int, batch: int) -> Made:
-            settings = StepSettings(
-                step=rules.step, budget=rules.budget, required_score=rules.required_score, max_iterations=steps
-            )
+            settings = replace(limits, max_iterations=steps)
             work = zip(problem.photos[:count], problem.targets[:count].tolist(), strict=True)
             plans = ((i, descent(*each, len(classifier.classes))) for i, each in enumerate(work))
             earlier = engine(batch).evaluations
@@ -137,7 +136,7 @@ def veil_crs(precision: Precision) -> Prepare:
 
 
 def floor(precision: Precision, *, preprocessing: bool) -> Prepare:
-    """Nothing but forward and backward passes: to the network's input, or through its preprocessing to the photo."""
+    """Only forward and backward passes: to the network's input, or through its preprocessing to the photo."""
 
     def prepare(classifier: Classifier, problem: Problem) -> Run:
         images, targets = to_float(problem.photos[: max(problem.rules.batches)]), problem.targets
@@ -168,7 +167,7 @@ def fixed_steps(build: Build) -> Prepare:
 
         def run(count: int, steps: int, batch: int) -> Made:
             attack = build(classifier, problem, steps)
-            parts = zip(photos[:count].split(batch), problem.targets[:count].split(batch), strict=True)
+            parts = zip(*(torch.split(x[:count], batch) for x in (photos, problem.targets)), strict=True)
             images = torch.cat([attack(*part).detach() for part in parts])
             return Made(images=images, evaluations=count * steps, iterations=steps)
 
@@ -264,7 +263,7 @@ def timed(run: Run, count: int, steps: int, batch: int) -> tuple[float, Made]:
 
 
 def best_batch(run: Run, batches: Sequence[int]) -> int:
-    """The batch with which a few photos and steps take the least time, each after a first turn that does not count."""
+    """The batch with which a few photos and steps take the least time, each after a turn to warm up."""
     seconds = {}
     for batch in batches:
         run(batch, 1, batch)
@@ -286,7 +285,7 @@ def peak_mib() -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs one contender and prints what was measured as the last line, in JSON; its images go into a file."""
+    """Runs one contender and prints what was measured, in JSON, as the last line; images go into a file."""
     parser = argparse.ArgumentParser()
     parser.add_argument("contender", choices=list(CONTENDERS))
     parser.add_argument("problem", type=Path)
@@ -299,9 +298,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     prepare, distribution = CONTENDERS[given.contender]
     run = prepare(catalog.load(rules.model), problem)
     batch = given.batch or best_batch(run, rules.batches)
-    work = (given.evaluations, 1) if given.evaluations else (len(problem.photos), rules.max_steps)
+    count, steps = (given.evaluations, 1) if given.evaluations else (len(problem.photos), rules.max_steps)
     run(batch, 1, batch)
-    seconds, made = timed(run, *work, batch)
+    seconds, made = timed(run, count, steps, batch)
     measured: dict[str, Any] = {
         "seconds": seconds, "batch": batch, "evaluations": made.evaluations, "iterations": made.iterations,
         "peak_mib": peak_mib(), "version": version(distribution), "torch": torch.__version__,

@@ -15,7 +15,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Folder of the real data and weights; VEIL_SHARED names it, ``../shared/data`` beside the checkout is the default."""
+    """Folder of the real data and weights; VEIL_SHARED names it, ``../shared/data`` beside the checkout is the
+    default."""
     folder = Path(os.environ.get("VEIL_SHARED", REPOSITORY.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"needs real data and weights: {folder} is absent (set VEIL_SHARED)")

@@ -23,9 +23,7 @@ def linear(weight: Tensor, side: int, name: str = "linear") -> Classifier:
     return Classifier(name, Linear(weight), preprocessing, [f"class {k}" for k in range(len(weight))])
 
 
-def convolutional(
-    seed: int = 0, classes: int = 10, side: int = 24, name: str = "convolutional"
-) -> Classifier:
+def convolutional(seed: int = 0, classes: int = 10, side: int = 24, name: str = "convolutional") -> Classifier:
     """A small random convolutional network that takes colour photos of any size."""
     torch.manual_seed(seed)
     network = nn.Sequential(

@@ -115,8 +115,7 @@ def png(width: int, height: int, depth: int, colour: int, rows: bytes, *chunks: 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     every = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(filtered)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in every
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in every
     )
 
 

@@ -162,7 +162,13 @@ def test_link_loops_end(inputs: Path, tmp_path: Path) -> None:
     (inputs / "sub/up").symlink_to(inputs, target_is_directory=True)
     (inputs / "self.jpg").symlink_to(inputs / "self.jpg")
     listing = folders.find([inputs], SUFFIXES, tmp_path / "out")
-    assert [name for _, name in listing.files] == ["a.jpg", "b.jpg", "self.jpg", "sub/c.jpg", "sub/deep/d.webp"]
+    assert [name for _, name in listing.files] == [
+        "a.jpg",
+        "b.jpg",
+        "self.jpg",
+        "sub/c.jpg",
+        "sub/deep/d.webp",
+    ]
 
 
 def test_nothing_to_do_is_said(tmp_path: Path) -> None:

@@ -146,9 +146,7 @@ class TestRoundTrip:
     @pytest.mark.parametrize("channels", [1, 3])
     @pytest.mark.parametrize("format", LOSSLESS)
     @pytest.mark.parametrize("size", [(13, 21), (1, 1), (1, 40), (40, 1)])
-    def test_lossless(
-        self, tmp_path: Path, format: str, channels: int, alpha: bool, size: tuple[int, int]
-    ) -> None:
+    def test_lossless(self, tmp_path: Path, format: str, channels: int, alpha: bool, size: tuple[int, int]) -> None:
         original = photo(channels, alpha, *size)
         if alpha:
             original.alpha[0, 0] = 0  # WebP drops an alpha that is opaque throughout
@@ -302,9 +300,7 @@ class TestSamples:
     def test_tiff_in_which_white_is_zero(self, tmp_path: Path, dtype: str) -> None:
         tifffile = pytest.importorskip("tifffile")
         levels = np.arange(60).reshape(6, 10) * 4
-        values = (
-            levels / np.float32(255) if dtype == "float32" else levels * (257 if dtype == "uint16" else 1)
-        )
+        values = levels / np.float32(255) if dtype == "float32" else levels * (257 if dtype == "uint16" else 1)
         tifffile.imwrite(tmp_path / "photo.tif", values.astype(dtype), photometric="miniswhite")
         assert np.array_equal(load(tmp_path / "photo.tif").pixels[0].numpy(), 255 - levels)
 
@@ -860,9 +856,7 @@ class TestCorpus:
         assert [path.name for path in first] == [path.name for path in second]
         assert sum(path.is_file() for path in first) >= 300
         assert all(
-            one.read_bytes() == other.read_bytes()
-            for one, other in zip(first, second, strict=True)
-            if one.is_file()
+            one.read_bytes() == other.read_bytes() for one, other in zip(first, second, strict=True) if one.is_file()
         )
 
     def test_every_file_is_a_photo_or_refused(self, tmp_path: Path) -> None:

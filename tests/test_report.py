@@ -191,7 +191,7 @@ def test_summaries_are_strict_json(rows: list[Row]) -> None:
         ([failure("a"), failure("b")], "None of 2 photos could be processed"),
         ([row()], "The photo is protected against net"),
         ([row(views=[view(after=0)])], "The photo is not protected against net"),
-        ([row("a"), row("b")], "All 2 photos are protected against net"),
+        ([row("a"), row("b")], "2 of 2 photos are protected against net"),
         ([row("a"), failure("b")], "1 of 2 photos is protected against net"),
         (
             [row(str(i)) for i in range(1999)] + [failure("b")],
@@ -215,10 +215,7 @@ def test_bad_news_stands_beside_the_verdict() -> None:
     found = " ".join(report.findings(report.summarise([row(views=views), row("b", views=views), failure()])))
     assert "1 photo could not be processed and has no output" in found
     assert "other, which the noise did not see, still names the true class first for 2 of 2 photos" in found
-    assert (
-        "saved again as JPEG, quality 75, net names the true class first for 2 of 2 photos (as written: 0)"
-        in found
-    )
+    assert "saved again as JPEG, quality 75, net names the true class first for 2 of 2 photos (as written: 0)" in found
     assert "not measured" not in found
 
 
@@ -252,9 +249,7 @@ def test_survival_is_a_table_per_network(tmp_path: Path) -> None:
         view("other", role="unseen", survival=survived(True, True, True)),
     ]
     text = written(tmp_path, [row(views=views)]).text
-    assert (
-        "protected, saved again as JPEG, quality 90 0 of 1 (0 %) ICP 0.250 1 of 1 (100 %) ICP 0.250" in text
-    )
+    assert "protected, saved again as JPEG, quality 90 0 of 1 (0 %) ICP 0.250 1 of 1 (100 %) ICP 0.250" in text
     assert "the photo net other (unseen)" in text
 
 
@@ -284,9 +279,7 @@ def test_hostile_names_are_text_and_nothing_else(tmp_path: Path) -> None:
     for name in HOSTILE:
         views = [view(name, class_after_name=name), view("other", role="unseen", true_class_name=name)]
         rows = [row(name, views=views, target=name, notes=[name]), failure("b.jpg", name), failure(name)]
-        page = written(
-            tmp_path, rows, settings=SETTINGS | {"models": [name], name: name}, class_counts={name: 3}
-        )
+        page = written(tmp_path, rows, settings=SETTINGS | {"models": [name], name: name}, class_counts={name: 3})
         assert {tag for tag, _ in page.elements} == tags
         assert [each for each in page.elements if any(key.startswith("on") for key in each[1])] == []
         shown = " ".join(folders.printable(name).split())
@@ -372,9 +365,7 @@ def test_strong_noise_is_clipped_around_grey(tmp_path: Path) -> None:
         lambda seed: Photo(photo(30, 40, 1, seed), alpha=photo(30, 40, 1)[0]),
     ],
 )
-def test_odd_photos_have_their_three_pictures(
-    tmp_path: Path, make: Callable[[int], Photo], format: str
-) -> None:
+def test_odd_photos_have_their_three_pictures(tmp_path: Path, make: Callable[[int], Photo], format: str) -> None:
     out, each, sources = folder(tmp_path, make(0), make(1), format=format)
     page = written(out, [each | {"ssim": None, "psnr": None}], sources)
     pictures = [decoded(image["src"]) for image in page.named("img")]

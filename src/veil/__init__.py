@@ -16,4 +16,13 @@ from veil.noise import SCHEMES
 from veil.protection import Protected, Protector
 
 __version__ = version("veil")
-__all__ = ["SCHEMES", "Classifier", "Preprocessing", "Protected", "Protector", "__version__", "images", "load_classifier"]
+__all__ = [
+    "SCHEMES",
+    "Classifier",
+    "Preprocessing",
+    "Protected",
+    "Protector",
+    "__version__",
+    "images",
+    "load_classifier",
+]

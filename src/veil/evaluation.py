@@ -1,7 +1,7 @@
 """What networks say of a photo before and after: readings of original and released pixels, and what survives.
 
-Everything here looks at uint8 pixels as a file gave them. Readings are taken in float32 by the same padded batches that the
-engine uses, so that the descent and its judgement cannot disagree about one file.
+Everything here looks at uint8 pixels as a file gave them. Readings are taken in float32 by the same padded batches
+that the engine uses, so that the descent and its judgement cannot disagree about one file.
 """
 
 import io
@@ -135,8 +135,8 @@ def survival(engine: Engine, after: Tensor, readings: Sequence[Reading]) -> dict
     """What is left of the noise after each of `TREATMENTS`, per network.
 
     Returns:
-        ``{network: {treatment: {"class_after", "icp_after", "ice_after"}}}``; nothing is left where ``class_after`` is the
-        true class again.
+        ``{network: {treatment: {"class_after", "icp_after", "ice_after"}}}``; nothing is left where ``class_after``
+        is the true class again.
     """
     logits = engine.logits([treated(after, treatment) for treatment in TREATMENTS.values()])
     result: dict[str, dict[str, dict[str, float]]] = {}

@@ -1,7 +1,7 @@
 """A folder job: files stream in, one output and one row each; stopping loses nothing.
 
-The mechanism behind `veil protect` and whatever else turns files into files. It knows neither photos nor noise: the caller
-brings the *work*, which takes `Item`s and yields rows, writing each item's output (atomically) before its row.
+The mechanism behind `veil protect` and whatever else turns files into files. It knows neither photos nor noise: the
+caller brings the *work*, which takes `Item`s and yields rows, writing each item's output (atomically) before its row.
 
 What lies in the output folder besides the outputs, in their mirrored sub-folders:
 
@@ -16,6 +16,7 @@ failed are tried again.
 import fcntl
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,9 +61,9 @@ class Listing:
 def find(inputs: Sequence[Path], suffixes: frozenset[str], out: Path) -> Listing:
     """Lists the files below ``inputs`` in a stable order, with the names that they will have.
 
-    A file is taken whatever its suffix; in a folder only files with one of ``suffixes`` are. Hidden files and the output
-    folder are left out. Links to folders are followed, each folder once. One folder's files keep their names relative
-    to it; with several inputs the folder's own name comes first.
+    A file is taken whatever its suffix; in a folder only files with one of ``suffixes`` are. Hidden files and the
+    output folder are left out. Links to folders are followed, each folder once. One folder's files keep their names
+    relative to it; with several inputs the folder's own name comes first.
 
     Raises:
         FolderError: where an input does not exist.
@@ -114,28 +115,25 @@ def _walk(folder: Path, out: Path, seen: set[tuple[int, int]]) -> Iterator[Path]
 def name_outputs(files: Sequence[tuple[Path, str]], out: Path, suffix: str, taken: Mapping[str, str]) -> list[Item]:
     """Gives every file an output name of its own, below ``out``, with ``suffix``.
 
-    ``a.jpg`` becomes ``a.png``; where that name is wanted twice in a folder (letter case aside), each such file keeps its own
+    ``a.jpg`` becomes ``a.png``; where that name is wanted twice in a folder (letter case aside), each such file keeps
+    its own
     suffix too: ``a.jpg.png``, ``a.webp.png``. ``taken`` holds the names that an earlier run gave; they stay.
     """
-    wanted: dict[str, int] = {}
-    plain = [str(Path(name).with_suffix(suffix)) for _, name in files]
-    for each in plain:
-        wanted[each.casefold()] = wanted.get(each.casefold(), 0) + 1
-    used = {value.casefold() for value in taken.values()} | {ROWS, MANIFEST, "report.html"}
+    plain = [Path(name).with_suffix(suffix).as_posix() for _, name in files]
+    wanted = Counter(name.casefold() for name in plain)
+    used = {name.casefold() for name in taken.values()} | {ROWS, MANIFEST, "report.html"}
     items = []
     for number, ((source, name), short) in enumerate(zip(files, plain, strict=True)):
         chosen = taken.get(name)
         if chosen is None:
-            chosen = short if wanted[short.casefold()] == 1 and short.casefold() not in used else name + suffix
-            chosen = str(Path(chosen).parent / (_unused(Path(chosen).stem, _stems(used, chosen, suffix)) + suffix))
+            chosen = short if wanted[short.casefold()] == 1 else name + suffix
+            stem, count = chosen.removesuffix(suffix), 1
+            while chosen.casefold() in used:
+                count += 1
+                chosen = f"{stem}-{count}{suffix}"
             used.add(chosen.casefold())
-        items.append(Item(number, source, name, out / chosen, Path(chosen).as_posix()))
+        items.append(Item(number, source, name, out / chosen, chosen))
     return items
-
-
-def _stems(used: set[str], chosen: str, suffix: str) -> set[str]:
-    parent = str(Path(chosen).parent).casefold()
-    return {Path(u).stem for u in used if str(Path(u).parent) == parent and Path(u).suffix == suffix}
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Protecting photos: a scheme's noise, the file it is stored in, and the proof on that file.
 
-`Protector.protect` takes one photo, `Protector.protect_folder` folders of them. Either way a photo counts as *protected*
-only by what the networks say of its file after it was written and decoded again.
+`Protector.protect` takes one photo, `Protector.protect_folder` folders of them. Either way a photo counts as
+*protected* only by what the networks say of its file after it was written and decoded again.
 
 While the engine works on some photos, others are read, written and measured beside it in threads.
 """
@@ -229,9 +229,7 @@ class Protector:
 
     def _plan(self, work: _Work) -> Plan:
         spaces = self.spaces[: len(self.engine.classifiers)]
-        return self.scheme.plan(
-            work.photo.pixels, self.settings, label_spaces=spaces, truth=work.truth, seed=self.seed
-        )
+        return self.scheme.plan(work.photo.pixels, self.settings, label_spaces=spaces, truth=work.truth, seed=self.seed)
 
     def _truths(self, truth: int | None, first: int, count: int) -> list[int | None]:
         """The true class in each network's label space: known only where the class names are the first network's."""
@@ -241,9 +239,7 @@ class Protector:
         work, released = written.work, written.released
         original, decoded = _alike(work.photo.pixels, written.decoded)
         count = len(self.engine.classifiers)
-        readings, after = evaluation.read(
-            self.engine, original, decoded, self._truths(work.truth, 0, count)
-        )
+        readings, after = evaluation.read(self.engine, original, decoded, self._truths(work.truth, 0, count))
         verdict = evaluation.verdict(readings, after, released.targets)
         views = [asdict(reading) | {"role": "descent"} for reading in readings]
         left = evaluation.survival(self.engine, decoded, readings) if self.survival else {}
@@ -305,7 +301,8 @@ def _alike(original: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _looks(original: Tensor, decoded: Tensor) -> dict[str, Any]:
-    """How visible the noise is: ``linf`` in grey levels, ``l2`` and the means in units of the range [0, 1], ``psnr`` in dB."""
+    """How visible the noise is: ``linf`` in grey levels, ``l2`` and the means in units of the range [0, 1], ``psnr``
+    in dB."""
     original, decoded = _alike(original, decoded)
     noise = fidelity.noise(original, decoded)
     psnr = fidelity.psnr(original, decoded)
@@ -322,4 +319,9 @@ def _looks(original: Tensor, decoded: Tensor) -> dict[str, Any]:
 
 def _failure(item: Item, error: Exception) -> Row:
     reason = "not enough memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
-    return {"file": item.name, "out": None, "protected": False, "error": folders.printable(" ".join(reason.split()))}
+    return {
+        "file": item.name,
+        "out": None,
+        "protected": False,
+        "error": folders.printable(" ".join(reason.split())),
+    }

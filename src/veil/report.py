@@ -66,9 +66,9 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         ``photos``, ``protected``, ``not_protected``, ``failed``: counts.
 
         ``networks``: for each network its ``role``; how often the true class is on top, as counts
-        (``on_top_before``, ``on_top_after``) and shares (``top1_before``, ``top1_after``), and how often
-        among the first five (``in_top5_after``); means of ICP and of ICE in nats; ``survival``, by treatment, None
-        where it was not measured.
+        (``on_top_before``, ``on_top_after``) and shares (``top1_before``, ``top1_after``); how often it is
+        among the first five (``in_top5_after``); means of ICP and of ICE in nats; ``survival``, by treatment,
+        None where it was not measured.
 
         ``noise``, None where nothing was written: ``mean_abs``, its largest ``mean_abs_max`` and
         ``mean_signed`` in units of [0, 1]; ``linf_*`` in grey levels; ``psnr_*`` in dB, None where no photo
@@ -105,10 +105,7 @@ def _network(name: str, views: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "top1_before": before / len(views),
         "top1_after": after / len(views),
         "in_top5_after": sum(view["rank_after"] <= TOP for view in views),
-        **{
-            key: fmean(view[key] for view in views)
-            for key in ("icp_before", "icp_after", "ice_before", "ice_after")
-        },
+        **{key: fmean(view[key] for view in views) for key in ("icp_before", "icp_after", "ice_before", "ice_after")},
         "survival": {
             treatment: {
                 "photos": len(left),
@@ -207,15 +204,9 @@ def headline(summary: Mapping[str, Any], models: Sequence[str]) -> str:
     if photos == 0:
         return "There were no photos to protect"
     if summary["failed"] == photos:
-        return (
-            "The photo could not be processed"
-            if photos == 1
-            else f"None of {photos:,} photos could be processed"
-        )
+        return "The photo could not be processed" if photos == 1 else f"None of {photos:,} photos could be processed"
     if photos == 1:
         return f"The photo is {'protected' if protected else 'not protected'}{against}"
-    if protected == photos:
-        return f"All {photos:,} photos are protected{against}"
     if protected == 0:
         return f"None of {photos:,} photos is protected{against}"
     return f"{protected:,} of {photos:,} photos {'is' if protected == 1 else 'are'} protected{against}"
@@ -227,9 +218,7 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
     if missed := summary["not_protected"]:
         found.append(f"{_photos(missed)} {'is' if missed == 1 else 'are'} written but not protected.")
     if failed := summary["failed"]:
-        found.append(
-            f"{_photos(failed)} could not be processed and {'has' if failed == 1 else 'have'} no output."
-        )
+        found.append(f"{_photos(failed)} could not be processed and {'has' if failed == 1 else 'have'} no output.")
     networks = summary["networks"]
     found += [
         f"{network['network']}, which the noise did not see, still names the true class first for "
@@ -241,9 +230,7 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
         found.append("Whether other networks are misled was not measured (--verify-with does it).")
     for network in networks:
         if network["role"] == "descent" and network["survival"]:
-            treatment, left = max(
-                network["survival"].items(), key=lambda each: each[1]["on_top"] / each[1]["photos"]
-            )
+            treatment, left = max(network["survival"].items(), key=lambda each: each[1]["on_top"] / each[1]["photos"])
             found.append(
                 f"When a protected photo is {_TREATMENTS.get(treatment, treatment)}, {network['network']} "
                 f"names the true class first for {_of(left['on_top'], left['photos'])} "
@@ -339,9 +326,7 @@ def _changed(source: Path, stamp: Mapping[str, int] | None) -> bool:
 
 
 def _said(error: Exception) -> str:
-    return (
-        "there is not enough memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
-    )
+    return "there is not enough memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
 
 
 def _shown(photo: Photo) -> tuple[Picture, Image.Image]:
@@ -368,9 +353,7 @@ def _over_white(photo: Photo) -> Image.Image:
     image = Image.fromarray((pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)).contiguous().numpy())
     if photo.alpha is None:
         return image
-    return Image.composite(
-        image, Image.new(image.mode, image.size, "white"), Image.fromarray(photo.alpha.numpy())
-    )
+    return Image.composite(image, Image.new(image.mode, image.size, "white"), Image.fromarray(photo.alpha.numpy()))
 
 
 def _amplified(before: Image.Image, after: Image.Image, factor: int) -> Image.Image:
@@ -398,10 +381,7 @@ def _reason(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
         return f"The true class is still the first choice of {_listed(seen)}."
     if settings.get("scheme") == "crs" and required is not None and row["target_score"] < required:
         score = f"{row['target_score']:.4f}"
-        return (
-            "The true class is no longer first, but the target class has only "
-            f"{score}; {required:.4g} is required."
-        )
+        return f"The true class is no longer first, but the target class has only {score}; {required:.4g} is required."
     surer = [view["network"] for view in descent if view["ice_after"] < view["ice_before"]]
     if settings.get("scheme") == "cis" and surer:
         return f"The true class is no longer first, but {_listed(surer)} is surer of its answer than before."

@@ -1,7 +1,8 @@
 """One loop for whatever Veil trains: devices and precision by Lightning Fabric, checkpoints, exact resume, a log.
 
-A mechanism that knows no scheme. The caller brings networks, optimisers, the batches of an epoch and a *step*; `run` brings
-the order of things. A run that was stopped goes on from its last finished epoch and ends with the same weights as one
+A mechanism that knows no scheme. The caller brings networks, optimisers, the batches of an epoch and a *step*; `run`
+brings the order of things. A run that was stopped goes on from its last finished epoch and ends with the same weights
+as one
 that was not: all randomness of an epoch comes from the seed and the epoch's number, so nothing else needs to be kept.
 
 A checkpoint is a folder of two files, ``tensors.safetensors`` and ``state.json``, that appears by one rename.
@@ -64,7 +65,8 @@ def run(
     settings: Mapping[str, object],
     after_epoch: Callable[[int], Mapping[str, float]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Runs ``step`` over ``batches(epoch, generator)`` for ``epochs`` epochs, from the last checkpoint in ``folder`` on.
+    """Runs ``step`` over ``batches(epoch, generator)`` for ``epochs`` epochs, from the last checkpoint in ``folder``
+    on.
 
     Args:
         step: one update; it calls backward and the optimisers itself and returns named scalars, averaged for the log.
@@ -133,10 +135,9 @@ def save_checkpoint(
     shutil.rmtree(old, ignore_errors=True)
 
 
-def load_checkpoint(
-    trained: Trained, folder: Path, fingerprint: Mapping[str, object]
-) -> list[dict[str, Any]]:
-    """Restores networks and optimisers in place and returns the log so far; an empty log where there is no checkpoint."""
+def load_checkpoint(trained: Trained, folder: Path, fingerprint: Mapping[str, object]) -> list[dict[str, Any]]:
+    """Restores networks and optimisers in place and returns the log so far; an empty log where there is no
+    checkpoint."""
     if not folder.exists():
         # A process that died between the two renames of save_checkpoint left the finished one under its other name.
         fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")

@@ -21,11 +21,13 @@ from veil import images
 from veil.cli import main
 from veil.cli.protect import FAILED, NOT_PROTECTED
 
-FIELDS = (
-    "file out width height class_before class_after true_class icp_before icp_after ice_before ice_after target "
-    "target_score iterations linf mean_abs mean_signed psnr ssim protected seconds error"
-).split()
-QUICK = ["--required-score", "0.8", "--budget", "8"]
+FIELDS = {
+    "file", "out", "width", "height", "class_before", "class_after",
+    "true_class", "icp_before", "icp_after", "ice_before", "ice_after", "target",
+    "target_score", "iterations", "linf", "mean_abs", "mean_signed", "psnr",
+    "ssim", "protected", "seconds", "error",
+}  # fmt: skip
+QUICK = ["--required-score", "0.8", "--budget", "16", "--step", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +72,10 @@ def test_a_folder_of_photos(folder: Path, tmp_path: Path, card: str, capsys: pyt
     rows = rows_of(out)
     assert [row["file"] for row in rows] == ["0.png", "2.png", "4.png", "sub/1.png", "sub/3.png", "sub/5.png"]
     for row in rows:
-        assert set(FIELDS) <= set(row)
+        assert set(row) >= FIELDS
         before, after = images.load(folder / row["file"]).pixels, images.load(out / row["out"]).pixels
         difference = (after.int() - before.int()).abs()
-        assert int(difference.max()) == row["linf"] <= 8
+        assert int(difference.max()) == row["linf"] <= 16
         assert float(difference.float().mean()) / 255 == pytest.approx(row["mean_abs"])
         assert row["class_after"] != row["true_class"] == row["class_before"]
         assert row["target_score"] >= 0.8
@@ -144,8 +146,10 @@ def test_jpeg_is_judged_as_decoded(folder: Path, tmp_path: Path, card: str) -> N
     out = tmp_path / "out"
     veil("protect", folder, "-o", out, "-m", card, *QUICK, "--format", "jpeg", "--quality", 20)
     rows = rows_of(out)
-    assert max(row["linf"] for row in rows) > 8
-    assert all(row["protected"] == (row["target_score"] >= 0.8 and row["class_after"] != row["true_class"]) for row in rows)
+    assert max(row["linf"] for row in rows) > 16
+    assert all(
+        row["protected"] == (row["target_score"] >= 0.8 and row["class_after"] != row["true_class"]) for row in rows
+    )
 
 
 def test_alpha_grey_and_16_bit_survive(tmp_path: Path, card: str) -> None:
@@ -202,14 +206,19 @@ WRONG = [
     (["--model", "nowhere.toml"], "no model card"),
     (["--device", "abacus"], "no device"),
     (["--labels", "nowhere.csv"], "nowhere.csv"),
-    (["--scheme", "none"], "Invalid value"),
+    (["--scheme", "none"], "there are crs, cis"),
     (["--unknown"], "No such option"),
 ]
 
 
 @pytest.mark.parametrize(("options", "message"), WRONG, ids=[" ".join(options) for options, _ in WRONG])
 def test_wrong_usage_is_status_2_and_says_why(
-    folder: Path, tmp_path: Path, card: str, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    tmp_path: Path,
+    card: str,
+    options: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     model = [] if "--model" in options else ["-m", card]
     assert veil("protect", folder, "-o", tmp_path / "out", *model, *options) == 2
@@ -294,10 +303,10 @@ def test_metadata_is_dropped_by_default_and_kept_without_place(tmp_path: Path, c
     Image.fromarray(photos(1)[0].permute(1, 2, 0).numpy()).save(tmp_path / "a.jpg", exif=exif)
     veil("protect", tmp_path / "a.jpg", "-o", tmp_path / "bare", "-m", card, *QUICK)
     veil("protect", tmp_path / "a.jpg", "-o", tmp_path / "kept", "-m", card, *QUICK, "--keep-metadata")
-    assert not Image.open(tmp_path / "bare/a.png").getexif()
-    kept = Image.open(tmp_path / "kept/a.png").getexif()
-    assert kept[0x010F] == "Camera of Ada"
-    assert not kept.get_ifd(0x8825)
+    with Image.open(tmp_path / "bare/a.png") as bare, Image.open(tmp_path / "kept/a.png") as kept:
+        assert not bare.getexif()
+        assert kept.getexif()[0x010F] == "Camera of Ada"
+        assert not kept.getexif().get_ifd(0x8825)
 
 
 def test_module_and_version_run() -> None:

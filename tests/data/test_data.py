@@ -38,10 +38,14 @@ def test_mnist_is_split_in_the_files_order(digits: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not an IDX"), (b"\0\0\x08", "not an IDX"), (b"\0\0\x0d\x01\0\0\0\x01....", "unsigned bytes"),
-        (b"\0\0\x08\x03\0\0", "cut off"), (b"\0\0\x08\x01\0\0\0\x09abc", "3 bytes where"), (b"\x1f\x8bxx", "broken gzip"),
+        (b"", "not an IDX"),
+        (b"\0\0\x08", "not an IDX"),
+        (b"\0\0\x0d\x01\0\0\0\x01....", "unsigned bytes"),
+        (b"\0\0\x08\x03\0\0", "cut off"),
+        (b"\0\0\x08\x01\0\0\0\x09abc", "3 bytes where"),
+        (b"\x1f\x8bxx", "broken gzip"),
     ],
-)  # fmt: skip
+)
 def test_broken_idx_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(ValueError, match=message):

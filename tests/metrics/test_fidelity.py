@@ -49,9 +49,7 @@ def photo(*shape: int, seed: int = 0) -> Tensor:
     field = torch.zeros(math.prod(batch), channels, height, width)
     for cells in (2, 5, 20, 80):
         coarse = torch.randn(*field.shape[:2], cells, cells, generator=generator)
-        field += torch.nn.functional.interpolate(
-            coarse, (height, width), mode="bilinear", align_corners=False
-        )
+        field += torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
     return (128 + 35 * field).round().clamp(0, 255).to(torch.uint8).reshape(shape)
 
 
@@ -152,9 +150,7 @@ def test_ssim_matches_scikit_image_where_float32_is_weakest() -> None:
     released = noisy(nearly_white, 0.7)
     assert ssim(nearly_white, released) == pytest.approx(reference_ssim(nearly_white, released), abs=2e-5)
     black, white = torch.zeros(1, 16, 16, dtype=torch.uint8), torch.full((1, 16, 16), 255, dtype=torch.uint8)
-    assert ssim(black, white) == pytest.approx(
-        reference_ssim(black, white), abs=1e-6
-    )  # 0.0001, luminance alone
+    assert ssim(black, white) == pytest.approx(reference_ssim(black, white), abs=1e-6)  # 0.0001, luminance alone
 
 
 @pytest.mark.parametrize(
@@ -234,9 +230,7 @@ def test_original_and_released_may_change_places(metric: Callable[[Tensor, Tenso
 
 @pytest.mark.parametrize("metric", [ssim, ms_ssim])
 @pytest.mark.parametrize("shape", [(5, 1, 28, 28), (2, 3, 100, 45)])
-def test_a_batch_is_the_mean_of_its_images(
-    metric: Callable[[Tensor, Tensor], float], shape: tuple[int, ...]
-) -> None:
+def test_a_batch_is_the_mean_of_its_images(metric: Callable[[Tensor, Tensor], float], shape: tuple[int, ...]) -> None:
     original = photo(*shape)
     released = noisy(original, 6)
     single = [metric(x, y) for x, y in zip(original, released, strict=True)]
@@ -343,9 +337,7 @@ def seen_by_torchmetrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lis
 
 
 def test_lpips_never_downloads(seen_by_torchmetrics: list[tuple[Tensor, Tensor]], tmp_path: Path) -> None:
-    with pytest.raises(
-        RuntimeError, match=r"LPIPS needs AlexNet's weights: save https://.* as .*alexnet\.pth"
-    ):
+    with pytest.raises(RuntimeError, match=r"LPIPS needs AlexNet's weights: save https://.* as .*alexnet\.pth"):
         lpips(photo(3, 32, 32), photo(3, 32, 32))
     assert not seen_by_torchmetrics
     assert not list(tmp_path.iterdir())

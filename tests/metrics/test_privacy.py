@@ -62,9 +62,7 @@ def test_huge_logits_stay_exact(dtype: torch.dtype) -> None:
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     expected = torch.tensor([0.0, 0.0, math.log(2)], dtype=wide)
     torch.testing.assert_close(ice(logits), expected)
-    torch.testing.assert_close(
-        icp(logits, torch.tensor([0, 0, 0])), torch.tensor([1.0, 0.0, 0.5], dtype=wide)
-    )
+    torch.testing.assert_close(icp(logits, torch.tensor([0, 0, 0])), torch.tensor([1.0, 0.0, 0.5], dtype=wide))
 
 
 def test_logits_at_the_end_of_the_number_range_give_no_nan() -> None:

@@ -22,7 +22,7 @@ def test_a_card_loads(card: Path) -> None:
     assert classifier.name == "small"
     assert classifier.classes[3] == "thing 3"
     images = torch.rand(2, 3, 50, 40)
-    expected = made.network()((classifier.preprocessing(images)))
+    expected = made.network()(classifier.preprocessing(images))
     torch.testing.assert_close(classifier(images), expected)
 
 
@@ -51,7 +51,7 @@ def test_a_pickle_is_never_loaded(card: Path, tmp_path: Path, monkeypatch: pytes
     for name in ("small.pt", "small.pkl"):
         (tmp_path / name).write_bytes(pickle.dumps(Malicious()))
         edit(card, 'weights = "small.safetensors"', f'weights = "{name}"')
-        with pytest.raises(CardError, match="must be one of .safetensors"):
+        with pytest.raises(CardError, match="must be one of"):
             catalog.load(str(card))
         edit(card, f'weights = "{name}"', 'weights = "small.safetensors"')
     card.with_suffix(".safetensors").write_bytes(pickle.dumps(Malicious()))

@@ -14,11 +14,12 @@ from veil.models.classifier import (
     Classifier,
     Preprocessing,
     centre_crop,
+    middle,
     resize_matrix,
 )
 
 
-@pytest.mark.parametrize("before", [(299, 300), (64, 33), (7, 1), (1, 1), (700, 1100)])
+@pytest.mark.parametrize("before", [(299, 300), (64, 33), (7, 1), (1, 1), (700, 1100), (2, 17_000)])
 @pytest.mark.parametrize("after", [(224, 224), (32, 48)])
 def test_resize_gradient_is_the_adjoint_of_pytorchs_forward(before: tuple[int, int], after: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -63,6 +64,19 @@ def test_centre_crop_cuts_the_middle_and_pads_what_is_small() -> None:
     padded = centre_crop(torch.ones(1, 1, 2, 3), 4)
     assert padded.shape == (1, 1, 4, 4)
     assert float(padded.sum()) == 6
+
+
+def test_long_strips_are_looked_at_in_the_middle() -> None:
+    """Without it, a strip of 1 × 50,000 would become one of 224 × 11,200,000."""
+    preprocessing = Preprocessing(resize=32, crop=32)
+    strip = torch.rand(1, 3, 1, 50_000, requires_grad=True)
+    seen = preprocessing(strip)
+    assert seen.shape == (1, 3, 32, 32)
+    (gradient,) = torch.autograd.grad(seen.sum(), strip)
+    assert bool((gradient[..., 24_996:25_004] != 0).any())
+    assert not bool((gradient[..., :24_990] != 0).any())
+    ordinary = torch.rand(1, 3, 40, 300)
+    assert torch.equal(middle(ordinary, 8), ordinary)
 
 
 def test_normalisation_is_per_channel() -> None:

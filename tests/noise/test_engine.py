@@ -10,9 +10,7 @@ from veil.noise.engine import Job, StepSettings
 from veil.noise.targets import cross_entropy
 
 
-def run(
-    engine: Engine, images: list[torch.Tensor], settings: CrsSettings | None = None, seed: int = 0
-) -> list:
+def run(engine: Engine, images: list[torch.Tensor], settings: CrsSettings | None = None, seed: int = 0) -> list:
     scheme, settings = SCHEMES["crs"], settings or CrsSettings(budget=6, required_score=0.9)
     plans = (
         (i, scheme.plan(image, settings, label_spaces=[0] * len(engine.classifiers), truth=None, seed=seed))
@@ -60,9 +58,7 @@ def test_noise_stays_within_the_budget_and_the_image_within_range() -> None:
         *photos(4),
     ]
     settings = CrsSettings(step=0.7, budget=2.9, required_score=0.9999, max_iterations=12, retries=0)
-    for image, released in zip(
-        images, run(Engine([convolutional()], device="cpu"), images, settings), strict=True
-    ):
+    for image, released in zip(images, run(Engine([convolutional()], device="cpu"), images, settings), strict=True):
         assert int((released.pixels.int() - image.int()).abs().max()) <= 2
         assert released.pixels.dtype == torch.uint8
 

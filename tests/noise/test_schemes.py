@@ -41,10 +41,7 @@ class TestContract:
     def test_one_photo_alone_is_as_in_company(self, scheme: str, engine: Engine) -> None:
         row, images = SCHEMES[scheme], photos(5)
         settings = row.settings(required_score=0.9)
-        plans = [
-            (i, row.plan(image, settings, label_spaces=[0], truth=None, seed=0))
-            for i, image in enumerate(images)
-        ]
+        plans = [(i, row.plan(image, settings, label_spaces=[0], truth=None, seed=0)) for i, image in enumerate(images)]
         together = dict(engine.run(plans, row.objective, settings))
         for i, image in enumerate(images):
             assert torch.equal(together[i].pixels, protect(scheme, engine, image, required_score=0.9).pixels)

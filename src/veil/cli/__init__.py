@@ -38,12 +38,9 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command. What a person can mend is one line and exit status 2; 130 after Ctrl-C."""
+    """Runs a command. What a person can mend is one line and exit status 2."""
     try:
         app(args=list(arguments) if arguments is not None else None)
-    except KeyboardInterrupt:
-        errors.print("stopped; the same command goes on from here")
-        sys.exit(130)
     except (FolderError, ImageError, CardError, UnknownModel, ZooMissing, HubError, ValueError) as error:
         errors.print(f"[red]veil:[/] {printable(str(error))}", markup=True)
         sys.exit(2)

@@ -15,7 +15,9 @@ from veil.models import catalog, zoo
 
 
 def models(
-    cards: Annotated[list[Path] | None, typer.Argument(help="Model cards, or folders of them.", show_default=False)] = None,
+    cards: Annotated[
+        list[Path] | None, typer.Argument(help="Model cards, or folders of them.", show_default=False)
+    ] = None,
     search: Annotated[str | None, typer.Option(help="List the zoo's architectures whose names hold this.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -27,7 +29,9 @@ def models(
     if search is not None:
         for library in zoo.LIBRARIES:
             entries += [
-                catalog.Entry(f"{library}/{name}", "", None, "see the hub") for name in zoo.names(library) if search in name
+                catalog.Entry(f"{library}/{name}", "", None, "see the hub")
+                for name in zoo.names(library)
+                if search in name
             ]
     if as_json:
         output.print_json(json.dumps([entry.__dict__ for entry in entries]))
@@ -43,7 +47,10 @@ def models(
 
 def inspect(
     photo: Annotated[Path, typer.Argument(help="The photo.", show_default=False)],
-    model: Annotated[list[str] | None, typer.Option("--model", "-m", help="Network to ask. [default: things100]", show_default=False)] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Network to ask. [default: things100]", show_default=False),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -11,8 +11,8 @@ import typer
 def with_settings(tables: Mapping[str, type[Any]], choose: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Gives a command an option for every field of every settings class in ``tables``.
 
-    The command gets those that were set as a dict ``given``. An option that only some of the schemes know says so in its
-    help; with another one it is wrong usage (`checked`).
+    The command gets those that were set as a dict ``given``. An option that only some of the schemes know says so in
+    its help; with another one it is wrong usage (`checked`).
 
     Args:
         tables: settings class by scheme.
@@ -25,10 +25,21 @@ def with_settings(tables: Mapping[str, type[Any]], choose: str) -> Callable[[Cal
         derived = []
         for name, (field, kind, schemes) in _fields(tables).items():
             only = "" if len(schemes) == len(tables) else f" Only with --{choose} {', '.join(schemes)}."
-            default = f" [default: {field.default:g}]" if isinstance(field.default, float) else f" [default: {field.default}]"
-            option = typer.Option("--" + name.replace("_", "-"), help=field.metadata["help"] + only + default, show_default=False)
+            default = (
+                f" [default: {field.default:g}]" if isinstance(field.default, float) else f" [default: {field.default}]"
+            )
+            option = typer.Option(
+                "--" + name.replace("_", "-"),
+                help=field.metadata["help"] + only + default,
+                show_default=False,
+            )
             derived.append(
-                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option])
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=None,
+                    annotation=Annotated[kind | None, option],
+                )
             )
 
         def wrapped(**values: Any) -> Any:

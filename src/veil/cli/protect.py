@@ -20,17 +20,27 @@ NOT_PROTECTED, FAILED = 3, 1
 @with_settings({name: scheme.settings for name, scheme in SCHEMES.items()}, choose="scheme")
 def protect(
     photos: Annotated[list[Path], typer.Argument(help="Photos, and folders of photos.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the protected photos, rows.jsonl and report.html.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the protected photos, rows.jsonl and report.html.")
+    ],
     given: dict[str, Any],
-    scheme: Annotated[Literal["crs", "cis"], typer.Option(help="crs: another class; cis: several classes alike.")] = "crs",
+    scheme: Annotated[str, typer.Option(help="; ".join(f"{n}: {s.summary}" for n, s in SCHEMES.items()) + ".")] = "crs",
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="Network to mislead: see `veil models`. Several form an ensemble. [default: things100]", show_default=False),
+        typer.Option(
+            "--model",
+            "-m",
+            help="Network to mislead: see `veil models`. Several form an ensemble. [default: things100]",
+            show_default=False,
+        ),
     ] = None,
     verify_with: Annotated[
-        list[str] | None, typer.Option(help="Network that the noise does not see, to judge the result. Repeatable.")
+        list[str] | None,
+        typer.Option(help="Network that the noise does not see, to judge the result. Repeatable."),
     ] = None,
-    survival: Annotated[bool, typer.Option("--survival", help="Measure what is left after JPEG 90, JPEG 75, half size.")] = False,
+    survival: Annotated[
+        bool, typer.Option("--survival", help="Measure what is left after JPEG 90, JPEG 75, half size.")
+    ] = False,
     labels: Annotated[Path | None, typer.Option(help="CSV of file and class index: the true classes.")] = None,
     seed: Annotated[int, typer.Option(help="Of the random target classes.")] = 0,
     format: Annotated[Literal["png", "webp", "tiff", "jpeg"], typer.Option(help="Of the protected photos.")] = "png",
@@ -38,16 +48,22 @@ def protect(
     keep_metadata: Annotated[
         bool, typer.Option("--keep-metadata", help="Keep EXIF and XMP, without place and thumbnail.")
     ] = False,
-    max_megapixels: Annotated[float, typer.Option(min=0.000001, help="Refuse larger photos.")] = images.MAX_PIXELS / 1e6,
-    batch: Annotated[int | None, typer.Option(min=1, help="Photos in work at once.", show_default="8 on a CPU, else 64")] = None,
+    max_megapixels: Annotated[float, typer.Option(min=0.000001, help="Refuse larger photos.")] = images.MAX_PIXELS
+    / 1e6,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Photos in work at once.", show_default="8 on a CPU, else 64")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[Literal["auto", "float32", "bfloat16"], typer.Option(help="Of the descent.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Add noise to photos so that classifiers misread them.
 
-    The same command goes on where it was stopped. Exit status: 0 all protected, 3 some not, 1 some failed, 2 wrong usage.
+    The same command goes on where it was stopped. Exit status: 0 all protected, 3 some not, 1 some failed, 2 wrong
+    usage.
     """
+    if scheme not in SCHEMES:
+        raise typer.BadParameter(f"there is no --scheme {scheme}; there are {', '.join(SCHEMES)}")
     settings = checked(SCHEMES[scheme].settings, scheme, given)
     truths = _read_labels(labels) if labels else None
     with errors.status("loading networks"):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -20,6 +21,7 @@ from rich.text import Text
 
 from veil.folders import Row, printable
 
+INTERRUPTED = 130
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 output = Console(highlight=False)
 
@@ -40,10 +42,13 @@ class FolderProgress(AbstractContextManager["FolderProgress"]):
             console=errors,
         )  # fmt: skip
         self.task = self.bar.add_task("", total=None, start=False, protected=0, missed=0, failed=0)
-        self.counts = {"protected": 0, "missed": 0, "failed": 0}
+        self.counts: dict[str, Any] = {"protected": 0, "missed": 0, "failed": 0}
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         self.bar.stop()
+        if kind is KeyboardInterrupt:
+            errors.print("stopped; the same command goes on from here")
+            raise typer.Exit(INTERRUPTED)
 
     def started(self, total: int, done: Sequence[Row], passed_over: int) -> None:
         """Shows how much there is to do and what an earlier run has done."""
@@ -53,7 +58,7 @@ class FolderProgress(AbstractContextManager["FolderProgress"]):
             errors.print(f"{passed_over} other files passed over")
         for row in done:
             self._count(row)
-        self.bar.update(self.task, total=total, completed=len(done), **self.counts)
+        self._show(total=total, completed=len(done))
         self.bar.start()
         self.bar.start_task(self.task)
 
@@ -62,7 +67,10 @@ class FolderProgress(AbstractContextManager["FolderProgress"]):
         self._count(row)
         if row["error"]:
             errors.print(f"[red]failed[/] {escape(printable(row['file']))}: {escape(row['error'])}")
-        self.bar.update(self.task, advance=1, **self.counts)
+        self._show(advance=1)
+
+    def _show(self, **change: Any) -> None:
+        self.bar.update(self.task, **change, **self.counts)
 
     def _count(self, row: Row) -> None:
         self.counts["failed" if row["error"] else "protected" if row["protected"] else "missed"] += 1

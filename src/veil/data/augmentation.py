@@ -15,12 +15,17 @@ def _uniform(count: int, low: float, high: float, generator: Generator) -> Tenso
 
 
 def random_resized_crop(
-    images: Tensor, size: int, generator: Generator, *, area: tuple[float, float] = (0.3, 1.0), flip: bool = True
+    images: Tensor,
+    size: int,
+    generator: Generator,
+    *,
+    area: tuple[float, float] = (0.3, 1.0),
+    flip: bool = True,
 ) -> Tensor:
     """Crops a random part of each image and resizes it to ``size`` × ``size``; mirrors half of them.
 
-    Szegedy et al. 2015 (https://arxiv.org/abs/1409.4842, section 6): area uniform in ``area``, aspect ratio log-uniform in
-    3/4 … 4/3. Bilinear without antialiasing: crops are about as large as what they become.
+    Szegedy et al. 2015 (https://arxiv.org/abs/1409.4842, section 6): area uniform in ``area``, aspect ratio
+    log-uniform in 3/4 … 4/3. Bilinear without antialiasing: crops are about as large as what they become.
     """
     count = len(images)
     ratio = torch.exp(_uniform(count, math.log(3 / 4), math.log(4 / 3), generator))

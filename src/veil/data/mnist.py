@@ -1,7 +1,7 @@
 """MNIST in its standard layout: four gzipped IDX files (http://yann.lecun.com/exdb/mnist/, LeCun et al. 1998).
 
-Liu et al. 2019, section 5.1, split it into 55,000 training, 5,000 validation and 10,000 test images; `read` gives that split,
-in the files' own order.
+Liu et al. 2019, section 5.1, split it into 55,000 training, 5,000 validation and 10,000 test images; `read` gives
+that split, in the files' own order.
 """
 
 import gzip

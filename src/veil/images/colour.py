@@ -94,9 +94,7 @@ def to_srgb(image: Image.Image, profile: object) -> tuple[Image.Image, list[str]
     return image, notes
 
 
-def _by_profile(
-    image: Image.Image, source: ImageCms.ImageCmsProfile, name: str
-) -> tuple[Image.Image, list[str]]:
+def _by_profile(image: Image.Image, source: ImageCms.ImageCmsProfile, name: str) -> tuple[Image.Image, list[str]]:
     space = _SPACES[source.profile.xcolor_space.strip()]
     if image.mode != space and (image.mode, space) != ("L", "RGB"):
         raise ValueError("the profile is made for other pixels")

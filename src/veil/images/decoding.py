@@ -40,8 +40,7 @@ from .photo import MAX_PIXELS, ImageError, Photo
 from .pillow_warnings import silent_pillow
 
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff"}
-    | {".bmp", ".gif", ".heic", ".heif", ".ppm", ".pgm"}
+    {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff"} | {".bmp", ".gif", ".heic", ".heif", ".ppm", ".pgm"}
 )
 """Lower-case suffixes, with their dot, of the files that a folder scan takes for photos."""
 
@@ -137,9 +136,7 @@ def _decode(data: bytes, max_pixels: int) -> Photo:
                     raise
                 except Exception:
                     continue
-                return Photo(
-                    photo.pixels, photo.alpha, photo.metadata, ("damaged metadata left out", *photo.notes)
-                )
+                return Photo(photo.pixels, photo.alpha, photo.metadata, ("damaged metadata left out", *photo.notes))
             raise ImageError(f"damaged or unsupported {kind} file{_detail(error)}") from error
 
 
@@ -163,9 +160,7 @@ def _decode_with(decoder: type[ImageFile.ImageFile], kind: str, data: bytes, max
     if "mp" in image.info or (kind == "HEIC" and getattr(image, "n_frames", 1) > 1):
         notes.append("only the main picture of the file read")
     kept = metadata.cleaned(exif, image.info.get("xmp"))
-    return Photo(
-        pixels.contiguous(), None if transparency is None else transparency.contiguous(), kept, tuple(notes)
-    )
+    return Photo(pixels.contiguous(), None if transparency is None else transparency.contiguous(), kept, tuple(notes))
 
 
 def _kind(data: bytes) -> str:
@@ -238,9 +233,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
 def _png_of_chunks(data: bytes, ancillary: set[bytes]) -> bytes:
     """The PNG's critical chunks and those named that pass their checksum."""
     critical = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
-    kept = (
-        chunk for name, chunk, sound in _png_chunks(data) if name in critical or (name in ancillary and sound)
-    )
+    kept = (chunk for name, chunk, sound in _png_chunks(data) if name in critical or (name in ancillary and sound))
     return data[:8] + b"".join(kept)
 
 

@@ -41,9 +41,7 @@ class Photo:
             raise ValueError(f"pixels must be uint8 (1 or 3, H, W), not {_described(self.pixels)}")
         if self.pixels.numel() == 0:
             raise ValueError("a photo has at least one pixel")
-        if self.alpha is not None and (
-            self.alpha.dtype != torch.uint8 or self.alpha.shape != self.pixels.shape[1:]
-        ):
+        if self.alpha is not None and (self.alpha.dtype != torch.uint8 or self.alpha.shape != self.pixels.shape[1:]):
             raise ValueError(f"alpha must be uint8 (H, W) like the pixels, not {_described(self.alpha)}")
 
     @property

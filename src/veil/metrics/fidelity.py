@@ -126,9 +126,7 @@ def ssim(original: Tensor, released: Tensor) -> float | None:
     original, released = _batches(original, released)
     if min(original.shape[-2:]) < WINDOW:
         return None
-    similarities = [
-        _similarity_and_contrast(*_sum_and_difference(x, y))[0] for x, y in _pieces(original, released)
-    ]
+    similarities = [_similarity_and_contrast(*_sum_and_difference(x, y))[0] for x, y in _pieces(original, released)]
     return float(torch.cat(similarities).mean())
 
 
@@ -180,16 +178,12 @@ def lpips(original: Tensor, released: Tensor) -> float:
     """
     original, released = _batches(original, released)
     if min(original.shape[-2:]) < LPIPS_SMALLEST_SIDE:
-        raise ValueError(
-            f"LPIPS needs sides of at least {LPIPS_SMALLEST_SIDE}, got {tuple(original.shape[-2:])}"
-        )
+        raise ValueError(f"LPIPS needs sides of at least {LPIPS_SMALLEST_SIDE}, got {tuple(original.shape[-2:])}")
     try:
         from torchmetrics.functional.image.lpips import learned_perceptual_image_patch_similarity
         from torchvision.models import AlexNet_Weights
     except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision was compiled for another torch
-        raise ImportError(
-            f"LPIPS needs a torchvision that loads beside torch {torch.__version__}: {error}"
-        ) from error
+        raise ImportError(f"LPIPS needs a torchvision that loads beside torch {torch.__version__}: {error}") from error
     url = AlexNet_Weights.DEFAULT.url
     weights = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
     if not weights.exists():
@@ -207,9 +201,7 @@ def _batches(original: Tensor, released: Tensor) -> tuple[Tensor, Tensor]:
         if image.dtype != torch.uint8:
             raise ValueError(f"{name} must be uint8, as decoded from a file, got {image.dtype}")
         if image.ndim not in (3, 4) or image.shape[-3] not in (1, 3) or image.numel() == 0:
-            raise ValueError(
-                f"{name} must have shape (C, H, W) or (N, C, H, W), C 1 or 3, got {tuple(image.shape)}"
-            )
+            raise ValueError(f"{name} must have shape (C, H, W) or (N, C, H, W), C 1 or 3, got {tuple(image.shape)}")
     if original.shape != released.shape:
         raise ValueError(f"shapes differ: original {tuple(original.shape)}, released {tuple(released.shape)}")
     shape = original.shape[-3:]

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+MAX_ASPECT = 8  # of longer to shorter side; the middle of a longer strip is looked at, and memory stays bounded
+MAX_MATRIX_SIDE = 16_384  # pixels; beyond, the matrices would be larger than they are worth
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts to grey
 
 
@@ -25,8 +27,8 @@ class Preprocessing:
     Attributes:
         resize: the shorter side becomes this (bilinear, antialiased), the longer one keeps the aspect ratio; a pair
             (height, width) stretches; None leaves the size alone.
-        crop: side of the square cut from the centre; None cuts nothing, and then ``resize`` must be a pair, for photos of
-            all shapes share a batch.
+        crop: side of the square cut from the centre; None cuts nothing, and then ``resize`` must be a pair, for
+            photos of all shapes share a batch.
         mean, std: per channel, for values in [0, 1]; as many as the network has input channels (1 or 3).
     """
 
@@ -68,19 +70,30 @@ class Preprocessing:
     def __call__(self, images: Tensor) -> Tensor:
         """Maps float [0, 1] images (N, 1 or 3, H, W) to the network's input (N, channels, h, w), differentiably.
 
-        Photos smaller than the crop are padded with black, as torchvision's centre crop does.
+        Photos smaller than the crop are padded with black, as torchvision's centre crop does. Where the shorter side is
+        resized and the crop takes the middle, of a photo longer than 8:1 only the middle part of 8:1 is resized.
         """
+        if isinstance(self.resize, int):
+            images = middle(images, MAX_ASPECT)
         if images.shape[1] == 3 and self.channels == 1:
             weights = images.new_tensor(LUMA).view(1, 3, 1, 1)
             images = (images * weights).sum(1, keepdim=True)
         size = self.resized(images.shape[-2], images.shape[-1])
         if size != tuple(images.shape[-2:]):
-            images = AntialiasedResize.apply(images, size)
+            images = AntialiasedResize.apply(images, size)  # type: ignore[no-untyped-call]
         if self.crop is not None:
             images = centre_crop(images, self.crop)
         mean = images.new_tensor(self.mean).view(1, -1, 1, 1)
         std = images.new_tensor(self.std).view(1, -1, 1, 1)
         return (images - mean) / std  # one grey channel becomes three here, by broadcasting
+
+
+def middle(images: Tensor, aspect: int) -> Tensor:
+    """The middle part of images (N, C, H, W) whose longer side is more than ``aspect`` times the shorter."""
+    height, width = images.shape[-2:]
+    rows, columns = min(height, aspect * width), min(width, aspect * height)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return images[..., top : top + rows, left : left + columns]
 
 
 def centre_crop(images: Tensor, side: int) -> Tensor:
@@ -117,6 +130,9 @@ class AntialiasedResize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         gradient = gradients[0].contiguous()
+        if max(ctx.before) > MAX_MATRIX_SIDE:
+            whole = [*gradient.shape[:2], *ctx.before]
+            return torch.ops.aten._upsample_bilinear2d_aa_backward(gradient, ctx.after, whole, False), None
         rows = resize_matrix(ctx.before[0], ctx.after[0]).to(gradient)
         columns = resize_matrix(ctx.before[1], ctx.after[1]).to(gradient)
         return rows.T @ (gradient @ columns), None
@@ -134,9 +150,7 @@ class Classifier(nn.Module):
         classes: K names, in the order of the logits.
     """
 
-    def __init__(
-        self, name: str, network: nn.Module, preprocessing: Preprocessing, classes: Sequence[str]
-    ) -> None:
+    def __init__(self, name: str, network: nn.Module, preprocessing: Preprocessing, classes: Sequence[str]) -> None:
         super().__init__()
         self.name = name
         self.preprocessing = preprocessing

@@ -1,8 +1,8 @@
 """A small residual network for small images: the body of the packaged classifiers.
 
 Basic blocks of He et al. 2016 (https://arxiv.org/abs/1512.03385, Fig. 5 left), with the average-pooled shortcut of
-He et al. 2019 (https://arxiv.org/abs/1812.01187, Fig. 2c, "ResNet-D"). The stem halves the image once, each stage after the
-first halves it again.
+He et al. 2019 (https://arxiv.org/abs/1812.01187, Fig. 2c, "ResNet-D"). The stem halves the image once, each stage
+after the first halves it again.
 """
 
 from collections.abc import Sequence

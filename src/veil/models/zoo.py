@@ -1,8 +1,8 @@
 """The optional model zoo: networks of timm and torchvision by name (extra ``zoo``).
 
 torchvision's wheels carry operators compiled against one build of torch. Beside another build (its CUDA wheel beside a
-CPU-only torch, say) they do not load, and ``import torchvision`` fails at "operator torchvision::nms does not exist", and
-timm with it. Veil uses neither ``nms`` nor ``qnms``: where the import fails so, the two are declared, without an
+CPU-only torch, say) they do not load, and ``import torchvision`` fails at "operator torchvision::nms does not exist",
+and timm with it. Veil uses neither ``nms`` nor ``qnms``: where the import fails so, the two are declared, without an
 implementation, and it is tried again. Classification networks need nothing more.
 """
 
@@ -41,9 +41,10 @@ def _import_torchvision() -> None:
             raise
         for name in [n for n in sys.modules if n.partition(".")[0] == "torchvision"]:
             del sys.modules[name]
-        library = torch.library.Library("torchvision", "DEF")
+        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for operator in ("nms", "qnms"):
-            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            library.define(schema)  # type: ignore[no-untyped-call]
         _declared.append(library)
         importlib.import_module("torchvision")
 
@@ -83,8 +84,8 @@ def build(library: str, architecture: str, options: Mapping[str, Any]) -> nn.Mod
 def pretrained(library: str, architecture: str) -> Classifier:
     """A pretrained classifier; its weights come from the hub on first use and from the hub's cache later.
 
-    timm's weights are fetched as safetensors. torchvision publishes pickles: they are checked against their hash and read
-    as plain tensors (``weights_only=True``).
+    timm's weights are fetched as safetensors. torchvision publishes pickles: they are checked against their hash and
+    read as plain tensors (``weights_only=True``).
 
     Raises:
         ZooMissing: where the extra is not installed.
@@ -122,7 +123,10 @@ def _from_timm(name: str, architecture: str) -> Classifier:
     classes = timm.data.ImageNetInfo(subset).label_descriptions()
     side = config["input_size"][-1]
     preprocessing = Preprocessing(
-        resize=round(side / config["crop_pct"]), crop=side, mean=tuple(config["mean"]), std=tuple(config["std"])
+        resize=round(side / config["crop_pct"]),
+        crop=side,
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
     )
     return Classifier(name, network, preprocessing, classes)
 

@@ -7,10 +7,10 @@ Threat model: as for `veil.noise.crs`.
 
 Deviations from the paper, and why:
 - Sign and accumulation of the noise as in `veil.noise.crs`.
-- The sum of the noises of n classes may leave the budget; by default it is clipped to it (``combine="clip"``). The raw sum
-  is ``combine="sum"``.
-- The paper draws a new list when one class of it is not reached. Here only that class is replaced, by the next one drawn,
-  at most ``retries`` times; what is still not reached takes part with its best iterate.
+- The sum of the noises of n classes may leave the budget; by default it is clipped to it (``combine="clip"``). The
+  raw sum is ``combine="sum"``.
+- The paper draws a new list when one class of it is not reached. Here only that class is replaced, by the next one
+  drawn, at most ``retries`` times; what is still not reached takes part with its best iterate.
 - The paper names no condition for success. Here a photo counts as protected when, on every network, the true class is
   not on top and the entropy is not lower than the original's.
 """
@@ -45,9 +45,7 @@ class CisSettings(CrsSettings):
             raise ValueError(f"combine must be clip or sum, not {self.combine!r}")
 
 
-def plan(
-    image: Tensor, settings: CisSettings, *, label_spaces: Sequence[int], truth: int | None, seed: int
-) -> Plan:
+def plan(image: Tensor, settings: CisSettings, *, label_spaces: Sequence[int], truth: int | None, seed: int) -> Plan:
     """Algorithm 2 for one photo, uint8 (C, H, W)."""
 
     def job(number: int) -> Job:

@@ -3,16 +3,16 @@
 Source: Liu et al. 2019, "Adversaries or allies? Privacy and deep learning in big data era", Algorithm 1 (doi
 10.1002/cpe.5102). Its one-step case is FGSM, eq. 5 (`CrsSettings.fgsm`).
 
-Threat model: a crawler that classifies published photos with networks that the owner can compute gradients of. Nothing is
-promised against networks that were not part of the descent, or people.
+Threat model: a crawler that classifies published photos with networks that the owner can compute gradients of.
+Nothing is promised against networks that were not part of the descent, or people.
 
 Deviations from the paper, and why:
 - Line 15 adds the sign of the gradient, which walks away from the target. Here it is subtracted.
 - Line 12 adds the noise to the image of the step before, which counts it twice. Here the photo is x + η.
 - Noise lives at the photo's resolution and the score is that of the 8-bit photo; the paper's experiments worked on the
   resized float tensor.
-- "Return to step 10" has no end in the paper. Here a photo gets ``retries`` further targets, and the best iterate of all
-  of them is released and reported as not protected.
+- "Return to step 10" has no end in the paper. Here a photo gets ``retries`` further targets, and the best iterate of
+  all of them is released and reported as not protected.
 - The paper gives no k; 5 here.
 - Several networks: the noise is done when every one is at the required score. Networks with the same classes are drawn
   to the same target.
@@ -50,9 +50,7 @@ class CrsSettings(StepSettings):
         return cls(step=epsilon, budget=epsilon, max_iterations=1, retries=0)
 
 
-def plan(
-    image: Tensor, settings: CrsSettings, *, label_spaces: Sequence[int], truth: int | None, seed: int
-) -> Plan:
+def plan(image: Tensor, settings: CrsSettings, *, label_spaces: Sequence[int], truth: int | None, seed: int) -> Plan:
     """Algorithm 1 for one photo, uint8 (C, H, W)."""
     best, steps = None, 0
     for attempt in range(1 + settings.retries):

@@ -1,22 +1,23 @@
 """The batch that is never idle: signed gradient steps on many photos at once.
 
 Photos finish at different steps. A finished one leaves the batch at once and a waiting one takes its place; one forward
-and one backward pass per step serve both the score check and the gradient. Photos of different sizes share the networks'
-batch, because each keeps its noise at its own full resolution and only the networks' inputs, all of one size, are stacked.
+and one backward pass per step serve both the score check and the gradient. Photos of different sizes share the
+networks' batch, because each keeps its noise at its own full resolution and only the networks' inputs, all of one
+size, are stacked.
 
 How the parts fit together. A *scheme* is a generator per photo, a `Plan`: it yields the `Job`s that it wants done, gets
 their `Outcome`s back, may ask for more, and returns the released photo. A `Job` is one descent: a photo and an *aim*,
-which looks at what the networks say of the photo and answers with a goal for each. An *objective* turns logits and goals
-into a loss and a score. The engine knows neither schemes nor targets.
+which looks at what the networks say of the photo and answers with a goal for each. An *objective* turns logits and
+goals into a loss and a score. The engine knows neither schemes nor targets.
 
 What is released is judged as it will be stored: every score is that of the photo rounded to 8 bits, never of a float
 image. Rounding is to nearest, inside the loop, and gradients pass straight through it.
 
 What is guaranteed. A photo's outcome depends on its pixels, its aim and the settings. It does not depend on its
-neighbours, its place in the batch or the order of the queue as long as the platform's kernels give each image of a batch
-the same bits whatever lies beside it. `Engine` checks that once, at the start, on random images: the batch keeps one shape,
-and shrinks, when the queue runs dry, only to shapes whose logits and gradients came out equal to the last bit
-(`Engine.shapes`). The number of threads, the device and the version of torch must be the same.
+neighbours, its place in the batch or the order of the queue as long as the platform's kernels give each image of a
+batch the same bits whatever lies beside it. `Engine` checks that once, at the start, on random images: the batch
+keeps one shape, and shrinks, when the queue runs dry, only to shapes whose logits and gradients came out equal to the
+last bit (`Engine.shapes`). The number of threads, the device and the version of torch must be the same.
 """
 
 from collections import deque
@@ -43,7 +44,8 @@ class StepSettings:
 
     step: float = field(default=1.0, metadata={"help": "Noise step η_step, in grey levels."})
     budget: float = field(
-        default=3.0, metadata={"help": "Noise limit η_max, in grey levels (1 to 255); the file holds whole levels."}
+        default=3.0,
+        metadata={"help": "Noise limit η_max, in grey levels (1 to 255); the file holds whole levels."},
     )
     required_score: float = field(default=0.99, metadata={"help": "Score at which a photo counts as done."})
     max_iterations: int = field(default=100, metadata={"help": "Steps before an attempt is given up."})
@@ -216,7 +218,8 @@ class Engine:
         self.evaluations += len(slots)
         with torch.enable_grad():
             candidates = [
-                torch.add(slot.noise, slot.image).round_().clamp_(0, 255).div_(255)[None].requires_grad_() for slot in slots
+                torch.add(slot.noise, slot.image).round_().clamp_(0, 255).div_(255)[None].requires_grad_()
+                for slot in slots
             ]
             views = [[c.preprocessing(candidate) for candidate in candidates] for c in self.classifiers]
             inputs = [self._padded([v.detach() for v in view]).requires_grad_() for view in views]
@@ -227,19 +230,19 @@ class Engine:
                 if slot.goals is None:
                     answered = slot.job.aim([each[row].detach() for each in logits])
                     slot.goals = [goal.to(self.device) for goal in answered]
-            losses, scores = [], []
+            losses, worst = [], []
             for number, each in enumerate(logits):
                 loss, score = objective(each, torch.stack([slot.goals[number] for slot in slots]))  # type: ignore[index]
                 losses.append(loss)
-                scores.append(score.detach())
-            lowest: list[float] = torch.stack(scores).amin(0).tolist()
+                worst.append(score.detach())
+            scores: list[float] = torch.stack(worst).amin(0).tolist()
             if self.bfloat16:
-                lowest = self._confirmed(lowest, slots, candidates, objective, settings)
+                scores = self._confirmed(scores, slots, candidates, objective, settings)
             finished: dict[_Slot, Outcome] = {}
-            for slot, score, candidate in zip(slots, lowest, candidates, strict=True):
-                if score > slot.best_score:
-                    slot.best_score, slot.best = score, candidate
-                reached = score >= settings.required_score
+            for slot, value, candidate in zip(slots, scores, candidates, strict=True):
+                if value > slot.best_score:
+                    slot.best_score, slot.best = value, candidate
+                reached = value >= settings.required_score
                 if reached or slot.iteration >= settings.max_iterations:
                     finished[slot] = _outcome(slot, reached)
             if len(finished) == len(slots):
@@ -259,7 +262,12 @@ class Engine:
         return finished
 
     def _confirmed(
-        self, scores: list[float], slots: list[_Slot], candidates: list[Tensor], objective: Objective, settings: StepSettings
+        self,
+        scores: list[float],
+        slots: list[_Slot],
+        candidates: list[Tensor],
+        objective: Objective,
+        settings: StepSettings,
     ) -> list[float]:
         """Takes scores that bfloat16 holds for reached again in float32."""
         rows = [row for row, score in enumerate(scores) if score >= settings.required_score]
@@ -299,7 +307,9 @@ class Engine:
             for bfloat16 in {False, self.bfloat16} if shapes else ():
                 whole = self._probe(classifier, images, bfloat16)
                 parts = {shape: self._probe(classifier, images[-shape:], bfloat16) for shape in shapes}
-                shapes = [n for n in shapes if all(torch.equal(a[-n:], b) for a, b in zip(whole, parts[n], strict=True))]
+                shapes = [
+                    n for n in shapes if all(torch.equal(a[-n:], b) for a, b in zip(whole, parts[n], strict=True))
+                ]
         return [*shapes, full]
 
     def _probe(self, classifier: Classifier, images: Tensor, bfloat16: bool) -> tuple[Tensor, Tensor]:
@@ -340,7 +350,7 @@ def choose_device(name: str) -> torch.device:
 def computes_bfloat16(device: torch.device) -> bool:
     """Whether the hardware multiplies in bfloat16 rather than emulating it."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return False

@@ -29,13 +29,20 @@ def cross_entropy(logits: Tensor, goals: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def draw(
-    logits: Sequence[Tensor], label_spaces: Sequence[int], image: Tensor, *, excluded_top: int, truth: int | None, seed: int
+    logits: Sequence[Tensor],
+    label_spaces: Sequence[int],
+    image: Tensor,
+    *,
+    excluded_top: int,
+    truth: int | None,
+    seed: int,
 ) -> list[list[int]]:
     """The classes that each network may be drawn to, in the order to try; networks of one label space share it.
 
-    First come all but the ``excluded_top`` best classes of any network, in random order, which depends on the seed and the
-    photo's pixels and on nothing else. Where those run out, the excluded ones follow, least probable first. The true class
-    (each network's first choice, where it is not known) is never among them.
+    First come all but the ``excluded_top`` best classes of any network, in random order, which depends on the seed
+    and the photo's pixels and on nothing else. Where those run out, the excluded ones follow, least probable first.
+    The true
+    class (each network's first choice, where it is not known) is never among them.
 
     Args:
         logits: (K,) of each network on the original photo.
@@ -66,7 +73,13 @@ def draw(
 
 
 def towards(
-    number: int, label_spaces: Sequence[int], image: Tensor, *, excluded_top: int, truth: int | None, seed: int
+    number: int,
+    label_spaces: Sequence[int],
+    image: Tensor,
+    *,
+    excluded_top: int,
+    truth: int | None,
+    seed: int,
 ) -> Aim:
     """An aim at the ``number``-th class that was drawn (from the start again where there are fewer)."""
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 
 from veil.data.class_folders import LabelledImages
 

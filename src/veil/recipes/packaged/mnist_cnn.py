@@ -5,9 +5,9 @@ Command: python -m veil.recipes.packaged.mnist_cnn --data DIR/mnist --out runs/m
 Cost:    under a minute on two cores.
 Expect:  about 96 % of the test images (the paper's figure; 94 to 96.5 % over runs of the notebook that it follows).
 
-Adam at 1e-4, batches of 64, 1,000 steps: the settings that the paper's experiments follow. Weights start after Glorot and
-Bengio 2010, biases at zero, TensorFlow's habit at the time; PyTorch's own, smaller start ends two points lower after as
-many steps. Longer training does better; the point here is the paper's classifier.
+Adam at 1e-4, batches of 64, 1,000 steps: the settings that the paper's experiments follow. Weights start after Glorot
+and Bengio 2010, biases at zero, TensorFlow's habit at the time; PyTorch's own, smaller start ends two points lower
+after as many steps. Longer training does better; the point here is the paper's classifier.
 """
 
 import argparse

@@ -1,14 +1,14 @@
 """Trains ``things100``, the packaged classifier of 100 everyday classes.
 
-Data:    things100, 100 classes of Tiny ImageNet at 64×64: 40,000 training images. 2,000 of them (20 of each class) are set
-         aside and watched; the 5,000 validation images are judged once, at the end.
+Data:    things100, 100 classes of Tiny ImageNet at 64×64: 40,000 training images. 2,000 of them (20 of each class)
+         are set aside and watched; the 5,000 validation images are judged once, at the end.
 Command: python -m veil.recipes.packaged.things100 --data DIR/things100 --out runs/things100 --scale cpu
 Cost:    about an hour and a half on two cores with bf16, minutes on a GPU.
 Expect:  top-1 60 %, top-5 83 %.
 
-SGD with Nesterov momentum, one cycle; random resized crops, mirroring, colour jitter, CutMix in half of the batches until
-the last eighth of the run; label smoothing 0.1. The side of the training images grows from 40 to 64 pixels, which saves
-half of the time (Howard 2018, "progressive resizing").
+SGD with Nesterov momentum, one cycle; random resized crops, mirroring, colour jitter, CutMix in half of the batches
+until the last eighth of the run; label smoothing 0.1. The side of the training images grows from 40 to 64 pixels,
+which saves half of the time (Howard 2018, "progressive resizing").
 """
 
 import argparse
@@ -16,6 +16,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -76,13 +77,12 @@ def train(data: LabelledImages, settings: Settings, folder: Path, seed: int, dev
     torch.manual_seed(seed_of("weights", seed))
     fabric = training.fabric(device)
     network = ResidualNet(len(data.classes), widths=settings.widths, depths=settings.depths)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.SGD(
-        [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain}],
-        lr=settings.learning_rate, momentum=settings.momentum, nesterov=True,
-    )  # fmt: skip
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    groups: list[dict[str, Any]] = [  # biases and batch-norm do not decay
+        {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in network.parameters() if p.ndim <= 1]},
+    ]
+    optimizer = torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=True)
     model, optimizer = fabric.setup(network, optimizer)
     mean, std = fabric.to_device(MEAN), fabric.to_device(STD)
 
@@ -128,7 +128,11 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = SCALES[arguments.scale]
     network = train(
-        class_folders.read(arguments.data / "train", SIDE), settings, arguments.out, arguments.seed, arguments.device
+        class_folders.read(arguments.data / "train", SIDE),
+        settings,
+        arguments.out,
+        arguments.seed,
+        arguments.device,
     )
     save_float16(network, arguments.out / "things100.safetensors")
     judged = accuracy(network.half().float().cpu(), class_folders.read(arguments.data / "val", SIDE), (MEAN, STD))

@@ -1,0 +1,43 @@
+"""Documentation that cannot drift: the CLI reference, links, quoted code, quoted rows."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from conftest import REPOSITORY
+from veil.cli.reference import reference
+
+PAGES = sorted(
+    p
+    for p in REPOSITORY.rglob("*.md")
+    if not any(
+        part.startswith(".") or part in ("data", "runs", "demo") for part in p.relative_to(REPOSITORY).parts[:-1]
+    )
+)
+
+
+def test_the_cli_reference_is_the_commands() -> None:
+    assert (REPOSITORY / "docs/cli.md").read_text(encoding="utf-8") == reference()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(REPOSITORY).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(REPOSITORY).as_posix())
+def test_python_in_the_docs_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page's Python runs from top to bottom, beside a photo ``cat.png``."""
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    if not blocks:
+        pytest.skip("no Python on this page")
+    skimage = pytest.importorskip("skimage")
+    (tmp_path / "cat.png").write_bytes((Path(skimage.__file__).parent / "data/chelsea.png").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    source = "\n".join(blocks)
+    ast.parse(source)
+    exec(compile(source, str(page), "exec"), {})
