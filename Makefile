@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo venv test test-all lint types bench bench-venv clean
+.PHONY: demo venv test test-all lint types docs bench clean
 
 demo: venv
-	$(BIN)/python -m veil.recipes.demo --out $(DEMO)
+	$(BIN)/veil demo --out $(DEMO)
 
 venv: $(VENV)/.installed
 
@@ -31,6 +31,17 @@ lint: venv
 
 types: venv
 	$(BIN)/mypy
+
+docs: venv
+	$(BIN)/python -m veil.cli.reference > docs/cli.md
+
+bench: venv .bench-venv/.installed
+	$(BIN)/python benchmarks/noise.py --scale cpu
+
+.bench-venv/.installed: benchmarks/requirements-peers.txt
+	$(PYTHON) -m venv .bench-venv
+	.bench-venv/bin/python -m pip install --quiet --requirement benchmarks/requirements-peers.txt
+	touch $@
 
 clean:
 	rm -rf $(VENV) $(DEMO) .bench-venv build dist

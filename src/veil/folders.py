@@ -233,6 +233,12 @@ def run(
     return ordered
 
 
+def read_manifest(out: Path) -> dict[str, Any]:
+    """The settings of the run in ``out``."""
+    found: dict[str, Any] = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    return found
+
+
 def _check_manifest(file: Path, settings: Mapping[str, Any]) -> None:
     wanted = json.loads(json.dumps(settings))
     if file.exists():

@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
+from veil.allocator import keep_memory
 from veil.seeds import seed_of
 
 Precision = Literal["32-true", "bf16-mixed"]
@@ -50,6 +51,7 @@ class Moment:
 
 def fabric(device: str = "auto", precision: Precision = "bf16-mixed") -> Fabric:
     """A Fabric on ``device`` (``auto``, ``cpu``, ``cuda``, ``mps``)."""
+    keep_memory()
     return Fabric(accelerator=device, devices=1, precision=precision)
 
 

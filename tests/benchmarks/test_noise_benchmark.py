@@ -1,4 +1,4 @@
-"""The noise benchmark at smoke scale: it runs, its rows are whole, and they agree with each other. No times are judged."""
+"""The noise benchmark at smoke scale: it runs, and its rows are whole and agree with each other."""
 
 import json
 import math
@@ -11,10 +11,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH_PYTHON = ROOT / ".bench-venv/bin/python"
-ATTACKERS = ("veil", "veil-bf16", "plain")
 PEERS = ("torchattacks", "foolbox", "art")
-EVERY_ROW = {"benchmark", "kind", "scale", "contender", "model", "data", "photos", "width", "height", "peak_mib",
-             "command", "date", "hardware", "threads", "versions"}  # fmt: skip
+EVERY_ROW = {
+    "benchmark", "kind", "scale", "contender", "model", "data", "photos", "width", "height", "peak_mib",
+    "command", "date", "hardware", "threads", "versions",
+}  # fmt: skip
 SPEED_ROW = EVERY_ROW | {
     "version", "torch", "precision", "batch", "step", "budget", "max_steps", "required_score", "repetitions",
     "images_per_second", "images_per_second_min", "images_per_second_max", "success", "misread", "linf",
@@ -35,63 +36,51 @@ def smoke(out: Path, peers: Path) -> tuple[dict[Any, dict[str, Any]], str]:
     return {r["photos"] if r["kind"] == "memory" else r["contender"]: r for r in rows}, done.stdout
 
 
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[Any, dict[str, Any]], str]:
-    folder = tmp_path_factory.mktemp("bench")
-    return smoke(folder / "new" / "noise.jsonl", peers=folder / "absent")
-
-
-def test_every_row_says_what_was_measured_on_what(measured: Any) -> None:
-    for row in measured[0].values():
-        wanted = EVERY_ROW if row["kind"] == "memory" else SPEED_ROW
-        assert wanted <= row.keys()
+def test_smoke_gives_whole_rows_that_agree(tmp_path: Path) -> None:
+    """One test, for parallel test processes would each run the benchmark for a fixture."""
+    rows, printed = smoke(tmp_path / "new" / "noise.jsonl", peers=tmp_path / "absent")
+    for row in rows.values():
+        assert (EVERY_ROW if row["kind"] == "memory" else SPEED_ROW) <= row.keys()
         assert row["hardware"]["cpu"]
         assert row["threads"] == 1
-
-
-def test_speed_and_success_are_finite(measured: Any) -> None:
-    taken = [row for row in measured[0].values() if row["kind"] != "memory" and not row["skipped"]]
+    taken = [row for row in rows.values() if row["kind"] != "memory" and not row["skipped"]]
     assert {row["contender"] for row in taken} >= {"veil", "plain", "floor (network alone)"}
     for row in taken:
-        assert row["error"] is None
-        rates = [row[f"images_per_second{end}"] for end in ("_min", "", "_max")]
-        assert all(math.isfinite(rate) and rate > 0 for rate in rates)
-        assert rates == sorted(rates)
-        assert row["batch"] in row["batches"]
-        assert row["peak_mib"] > 10
+        check_speed(row)
+        if row["kind"] == "contender":
+            check_success(row)
+            assert row["contender"] in printed
+    assert rows["veil"]["success"] > 0
 
-
-def test_success_is_judged_and_the_budget_kept(measured: Any) -> None:
-    for name in ATTACKERS:
-        row = measured[0][name]
-        if not row["skipped"]:
-            assert 0 <= row["success"] <= row["misread"] <= 1
-            assert 0 < row["linf"] <= row["budget"]
-            assert 0 <= row["iterations"] <= row["max_steps"]
-    assert measured[0]["veil"]["success"] > 0
-
-
-def test_the_floor_takes_the_passes_that_veil_took(measured: Any) -> None:
-    rows = measured[0]
     for suffix in ("", "-bf16"):
         for part in ("network alone", "with preprocessing"):
             floor = rows[f"floor{suffix} ({part})"]
             assert floor["evaluations"] == rows[f"veil{suffix}"]["evaluations"]
             assert floor["success"] is None
 
-
-def test_peers_that_are_not_there_are_skipped_with_the_reason(measured: Any) -> None:
-    rows, printed = measured
     for name in PEERS:
         assert "make bench" in rows[name]["skipped"]
         assert rows[name]["images_per_second"] is None
-        assert name in printed
+
+    assert rows[4]["ratio"] == 1
+    assert rows[12]["ratio"] == pytest.approx(rows[12]["peak_mib"] / rows[4]["peak_mib"])
 
 
-def test_memory_is_measured_for_few_and_for_more(measured: Any) -> None:
-    few, more = measured[0][4], measured[0][12]
-    assert few["ratio"] == 1
-    assert more["ratio"] == pytest.approx(more["peak_mib"] / few["peak_mib"])
+def check_speed(row: dict[str, Any]) -> None:
+    """Finite and positive; how fast is not judged."""
+    assert row["error"] is None
+    rates = [row[f"images_per_second{end}"] for end in ("_min", "", "_max")]
+    assert all(math.isfinite(rate) and rate > 0 for rate in rates)
+    assert rates == sorted(rates)
+    assert row["batch"] in row["batches"]
+    assert row["peak_mib"] > 10
+
+
+def check_success(row: dict[str, Any]) -> None:
+    """A photo that reached its target lost its first choice, and no noise leaves the budget."""
+    assert 0 <= row["success"] <= row["misread"] <= 1
+    assert 0 < row["linf"] <= row["budget"]
+    assert 0 <= row["iterations"] <= row["max_steps"]
 
 
 def test_the_full_scale_needs_a_network_and_photos() -> None:
@@ -105,6 +94,7 @@ def test_the_full_scale_needs_a_network_and_photos() -> None:
 def test_peers_do_what_the_plain_loop_does(tmp_path: Path) -> None:
     rows, _ = smoke(tmp_path / "noise.jsonl", BENCH_PYTHON)
     for name in PEERS:
-        assert rows[name]["skipped"] is None
-        assert rows[name]["success"] == pytest.approx(rows["plain"]["success"], abs=0.13)  # one photo of eight
-        assert rows[name]["linf"] <= rows[name]["budget"]
+        check_speed(rows[name])
+        check_success(rows[name])
+        one_photo = 1 / rows[name]["photos"]
+        assert rows[name]["success"] == pytest.approx(rows["plain"]["success"], abs=1.01 * one_photo)

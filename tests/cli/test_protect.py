@@ -118,7 +118,7 @@ def test_one_bad_photo_does_not_stop_the_others(
 def test_the_corpus_of_odd_images_gives_one_row_each(tmp_path: Path, card: str) -> None:
     inputs = tmp_path / "in"
     inputs.mkdir()
-    made = odd_images.corpus(inputs)
+    made = [path for path in odd_images.corpus(inputs) if not path.is_dir()]  # a folder is an input of its own
     assert len(made) >= 300
     out = tmp_path / "out"
     status = veil("protect", *made, "-o", out, "-m", card, "--max-iterations", 2, "--retries", 0)

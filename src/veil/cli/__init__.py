@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import typer
 
 import veil
+from veil.cli.demo import demo
 from veil.cli.models import inspect, models
 from veil.cli.protect import protect
 from veil.cli.terminal import errors
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command()(protect)
 app.command()(models)
 app.command()(inspect)
+app.command()(demo)
 
 
 def _version(show: bool) -> None:

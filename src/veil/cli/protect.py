@@ -77,7 +77,10 @@ def protect(
             max_pixels=int(max_megapixels * 1e6), started=progress.started, finished=progress.finished,
         )  # fmt: skip
     sources = {name: path for path, name in folders.find(photos, images.SUFFIXES, out).files}
-    page = report.write_protection_report(out, rows, settings=protector.describe(), sources=sources)
+    page = report.write_protection_report(
+        out, rows, settings=folders.read_manifest(out), sources=sources,
+        class_counts={name: len(classes) for name, classes in protector.classes.items()},
+    )  # fmt: skip
     summary = report.summarise(rows)
     if as_json:
         output.print_json(json.dumps(summary | {"out": folders.printable(out), "report": folders.printable(page)}))

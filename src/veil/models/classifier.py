@@ -1,9 +1,8 @@
 """A classifier as a user meets it: a network, its own differentiable preprocessing, and names for its classes.
 
 Noise lives at a photo's full resolution, so gradients run through the resize, the crop and the normalisation. All of
-them are linear. The antialiased resize is PyTorch's; its gradient is computed here as two matrix products, because
-PyTorch's own backward pass of it takes about a fifth of a small network's time on a CPU. The matrices are read off
-PyTorch's forward pass, so the two agree by construction.
+them are linear. The antialiased resize is PyTorch's; its gradient is computed here in another way, because PyTorch's own
+backward pass of it takes about a tenth of a small network's time on a CPU. A test holds the two against each other.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 MAX_ASPECT = 8  # of longer to shorter side; the middle of a longer strip is looked at, and memory stays bounded
-MAX_MATRIX_SIDE = 16_384  # pixels; beyond, the matrices would be larger than they are worth
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts to grey
 
 
@@ -107,35 +105,58 @@ def centre_crop(images: Tensor, side: int) -> Tensor:
     return images[..., top : top + side, left : left + side]
 
 
-@lru_cache(maxsize=64)
-def resize_matrix(inputs: int, outputs: int) -> Tensor:
-    """The matrix (outputs, inputs) of PyTorch's antialiased bilinear resize along one axis, read off an identity."""
-    columns = []
-    for start in range(0, inputs, 512):
-        rows = min(512, inputs - start)
-        block = torch.zeros(1, 1, rows, inputs)
-        block[0, 0, torch.arange(rows), torch.arange(start, start + rows)] = 1
-        columns.append(F.interpolate(block, (rows, outputs), mode="bilinear", antialias=True)[0, 0])
-    return torch.cat(columns).T.contiguous()
+@lru_cache(maxsize=256)
+def growing_matrix(inputs: int, outputs: int) -> Tensor:
+    """The matrix (outputs, inputs) of PyTorch's bilinear resize along one axis that grows, read off an identity."""
+    identity = torch.eye(inputs)[None, None]
+    return F.interpolate(identity, (inputs, outputs), mode="bilinear", antialias=True)[0, 0].T.contiguous()
+
+
+@lru_cache(maxsize=256)
+def shrinking_scales(inputs: int, outputs: int) -> tuple[Tensor, Tensor]:
+    """The two diagonals between which the adjoint of an antialiased resize is a bilinear enlargement.
+
+    Output o of the resize averages the inputs i with weights t(i, o) = max(0, 1 − |i − c(o)| / s), s = inputs / outputs,
+    c(o) = (o + 1/2) s − 1/2, divided by their sum. The enlargement back to the inputs' grid has the weights t(i, o)
+    divided by their sum over o, which differs from 1 only at the border.
+
+    Returns:
+        1 / Σᵢ t(i, o), of shape (outputs,), and Σₒ t(i, o), of shape (inputs,).
+    """
+    scale = inputs / outputs
+    centre = (torch.arange(outputs, dtype=torch.float64) + 0.5) * scale - 0.5
+    before, after = torch.zeros(outputs), torch.zeros(inputs)
+    for start in range(0, inputs, 4096):
+        place = torch.arange(start, min(start + 4096, inputs), dtype=torch.float64)
+        weight = (1 - (place - centre[:, None]).abs() / scale).clamp_min(0)
+        before += weight.sum(1).float()
+        after[start : start + 4096] = weight.sum(0).float()
+    return 1 / before, after
 
 
 class AntialiasedResize(torch.autograd.Function):
-    """PyTorch's antialiased bilinear resize, with its adjoint as two matrix products."""
+    """PyTorch's antialiased bilinear resize with a faster gradient: the same linear map, another way to its adjoint."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, size: tuple[int, int]) -> Tensor:
-        ctx.before, ctx.after = tuple(images.shape[-2:]), size
+        ctx.before = tuple(images.shape[-2:])
         return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         gradient = gradients[0].contiguous()
-        if max(ctx.before) > MAX_MATRIX_SIDE:
-            whole = [*gradient.shape[:2], *ctx.before]
-            return torch.ops.aten._upsample_bilinear2d_aa_backward(gradient, ctx.after, whole, False), None
-        rows = resize_matrix(ctx.before[0], ctx.after[0]).to(gradient)
-        columns = resize_matrix(ctx.before[1], ctx.after[1]).to(gradient)
-        return rows.T @ (gradient @ columns), None
+        (height, width), (rows, columns) = ctx.before, gradient.shape[-2:]
+        if height < rows:
+            gradient = growing_matrix(height, rows).T.to(gradient) @ gradient
+        if width < columns:
+            gradient = gradient @ growing_matrix(width, columns).to(gradient)
+        if height <= rows and width <= columns:
+            return gradient, None
+        vertical = [each.to(gradient)[:, None] for each in shrinking_scales(height, rows)] if height > rows else [1, 1]
+        across = [each.to(gradient) for each in shrinking_scales(width, columns)] if width > columns else [1, 1]
+        gradient = gradient * vertical[0] * across[0]
+        enlarged = F.interpolate(gradient, ctx.before, mode="bilinear", align_corners=False)
+        return enlarged.mul_(vertical[1] * across[1]), None
 
 
 class Classifier(nn.Module):

@@ -28,6 +28,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from veil.allocator import keep_memory
 from veil.models.classifier import Classifier
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -152,6 +153,8 @@ class Engine:
         if not classifiers:
             raise ValueError("at least one classifier is needed")
         self.device = choose_device(device)
+        if self.device.type == "cpu":
+            keep_memory()
         self.classifiers = [classifier.to(self.device) for classifier in classifiers]
         if batch is not None and batch < 1:
             raise ValueError(f"batch must be at least 1, not {batch}")
