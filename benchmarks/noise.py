@@ -10,7 +10,7 @@ contenders finish; README.md beside this file says what they hold.
 
 The *floor* is the time of the forward and backward passes that Veil's own run needed, and of nothing else.
 
-Cost: smoke half a minute; cpu about an hour on two cores, nearly all of it the peers'.
+Cost: smoke half a minute; cpu about 45 minutes on two quiet cores, nearly all of it the peers'.
 Expected: Veil at least 8 times as fast as the best peer, within 1.15 times the floor; memory flat.
 """
 

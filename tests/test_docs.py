@@ -1,6 +1,7 @@
 """Documentation that cannot drift: the CLI reference, links, quoted code, quoted rows."""
 
 import ast
+import importlib.util
 import re
 from pathlib import Path
 
@@ -41,3 +42,12 @@ def test_python_in_the_docs_runs(page: Path, tmp_path: Path, monkeypatch: pytest
     source = "\n".join(blocks)
     ast.parse(source)
     exec(compile(source, str(page), "exec"), {})
+
+
+def test_the_results_page_is_the_rows() -> None:
+    spec = importlib.util.spec_from_file_location("nips17", REPOSITORY / "benchmarks/nips17.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (REPOSITORY / "docs/results.md").read_text(encoding="utf-8") == module.page()

@@ -1,7 +1,7 @@
 """A classifier as a user meets it: a network, its own differentiable preprocessing, and names for its classes.
 
-Noise lives at a photo's full resolution, so gradients run through the resize, the crop and the normalisation. All of
-them are linear. The antialiased resize is PyTorch's; its gradient is computed here in another way, because PyTorch's own
+Noise lives at a photo's full resolution, so gradients run through the resize, the crop and the normalisation. All
+are linear. The antialiased resize is PyTorch's; its gradient is computed here in another way, because PyTorch's own
 backward pass of it takes about a tenth of a small network's time on a CPU. A test holds the two against each other.
 """
 
@@ -114,10 +114,10 @@ def growing_matrix(inputs: int, outputs: int) -> Tensor:
 
 @lru_cache(maxsize=256)
 def shrinking_scales(inputs: int, outputs: int) -> tuple[Tensor, Tensor]:
-    """The two diagonals between which the adjoint of an antialiased resize is a bilinear enlargement.
+    """Two diagonals that make a bilinear enlargement the adjoint of an antialiased resize.
 
-    Output o of the resize averages the inputs i with weights t(i, o) = max(0, 1 − |i − c(o)| / s), s = inputs / outputs,
-    c(o) = (o + 1/2) s − 1/2, divided by their sum. The enlargement back to the inputs' grid has the weights t(i, o)
+    Output o of the resize averages the inputs i with weights t(i, o) = max(0, 1 − |i − c(o)| / s), where s = inputs /
+    outputs and c(o) = (o + 1/2) s − 1/2, divided by their sum. The enlargement back to the inputs' grid has the weights t(i, o)
     divided by their sum over o, which differs from 1 only at the border.
 
     Returns:

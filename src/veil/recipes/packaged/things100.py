@@ -38,7 +38,7 @@ SIDE = 64
 class Settings:
     """Sizes in pixels; ``sides`` are those of the training images over equal parts of the run."""
 
-    epochs: int = 56
+    epochs: int = 48
     batch_size: int = 128
     learning_rate: float = 0.2
     momentum: float = 0.9
