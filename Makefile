@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+BENCH_MODEL ?= ../shared/data/weights/mobilenetv2_100.toml
+BENCH_PHOTOS ?= data/nips17/images
 
 .PHONY: demo venv test test-all lint types docs bench clean
 
@@ -36,11 +38,12 @@ docs: venv
 	$(BIN)/python -m veil.cli.reference > docs/cli.md
 
 bench: venv .bench-venv/.installed
-	$(BIN)/python benchmarks/noise.py --scale cpu
+	$(BIN)/python benchmarks/noise.py --scale cpu --model $(BENCH_MODEL) --photos $(BENCH_PHOTOS)
 
 .bench-venv/.installed: benchmarks/requirements-peers.txt
 	$(PYTHON) -m venv .bench-venv
 	.bench-venv/bin/python -m pip install --quiet --requirement benchmarks/requirements-peers.txt
+	.bench-venv/bin/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
 clean:

@@ -17,7 +17,6 @@ Expected: Veil at least 8 times as fast as the best peer, within 1.15 times the 
 import argparse
 import json
 import os
-import platform
 import shlex
 import statistics
 import subprocess
@@ -25,7 +24,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +35,6 @@ from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-import veil
 from peers import CONTENDERS, Problem, Rules, peak_mib
 from veil.images import SUFFIXES, load, quantise, to_float
 from veil.models import catalog
@@ -45,6 +42,7 @@ from veil.models.residual import ResidualNet
 from veil.noise import CrsSettings, Engine
 from veil.noise.engine import StepSettings, computes_bfloat16
 from veil.noise.targets import draw
+from veil.provenance import provenance
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results/benchmarks/noise.jsonl"
@@ -294,18 +292,12 @@ def memory_rows(scale: Scale, threads: int, folder: Path) -> Iterator[Row]:
 
 def surroundings(command: Sequence[str], scale: str, threads: int) -> Row:
     """What every row of this run says of it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "veil": veil.__version__}
     return {
         "benchmark": "noise",
         "scale": scale,
-        "command": shlex.join(["python", "benchmarks/noise.py", *command]),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": {"cpu": names[0] if names else platform.processor(), "cores": os.cpu_count()},
         "threads": threads,
-        "versions": versions,
+        **provenance(),
+        "command": shlex.join(["python", "benchmarks/noise.py", *command]),
     }
 
 

@@ -29,6 +29,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from veil.allocator import keep_memory
 from veil.images import to_float
 from veil.models import catalog
 from veil.models.classifier import Classifier
@@ -140,6 +141,7 @@ def floor(precision: Precision, *, preprocessing: bool) -> Prepare:
     """Only forward and backward passes: to the network's input, or through its preprocessing to the photo."""
 
     def prepare(classifier: Classifier, problem: Problem) -> Run:
+        keep_memory()  # as Veil does: the floor is what the hardware allows
         images, targets = to_float(problem.photos[: max(problem.rules.batches)]), problem.targets
         network: nn.Module = classifier
         if not preprocessing:
@@ -179,6 +181,7 @@ def fixed_steps(build: Build) -> Prepare:
 
 def plain(classifier: Classifier, problem: Problem, steps: int) -> Attack:
     """The loop that one writes in ten lines: what a library's own bookkeeping costs can be read off it."""
+    keep_memory()
     step, budget = problem.rules.step / 255, problem.rules.budget / 255
 
     def attack(images: Tensor, targets: Tensor) -> Tensor:

@@ -186,7 +186,7 @@ class Protector:
 
         return folders.run(
             inputs, out, work, suffixes=images.SUFFIXES, suffix=stored.suffix, settings=settings,
-            started=started, finished=lambda row: finished(row),
+            started=started, finished=finished,
         )  # fmt: skip
 
     def _pipeline(

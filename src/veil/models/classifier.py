@@ -117,8 +117,8 @@ def shrinking_scales(inputs: int, outputs: int) -> tuple[Tensor, Tensor]:
     """Two diagonals that make a bilinear enlargement the adjoint of an antialiased resize.
 
     Output o of the resize averages the inputs i with weights t(i, o) = max(0, 1 − |i − c(o)| / s), where s = inputs /
-    outputs and c(o) = (o + 1/2) s − 1/2, divided by their sum. The enlargement back to the inputs' grid has the weights t(i, o)
-    divided by their sum over o, which differs from 1 only at the border.
+    outputs and c(o) = (o + 1/2) s − 1/2, divided by their sum. The enlargement back to the inputs' grid has the weights
+    t(i, o) divided by their sum over o, which differs from 1 only at the border.
 
     Returns:
         1 / Σᵢ t(i, o), of shape (outputs,), and Σₒ t(i, o), of shape (inputs,).
