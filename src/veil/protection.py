@@ -24,6 +24,7 @@ from veil.models import catalog
 from veil.models.classifier import Classifier
 from veil.noise import SCHEMES, Engine, Released
 from veil.noise.engine import Plan, Precision, StepSettings
+from veil.seeds import seed_of
 
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
 
@@ -113,6 +114,7 @@ class Protector:
             "scheme": self.name,
             "settings": asdict(self.settings),
             "models": [classifier.name for classifier in self.engine.classifiers],
+            "weights": [classifier.fingerprint() for classifier in self.engine.classifiers],
             "seed": self.seed,
             "precision": "bfloat16" if self.engine.bfloat16 else "float32",
         }
@@ -157,15 +159,15 @@ class Protector:
             folders.FolderError: where the job cannot start or go on.
         """
         stored = images.FORMATS[format]
+        known = truths or {}
         settings = self.describe() | {
             "format": format,
             "quality": None if stored.lossless else quality,
             "keep_metadata": keep_metadata,
             "verify_with": [c.name for c in self.judges.classifiers] if self.judges else [],
             "survival": self.survival,
-            "truths": truths is not None,
+            "truths": seed_of(*sorted(known.items())) if known else None,
         }
-        known = truths or {}
 
         def write(work: _Work, released: Released) -> _Written:
             work.item.out.parent.mkdir(parents=True, exist_ok=True)

@@ -113,3 +113,11 @@ def test_a_classifier_is_frozen_and_stays_in_evaluation_mode() -> None:
 def test_batch_of_one_equals_slice_of_batch() -> None:
     classifier, images = convolutional(), torch.rand(5, 3, 40, 60)
     torch.testing.assert_close(classifier(images)[2:3], classifier(images[2:3]))
+
+
+def test_the_fingerprint_tells_weights_and_preprocessing_apart() -> None:
+    assert convolutional(0).fingerprint() == convolutional(0).fingerprint()
+    assert convolutional(0).fingerprint() != convolutional(1).fingerprint()
+    one, other = convolutional(0), convolutional(0)
+    other.preprocessing = Preprocessing(resize=25, crop=24, mean=(0.5,) * 3, std=(0.25,) * 3)
+    assert one.fingerprint() != other.fingerprint()
