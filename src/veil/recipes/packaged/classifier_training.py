@@ -23,13 +23,14 @@ def shuffled(data: LabelledImages, batch_size: int, generator: Generator) -> Ite
 def accuracy(
     network: nn.Module, data: LabelledImages, normalise: tuple[Tensor, Tensor], batch_size: int = 250
 ) -> dict[str, float]:
-    """Top-1 and top-5 accuracy, in float32."""
+    """Top-1 and top-5 accuracy, in float32. ``normalise`` is mean and standard deviation, on the network's device."""
     network.eval()
     mean, std = normalise
     hits = torch.zeros(2)
     for start in range(0, len(data), batch_size):
-        images = data.images[start : start + batch_size].float() / 255
-        best = network((images - mean) / std).topk(5).indices == data.labels[start : start + batch_size, None]
+        part = slice(start, start + batch_size)
+        logits = network((data.images[part].to(mean.device).float() / 255 - mean) / std).cpu()
+        best = logits.topk(min(5, logits.shape[1])).indices == data.labels[part, None]
         hits += torch.stack([best[:, 0].sum(), best.any(1).sum()])
     return {"top1": float(hits[0]) / len(data), "top5": float(hits[1]) / len(data)}
 

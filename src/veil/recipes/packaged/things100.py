@@ -127,14 +127,12 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     settings = SCALES[arguments.scale]
-    network = train(
-        class_folders.read(arguments.data / "train", SIDE),
-        settings,
-        arguments.out,
-        arguments.seed,
-        arguments.device,
-    )
+    learn = class_folders.read(arguments.data / "train", SIDE)
+    network = train(learn, settings, arguments.out, arguments.seed, arguments.device)
     save_float16(network, arguments.out / "things100.safetensors")
+    words = class_folders.read_words(arguments.data / "words.txt")
+    labels = "".join(words[each] + "\n" for each in learn.classes)
+    (arguments.out / "things100.labels.txt").write_text(labels, encoding="utf-8")
     judged = accuracy(network.half().float().cpu(), class_folders.read(arguments.data / "val", SIDE), (MEAN, STD))
     print(json.dumps({"seed": arguments.seed, "scale": arguments.scale, **judged}))
 
