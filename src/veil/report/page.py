@@ -1,42 +1,31 @@
-"""Tables and pages rebuilt from rows.
+"""The page that a person opens after `veil protect`: one HTML file, which needs no network and nothing beside it.
 
-`summarise` is pure: rows in, numbers out. `write_protection_report` makes the page that a person opens after
-`veil protect`: one HTML file, which needs no network, no script and nothing beside it. Its numbers come from
-the rows alone; its pictures are read again, one photo at a time, from the originals and the protected files.
+Its numbers come from the rows alone; its pictures are read again from the originals and the protected files.
 
-The same rows give the same bytes: nothing on the page depends on the time, on how long the work took, or on
-where the folder lies. The page's size is bounded: `SHOWN` photos have pictures, `LISTED` rows are listed.
+The same rows give the same bytes: nothing on the page depends on the time, on how long the work took, or on where the
+folder lies. The page's size is bounded: `SHOWN` photos have pictures, `LISTED` rows are listed.
 
-Every text that is put into the page goes through `veil.folders.printable` and is escaped, whatever it is and
-wherever it stands: file names, class names and error messages were written by others.
+Every text that is put into the page goes through `veil.folders.printable` and is escaped, whatever it is and wherever
+it stands: file names, class names and error messages were written by others.
 """
 
-import base64
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from io import BytesIO
 from pathlib import Path
-from statistics import fmean, median
 from typing import Any, TypeVar
 
 import jinja2
-from markupsafe import Markup
-from PIL import Image, ImageChops
 
-from veil import folders, images
-from veil.images import ImageError, Photo
+from veil import folders
+from veil.report.pictures import CROP, amplification, card
+from veil.report.summary import TOP, summarise
 
 _T = TypeVar("_T")
 
 PAGE = "report.html"
 SHOWN = 24  # photos with pictures
 LISTED = 2000  # rows in the table of all photos, and errors in theirs
-THUMBNAIL = 320  # pixels along the longer side of a picture
-CROP = 160  # the same of the noise's crop, which is shown at twice its size
-FACTORS = (100, 50, 20, 10, 5, 2, 1)  # by which noise may be amplified
-TOP = 5  # answers that a patient attacker looks at
 
 _TREATMENTS = {
     "jpeg90": "saved again as JPEG, quality 90",
@@ -64,83 +53,6 @@ _SETTINGS = {
     "seed": "seed of the random targets",
     "version": "version of the rows",
 }
-
-
-def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What rows of `veil protect` say together; as JSON.
-
-    Returns:
-        ``photos``, ``protected``, ``not_protected``, ``failed``: counts.
-
-        ``networks``: for each network its ``role``; how often the true class is on top, as counts
-        (``on_top_before``, ``on_top_after``) and shares (``top1_before``, ``top1_after``); how often it is
-        among the first five (``in_top5_after``); means of ICP and of ICE in nats; ``survival``, by treatment,
-        None where it was not measured.
-
-        ``noise``, None where nothing was written: ``mean_abs``, its largest ``mean_abs_max`` and
-        ``mean_signed`` in units of [0, 1]; ``linf_*`` in grey levels; ``psnr_*`` in dB, None where no photo
-        changed; ``ssim_*``, None where all photos are smaller than its window.
-    """
-    done = [row for row in rows if not row["error"]]
-    views: dict[str, list[Mapping[str, Any]]] = {}
-    for row in done:
-        for view in row["networks"]:
-            views.setdefault(view["network"], []).append(view)
-    return {
-        "photos": len(rows),
-        "protected": sum(bool(row["protected"]) for row in rows),
-        "failed": len(rows) - len(done),
-        "not_protected": sum(not row["protected"] for row in done),
-        "networks": [_network(name, each) for name, each in views.items()],
-        "noise": _noise(done) if done else None,
-    }
-
-
-def _network(name: str, views: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    before = sum(view["class_before"] == view["true_class"] for view in views)
-    after = sum(view["class_after"] == view["true_class"] for view in views)
-    treated: dict[str, list[tuple[bool, Mapping[str, Any]]]] = {}
-    for view in views:
-        for treatment, left in view.get("survival", {}).items():
-            treated.setdefault(treatment, []).append((left["class_after"] == view["true_class"], left))
-    return {
-        "network": name,
-        "role": views[0]["role"],
-        "photos": len(views),
-        "on_top_before": before,
-        "on_top_after": after,
-        "top1_before": before / len(views),
-        "top1_after": after / len(views),
-        "in_top5_after": sum(view["rank_after"] <= TOP for view in views),
-        **{key: fmean(view[key] for view in views) for key in ("icp_before", "icp_after", "ice_before", "ice_after")},
-        "survival": {
-            treatment: {
-                "photos": len(left),
-                "on_top": sum(on_top for on_top, _ in left),
-                "icp": fmean(each["icp_after"] for _, each in left),
-                "ice": fmean(each["ice_after"] for _, each in left),
-            }
-            for treatment, left in treated.items()
-        }
-        or None,
-    }
-
-
-def _noise(done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    psnr = [row["psnr"] for row in done if row["psnr"] is not None]
-    ssim = [row["ssim"] for row in done if row["ssim"] is not None]
-    return {
-        "mean_abs": fmean(row["mean_abs"] for row in done),
-        "mean_abs_max": max(row["mean_abs"] for row in done),
-        "mean_signed": fmean(row["mean_signed"] for row in done),
-        "mean_signed_max": max((row["mean_signed"] for row in done), key=abs),
-        "linf_median": median(row["linf"] for row in done),
-        "linf_max": max(row["linf"] for row in done),
-        "psnr_median": median(psnr) if psnr else None,
-        "psnr_min": min(psnr, default=None),
-        "ssim_median": median(ssim) if ssim else None,
-        "ssim_min": min(ssim, default=None),
-    }
 
 
 def write_protection_report(
@@ -173,7 +85,7 @@ def write_protection_report(
     summary = summarise(rows)
     chosen = select(rows, shown)
     factor = amplification(chosen)
-    cards = [_card(row, out, sources, settings, factor) for row in chosen]
+    cards = [card(row, out, sources, None if row["protected"] else _reason(row, settings), factor) for row in chosen]
     done = [row for row in rows if not row["error"]]
     networks = summary["networks"]
     text = _environment().get_template("protection.html").render(
@@ -262,121 +174,6 @@ def select(rows: Sequence[Mapping[str, Any]], shown: int) -> list[Mapping[str, A
 def _spread(items: Sequence[_T], places: int) -> list[_T]:
     places = min(places, len(items))
     return [items[number * len(items) // places] for number in range(places)]
-
-
-def amplification(rows: Iterable[Mapping[str, Any]]) -> int:
-    """The factor at which the noise of most of ``rows`` is easy to see and stays within the grey levels."""
-    largest = median([row["linf"] for row in rows] or [1.0])
-    return next((factor for factor in FACTORS if factor * largest <= 100), 1)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture as a data URI, with the size in pixels at which it is stored."""
-
-    uri: Markup
-    width: int
-    height: int
-
-
-@dataclass
-class Card:
-    """A photo on the page.
-
-    ``reason`` says why it is not protected, ``problems`` which picture is missing, and why.
-    """
-
-    row: Mapping[str, Any]
-    reason: str | None
-    before: Picture | None = None
-    after: Picture | None = None
-    noise: Picture | None = None
-    whole: bool = False
-    problems: list[str] = field(default_factory=list)
-
-
-def _card(
-    row: Mapping[str, Any], out: Path, sources: Mapping[str, Path], settings: Mapping[str, Any], factor: int
-) -> Card:
-    card = Card(row, None if row["protected"] else _reason(row, settings))
-    pixels = max(images.MAX_PIXELS, row["width"] * row["height"])
-    seen: list[Image.Image] = []  # the middle of each, all that is kept of it beside its thumbnail
-    source = sources.get(row["file"])
-    try:
-        if source is None:
-            raise ImageError("it is not among the files of this run")
-        if _changed(source, row.get("source")):
-            raise ImageError("it was changed since")
-        card.before, middle = _shown(images.load(source, max_pixels=pixels))
-        seen.append(middle)
-    except (ImageError, OSError, MemoryError) as error:
-        card.problems.append(f"The original cannot be shown: {_said(error)}.")
-    try:
-        card.after, middle = _shown(images.load(out / row["out"], max_pixels=pixels))
-        seen.append(middle)
-    except (ImageError, OSError, MemoryError) as error:
-        card.problems.append(f"The protected photo cannot be shown: {_said(error)}.")
-    if len(seen) == 2 and seen[0].size == seen[1].size:
-        card.noise = _picture(_amplified(seen[0], seen[1], factor), "PNG", optimize=True)
-        card.whole = seen[0].size == (row["width"], row["height"])
-    elif len(seen) == 2:
-        card.problems.append("The noise cannot be shown: the two photos are not of one size.")
-    return card
-
-
-def _changed(source: Path, stamp: Mapping[str, int] | None) -> bool:
-    """Whether ``source`` is another file than the one that was protected; one that is gone did not change."""
-    try:
-        return bool(stamp) and folders.stamp(source) != stamp
-    except (OSError, ValueError):
-        return False
-
-
-def _said(error: Exception) -> str:
-    return "there is not enough memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
-
-
-def _shown(photo: Photo) -> tuple[Picture, Image.Image]:
-    """A thumbnail, and the centre of the photo at its own resolution, in which noise is not averaged away."""
-    image = _over_white(photo)
-    thumbnail = image.resize(_within(image.size, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=3)
-    # The crop has the photo's shape, so that it stands beside the thumbnail; of a panorama it is taller.
-    shape = _within(image.size, CROP)
-    crop = min(image.width, max(shape[0], CROP // 4)), min(image.height, max(shape[1], CROP // 4))
-    left, top = (image.width - crop[0]) // 2, (image.height - crop[1]) // 2
-    centre = image.crop((left, top, left + crop[0], top + crop[1])).convert("RGB")
-    return _picture(thumbnail, "JPEG", quality=85), centre
-
-
-def _within(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """Width and height scaled down until the longer is at most ``side``, the shorter at least one pixel."""
-    scale = min(1.0, side / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _over_white(photo: Photo) -> Image.Image:
-    """What is seen of a photo on white paper: mode L or RGB."""
-    pixels = photo.pixels
-    image = Image.fromarray((pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)).contiguous().numpy())
-    if photo.alpha is None:
-        return image
-    return Image.composite(image, Image.new(image.mode, image.size, "white"), Image.fromarray(photo.alpha.numpy()))
-
-
-def _amplified(before: Image.Image, after: Image.Image, factor: int) -> Image.Image:
-    """128 + (after − before) · factor, clipped to 0 to 255."""
-    # Darker and brighter places apart, because Pillow's images hold no negative numbers.
-    brighter = ImageChops.subtract(after, before).point(lambda level: min(level * factor, 127))
-    darker = ImageChops.subtract(before, after).point(lambda level: min(level * factor, 128))
-    grey = Image.new("RGB", before.size, (128, 128, 128))
-    return ImageChops.subtract(ImageChops.add(grey, brighter), darker)
-
-
-def _picture(image: Image.Image, format: str, **options: Any) -> Picture:
-    buffer = BytesIO()
-    image.save(buffer, format, **options)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Picture(Markup(f"data:image/{format.lower()};base64,{data}"), image.width, image.height)
 
 
 def _reason(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
