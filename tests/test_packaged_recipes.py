@@ -15,7 +15,7 @@ from veil.data.class_folders import LabelledImages
 from veil.models.mnist_cnn import MnistCnn
 from veil.models.residual import ResidualNet
 from veil.recipes.packaged import mnist_cnn, things100
-from veil.recipes.packaged.classifier_training import accuracy, one_cycle
+from veil.recipes.packaged.classifier_training import accuracy, calibrate, one_cycle
 
 
 def coloured(folder: Path, count: int) -> None:
@@ -81,6 +81,21 @@ def test_mnist_cnn_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 mnist_cnn_settings = mnist_cnn.Settings(steps=4)
+
+
+def test_calibration_finds_the_factor_that_was_taken_out() -> None:
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (4000, 1, 2, 2), dtype=torch.uint8)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
+    head = network[1]
+    with torch.no_grad():
+        head.weight.mul_(4)
+        labels = torch.distributions.Categorical(logits=network(images.float() / 255)).sample()
+        head.weight.div_(2)
+        head.bias.div_(2)
+    data = LabelledImages(images, labels, ("a", "b", "c"))
+    assert calibrate(network, head, data, mnist_cnn.PLAIN) == pytest.approx(2, abs=0.3)
+    assert calibrate(network, head, data, mnist_cnn.PLAIN) == 1
 
 
 def test_one_cycle_rises_and_falls_to_zero() -> None:

@@ -22,7 +22,7 @@ NAME = "chelsea.png"
 
 def main() -> None:
     photo = veil.images.load(Path(str(files("skimage.data") / NAME)))
-    protector = veil.Protector("things100", scheme="crs", budget=3)
+    protector = veil.Protector("things100", scheme="crs", budget=8)
     protected = protector.protect(photo)
     classifier = protector.engine.classifiers[0]
     noise = (protected.photo.pixels.int() - photo.pixels.int()) * FACTOR + 128

@@ -1,6 +1,6 @@
 """`veil demo`: a few real photos, protected with the packaged classifier, and the page that proves it.
 
-Cost: under a minute on two cores. Expect all photos protected against things100 at ±3 grey levels. The photos are
+Cost: under a minute on two cores. Expect all photos protected against things100 at ±8 grey levels. The photos are
 scikit-image's (extra ``demo``): a cat, a cup of coffee, an astronaut, a rocket; all free of rights.
 """
 
@@ -30,6 +30,6 @@ def demo(
             (photos / name).write_bytes((files("skimage.data") / name).read_bytes())
     except ModuleNotFoundError:
         raise typer.BadParameter('the photos are scikit-image\'s: pip install "veil[demo]"') from None
-    command = [str(photos), "-o", str(out / "protected"), "--survival"]
+    command = [str(photos), "-o", str(out / "protected"), "--budget", "8", "--retries", "5", "--survival"]
     output.print(f"[bold]veil protect {escape(shlex.join(command))}", soft_wrap=True)
     veil(["protect", *command])
