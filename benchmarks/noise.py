@@ -158,6 +158,7 @@ class Contest:
     peers: Path
     threads: int
     folder: Path
+    only: Sequence[str]
 
 
 class Absent(Exception):
@@ -214,7 +215,7 @@ def compete(contest: Contest) -> Iterator[Row]:
     """Everybody in turn, several times; yields a contender's row when it has had its last turn."""
     contest.problem.save(contest.folder / "problem.safetensors")
     photos = len(contest.problem.photos)
-    runs: dict[str, list[Row]] = {name: [] for name in CONTENDERS}
+    runs: dict[str, list[Row]] = {name: [] for name in contest.only}
     waiting = list(runs)
     for turn in range(1, contest.scale.repetitions + 1):
         for name in tuple(waiting):
@@ -344,9 +345,11 @@ def measurements(scale: Scale, given: argparse.Namespace, folder: Path) -> Itera
         "width": photos.shape[3], "height": photos.shape[2],
     }  # fmt: skip
     problem = problem_of(photos, judge, rules)
-    contest = Contest(scale, problem, judge, given.peers, given.threads, folder)
+    only = [name for name in given.only if name != "memory"]
+    contest = Contest(scale, problem, judge, given.peers, given.threads, folder, only)
     yield from (about | row for row in compete(contest))
-    yield from memory_rows(scale, given.threads, folder)
+    if "memory" in given.only:
+        yield from memory_rows(scale, given.threads, folder)
 
 
 def main() -> int:
@@ -362,6 +365,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, help="photos, instead of the scale's number")
     parser.add_argument("--max-steps", type=int, help="steps, instead of the scale's number")
     parser.add_argument("--repetitions", type=int, help="turns, instead of the scale's number")
+    parser.add_argument("--only", nargs="+", choices=[*CONTENDERS, "memory"], default=[*CONTENDERS, "memory"])
     given = parser.parse_args()
     if given.scale == "cpu" and not (given.model and given.photos):
         parser.error("--scale cpu needs --model and --photos")

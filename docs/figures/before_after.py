@@ -16,7 +16,7 @@ import torch
 
 import veil
 
-FACTOR = 20
+FACTOR = 10
 NAME = "chelsea.png"
 
 

@@ -1,7 +1,7 @@
 """Veil keeps private images private from deep networks.
 
 >>> import veil
->>> protector = veil.Protector("things100", scheme="crs", budget=3)
+>>> protector = veil.Protector("things100", scheme="crs", budget=8)
 >>> photo = veil.images.load("cat.jpg")            # doctest: +SKIP
 >>> protected = protector.protect(photo)           # doctest: +SKIP
 >>> veil.images.save(protected.photo, "cat.png")   # doctest: +SKIP
