@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 import cards
+from veil import images
 from veil.cli import main
-from veil.models import catalog
+from veil.models import catalog, zoo
 
 
 def veil(*arguments: object) -> int:
@@ -48,3 +50,13 @@ def test_inspect_of_no_photo_is_status_2(tmp_path: Path, capsys: pytest.CaptureF
     assert veil("inspect", tmp_path / "a.png", "-m", "mnist-cnn") == 2
     assert veil("inspect", tmp_path / "a.png", "-m", "nothing") == 2
     assert "veil:" in capsys.readouterr().err
+
+
+def test_brackets_in_messages_are_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def absent(name: str) -> None:
+        raise zoo.ZooMissing('timm is not installed: pip install "veil[zoo]"')
+
+    monkeypatch.setattr(catalog, "load", absent)
+    monkeypatch.setattr("veil.images.load", lambda path: images.Photo(torch.zeros(3, 8, 8, dtype=torch.uint8)))
+    assert veil("inspect", "nothing.png", "-m", "timm/resnet18") == 2
+    assert "veil[zoo]" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 import typer
+from rich.markup import escape
 
 import veil
 from veil.cli.demo import demo
@@ -44,5 +45,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=list(arguments) if arguments is not None else None)
     except (FolderError, ImageError, CardError, UnknownModel, ZooMissing, HubError, ValueError) as error:
-        errors.print(f"[red]veil:[/] {printable(str(error))}", markup=True)
+        errors.print(f"[red]veil:[/] {escape(printable(str(error)))}")
         sys.exit(2)

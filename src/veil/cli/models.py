@@ -6,6 +6,7 @@ from typing import Annotated
 
 import torch
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from veil import images
@@ -40,7 +41,7 @@ def models(
     for heading in ("name", "input", "classes", "accuracy"):
         table.add_column(heading, overflow="fold")
     for entry in entries:
-        table.add_row(entry.name, entry.input, str(entry.classes or ""), entry.accuracy)
+        table.add_row(escape(entry.name), entry.input, str(entry.classes or ""), escape(entry.accuracy))
     output.print(table)
     output.print("Also: timm/<name> and torchvision/<name> (extra zoo; --search lists them), and model cards (*.toml).")
 
@@ -75,11 +76,13 @@ def inspect(
     if as_json:
         output.print_json(json.dumps(answers))
         return
-    output.print(f"{loaded.width} × {loaded.height} pixels" + "".join(f"; {note}" for note in loaded.notes))
+    output.print(f"{loaded.width} × {loaded.height} pixels" + "".join(f"; {escape(note)}" for note in loaded.notes))
     for answer in answers:
-        table = Table(title=f"{answer['network']}: entropy {answer['entropy']:.2f} nats", title_justify="left")
+        table = Table(
+            title=f"{escape(str(answer['network']))}: entropy {answer['entropy']:.2f} nats", title_justify="left"
+        )
         table.add_column("class")
         table.add_column("score", justify="right")
         for each in answer["classes"]:  # type: ignore[attr-defined]
-            table.add_row(each["name"], f"{each['score']:.2%}")
+            table.add_row(escape(each["name"]), f"{each['score']:.2%}")
         output.print(table)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from veil import folders, images, report
@@ -86,7 +87,7 @@ def protect(
         output.print_json(json.dumps(summary | {"out": folders.printable(out), "report": folders.printable(page)}))
     else:
         _print_summary(summary)
-        output.print(f"report: {folders.printable(page)}", soft_wrap=True)
+        output.print(f"report: {escape(folders.printable(page))}", soft_wrap=True)
     raise typer.Exit(FAILED if summary["failed"] else NOT_PROTECTED if summary["not_protected"] else 0)
 
 
@@ -117,7 +118,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
         table.add_column(heading, justify="left" if heading == "network" else "right")
     for network in summary["networks"]:
         table.add_row(
-            network["network"] + ("" if network["role"] == "descent" else " (unseen)"),
+            escape(network["network"]) + ("" if network["role"] == "descent" else " (unseen)"),
             f"{network['top1_before']:.0%} → {network['top1_after']:.0%}",
             f"{network['icp_before']:.4f} → {network['icp_after']:.4f}",
             f"{network['ice_before']:.2f} → {network['ice_after']:.2f}",
