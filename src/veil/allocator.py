@@ -1,9 +1,9 @@
 """Keeps freed memory in the process, so that a network's passes do not fetch the same pages anew each time.
 
 glibc gives every block above 32 MB, and what lies free at the heap's end, back to the system at once. A forward and a
-backward pass take and free the same large blocks hundreds of times; fetching their pages anew took about half of the
-time of small networks on a CPU (`benchmarks/README.md`). The price: memory stays with the process until it ends, up to
-`KEPT` bytes of it.
+backward pass take and free the same large blocks hundreds of times; fetching their pages anew took nearly half of a
+small network's time on the virtual machine where it was measured (`benchmarks/allocator.py`). The price: memory stays
+with the process until it ends, up to `KEPT` bytes of it.
 """
 
 import ctypes
