@@ -15,7 +15,7 @@ from torch import Tensor
 
 from veil.metrics import privacy
 from veil.models.classifier import Classifier
-from veil.noise.engine import Engine
+from veil.noise.engine import Engine, Objective
 from veil.noise.scheme import Verdict
 
 
@@ -81,18 +81,21 @@ def read(
     return readings, [logits[1] for logits in answers]
 
 
-def verdict(readings: Sequence[Reading], after: Sequence[Tensor], targets: Sequence[Sequence[int]]) -> Verdict:
+def verdict(
+    readings: Sequence[Reading], after: Sequence[Tensor], goals: Sequence[Sequence[Tensor]], objective: Objective
+) -> Verdict:
     """The worst of several networks, for a scheme to judge.
 
     Args:
         readings: one per network of the descent.
         after: logits (K,) of each network on the decoded file.
-        targets: for each noise that was added, the target class of each network.
+        goals: for each noise that was added, the goal (K,) of each network.
+        objective: the scheme's, for its score.
     """
     scores = []
     for number, logits in enumerate(after):
-        probability = logits.softmax(0)
-        scores.append(max((float(probability[each[number]]) for each in targets), default=0.0))
+        reached = [objective(logits[None], each[number][None])[1] for each in goals]
+        scores.append(max((float(score) for score in reached), default=0.0))
     least = min(readings, key=lambda r: r.ice_after - r.ice_before)
     return Verdict(
         truth_on_top=any(r.class_after == r.true_class for r in readings),

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from veil import rows
+
 ROWS, MANIFEST, LOCK, PARTIAL = "rows.jsonl", "run.json", ".lock", ".part"
 Row = dict[str, Any]
 
@@ -158,16 +160,7 @@ def locked(out: Path) -> Iterator[None]:
 
 def read_rows(file: Path) -> list[Row]:
     """The rows of a file, the latest of each ``file`` only; a last line cut off by a crash does not count."""
-    if not file.exists():
-        return []
-    rows: dict[str, Row] = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        rows[row["file"]] = row
-    return list(rows.values())
+    return list({row["file"]: row for row in rows.read(file)}.values())
 
 
 def stamp(source: Path) -> dict[str, int]:
@@ -215,18 +208,14 @@ def run(
         items = name_outputs(listing.files, out, suffix, taken)
         done = {item.name: earlier[item.name] for item in items if _is_done(item, earlier.get(item.name))}
         started(len(items), list(done.values()), listing.passed_over)
-        rows = dict(done)
+        known = dict(done)
         try:
-            with (out / ROWS).open("a", encoding="utf-8") as file:
-                if file.tell() and not _ends_with_newline(out / ROWS):
-                    file.write("\n")
+            with rows.open_to_append(out / ROWS) as file:
                 for item, row in work(item for item in items if item.name not in done):
-                    rows[item.name] = row
-                    file.write(json.dumps(row) + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
+                    known[item.name] = row
+                    rows.append(file, row)
                     finished(row)
-            ordered = [rows[item.name] for item in items if item.name in rows]
+            ordered = [known[item.name] for item in items if item.name in known]
             write_atomically(out / ROWS, "".join(json.dumps(row) + "\n" for row in ordered))
         except OSError as error:
             raise FolderError(f"cannot write to {printable(out)}: {error.strerror or error}") from error
@@ -266,12 +255,6 @@ def _is_done(item: Item, row: Row | None) -> bool:
         return bool(row.get("source") == stamp(item.source))
     except OSError:
         return False
-
-
-def _ends_with_newline(file: Path) -> bool:
-    with file.open("rb") as handle:
-        handle.seek(-1, os.SEEK_END)
-        return handle.read(1) == b"\n"
 
 
 def write_atomically(file: Path, text: str) -> None:

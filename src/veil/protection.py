@@ -26,6 +26,7 @@ from veil.noise import SCHEMES, Engine, Released
 from veil.noise.engine import Plan, Precision, StepSettings
 from veil.seeds import seed_of
 
+NAMED = 10  # target classes at most that a row names
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
 
 
@@ -242,7 +243,7 @@ class Protector:
         original, decoded = _alike(work.photo.pixels, written.decoded)
         count = len(self.engine.classifiers)
         readings, after = evaluation.read(self.engine, original, decoded, self._truths(work.truth, 0, count))
-        verdict = evaluation.verdict(readings, after, released.targets)
+        verdict = evaluation.verdict(readings, after, released.goals, self.scheme.objective)
         views = [asdict(reading) | {"role": "descent"} for reading in readings]
         left = evaluation.survival(self.engine, decoded, readings) if self.survival else {}
         if self.judges is not None:
@@ -257,7 +258,7 @@ class Protector:
             if self.survival:
                 view["survival"] = left[view["network"]]
         first = views[0]
-        targets = [each[0] for each in released.targets]
+        targets = [target for targets in released.targets for target in targets]
         names = self.classes[first["network"]]
         return {
             "file": work.item.name,
@@ -266,7 +267,7 @@ class Protector:
             "height": work.photo.height,
             **{key: first[f"{key}_name"] for key in ("class_before", "class_after", "true_class")},
             **{key: first[key] for key in ("icp_before", "icp_after", "ice_before", "ice_after")},
-            "target": " + ".join(names[target] for target in targets),
+            "target": " + ".join(names[target] for target in targets) if len(targets) <= NAMED else "all classes alike",
             "target_score": verdict.target_score,
             "iterations": released.iterations,
             **written.looks,
@@ -274,7 +275,7 @@ class Protector:
             "seconds": round(time.perf_counter() - work.started, 3),
             "error": None,
             "notes": list(written.notes),
-            "targets": targets,
+            "targets": targets if len(targets) <= NAMED else [],
             "networks": views,
             "source": work.source,
         }

@@ -67,7 +67,8 @@ def plan(image: Tensor, settings: CisSettings, *, label_spaces: Sequence[int], t
             if new and outcome.score > outcomes[index].score:
                 outcomes[index] = outcome
     released = combine([outcome.released for outcome in outcomes], image, settings)
-    return Released(released, tuple(map(_targets, outcomes)), steps, all(outcome.reached for outcome in outcomes))
+    goals = tuple(outcome.goals for outcome in outcomes)
+    return Released(released, goals, steps, all(outcome.reached for outcome in outcomes))
 
 
 def _targets(outcome: Outcome) -> list[int]:

@@ -62,7 +62,7 @@ def plan(image: Tensor, settings: CrsSettings, *, label_spaces: Sequence[int], t
         if outcome.reached:
             break
     assert best is not None
-    return Released(best.released, ([int(goal.argmax()) for goal in best.goals],), steps, best.reached)
+    return Released(best.released, (best.goals,), steps, best.reached)
 
 
 def protects(verdict: Verdict, settings: CrsSettings) -> bool:

@@ -20,6 +20,7 @@ keeps one shape, and shrinks, when the queue runs dry, only to shapes whose logi
 last bit (`Engine.shapes`). The number of threads, the device and the version of torch must be the same.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -126,7 +127,7 @@ class _Slot:
     noise: Tensor
     goals: Sequence[Tensor] | None = None
     iteration: int = 0
-    best_score: float = -1.0
+    best_score: float = -math.inf
     best: Tensor | None = None
 
 

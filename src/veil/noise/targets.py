@@ -28,6 +28,23 @@ def cross_entropy(logits: Tensor, goals: Tensor) -> tuple[Tensor, Tensor]:
     return -(goals * log_probability).sum(1), (goals * log_probability.exp()).sum(1)
 
 
+def hidden(logits: Sequence[Tensor], label_spaces: Sequence[int], truth: int | None) -> dict[int, set[int]]:
+    """By label space, the classes that networks must not see first: the true one where it is known, else each network's
+    first choice on the original.
+
+    Args:
+        logits: (K,) of each network on the original photo.
+        label_spaces: a number per network; equal numbers mean equal class names.
+        truth: index of the true class in the first network's label space.
+    """
+    spaces: dict[int, set[int]] = {space: set() for space in label_spaces}
+    for each, space in zip(logits, label_spaces, strict=True):
+        spaces[space].add(int(each.argmax()))
+    if truth is not None:
+        spaces[label_spaces[0]] = {truth}
+    return spaces
+
+
 def draw(
     logits: Sequence[Tensor],
     label_spaces: Sequence[int],
@@ -41,8 +58,7 @@ def draw(
 
     First come all but the ``excluded_top`` best classes of any network, in random order, which depends on the seed
     and the photo's pixels and on nothing else. Where those run out, the excluded ones follow, least probable first.
-    The true
-    class (each network's first choice, where it is not known) is never among them.
+    What is `hidden` is never among them.
 
     Args:
         logits: (K,) of each network on the original photo.
@@ -58,14 +74,12 @@ def draw(
     """
     digest = content_digest(image)
     orders: dict[int, list[int]] = {}
-    for space in dict.fromkeys(label_spaces):
+    for space, never in hidden(logits, label_spaces, truth).items():
         members = torch.stack([each for each, other in zip(logits, label_spaces, strict=True) if other == space])
-        known = truth is not None and space == label_spaces[0]
-        hidden = {truth} if known else set(members.argmax(1).tolist())
         top = set(members.topk(min(excluded_top, members.shape[1])).indices.flatten().tolist())
         generator = Generator().manual_seed(seed_of("target", seed, digest, space))
-        allowed = [y for y in torch.randperm(members.shape[1], generator=generator).tolist() if y not in top | hidden]
-        spare = [y for y in members.mean(0).argsort().tolist() if y in top - hidden]
+        allowed = [y for y in torch.randperm(members.shape[1], generator=generator).tolist() if y not in top | never]
+        spare = [y for y in members.mean(0).argsort().tolist() if y in top - never]
         orders[space] = allowed + spare
         if not orders[space]:
             raise ValueError(f"no target class is left among {members.shape[1]}")
