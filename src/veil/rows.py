@@ -8,12 +8,17 @@ The form of such a file: a *run* record, ``{"run": 1, "about": {…}, "command":
 measurement is whole, ``{"run": 1, "complete": [seeds]}``.
 """
 
+import base64
 import json
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from veil.provenance import provenance
 
@@ -114,8 +119,10 @@ class RowFile:
             append(self.handle, {"run": self.run, "about": self.about} | provenance())
         append(self.handle, line)
 
-    def close(self) -> None:
-        """Closes the file."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         if self.handle is not None:
             self.handle.close()
             self.handle = None
@@ -124,3 +131,15 @@ class RowFile:
 def measured(lines: Iterable[Row]) -> list[Row]:
     """The rows among a file's lines: neither runs nor marks of completion."""
     return [line for line in lines if "about" not in line and "complete" not in line]
+
+
+def pack(array: NDArray[Any]) -> dict[str, Any]:
+    """An array as JSON: its type, its shape, and its bytes, compressed, in base 64."""
+    packed = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
+    return {"dtype": array.dtype.str, "shape": list(array.shape), "zlib": packed}
+
+
+def unpack(packed: Mapping[str, Any]) -> NDArray[Any]:
+    """The array that `pack` was given."""
+    data = zlib.decompress(base64.b64decode(packed["zlib"]))
+    return np.frombuffer(data, np.dtype(packed["dtype"])).reshape(packed["shape"]).copy()

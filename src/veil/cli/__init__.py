@@ -10,7 +10,9 @@ import veil
 from veil.cli.demo import demo
 from veil.cli.models import inspect, models
 from veil.cli.protect import protect
+from veil.cli.reproduce import report, reproduce
 from veil.cli.terminal import errors
+from veil.data.download import DownloadError
 from veil.folders import FolderError, printable
 from veil.images import ImageError
 from veil.models.cards import CardError
@@ -24,6 +26,8 @@ app = typer.Typer(
 app.command()(protect)
 app.command()(models)
 app.command()(inspect)
+app.command()(reproduce)
+app.command()(report)
 app.command()(demo)
 
 
@@ -44,6 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command. What a person can mend is one line and exit status 2."""
     try:
         app(args=list(arguments) if arguments is not None else None)
-    except (FolderError, ImageError, CardError, UnknownModel, ZooMissing, HubError, ValueError) as error:
+    except (
+        FolderError,
+        ImageError,
+        CardError,
+        UnknownModel,
+        ZooMissing,
+        HubError,
+        DownloadError,
+        ValueError,
+        FileNotFoundError,
+    ) as error:
         errors.print(f"[red]veil:[/] {escape(printable(str(error)))}")
         sys.exit(2)

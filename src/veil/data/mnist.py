@@ -1,12 +1,15 @@
 """MNIST in its standard layout: four gzipped IDX files (http://yann.lecun.com/exdb/mnist/, LeCun et al. 1998).
 
 Liu et al. 2019, section 5.1, split it into 55,000 training, 5,000 validation and 10,000 test images; `read` gives
-that split, in the files' own order.
+that split, in the files' own order. Fashion-MNIST and other sets use the same layout: `read` and `find` do not look at
+what the pictures show, `download` knows the files by their SHA-256.
 """
 
 import gzip
 import math
 import struct
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +18,18 @@ import torch
 from torch import Tensor
 
 from veil.data.class_folders import LabelledImages
+from veil.data.download import fetch
 
 CLASSES = tuple("0123456789")
 VALIDATION = 5_000
+MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+# Of the unpacked files: copies of MNIST are compressed in more than one way.
+SHA256 = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
 _UNSIGNED_BYTE = 0x08
 
 
@@ -30,18 +42,25 @@ class Mnist:
     test: LabelledImages
 
 
+def _unpacked(data: bytes) -> bytes:
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"broken gzip: {error}") from None
+
+
 def read_idx(file: Path) -> Tensor:
     """One IDX file of unsigned bytes, gzipped or not, as a uint8 tensor of the shape that it declares.
 
     Raises:
         ValueError: where it is not such a file, or is cut off.
     """
-    data = file.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
-            raise ValueError(f"{file.name}: broken gzip: {error}") from None
+    try:
+        data = _unpacked(file.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{file.name}: {error}") from None
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _UNSIGNED_BYTE:
         raise ValueError(f"{file.name}: not an IDX file of unsigned bytes")
     head = 4 + 4 * data[3]
@@ -53,16 +72,21 @@ def read_idx(file: Path) -> Tensor:
     return torch.from_numpy(np.frombuffer(data, np.uint8, offset=head).reshape(shape).copy())
 
 
-def _find(folder: Path, name: str) -> Path:
-    for candidate in (folder / f"{name}.gz", folder / name):
-        if candidate.is_file():
-            return candidate
-    raise FileNotFoundError(f"{folder}: {name}.gz is missing")
+def _file(folder: Path, name: str) -> Path | None:
+    """One of the four files, gzipped or not, where it is there."""
+    return next((each for each in (folder / f"{name}.gz", folder / name) if each.is_file()), None)
+
+
+def _read_file(folder: Path, name: str) -> Tensor:
+    file = _file(folder, name)
+    if file is None:
+        raise FileNotFoundError(f"{folder}: {name}.gz is missing")
+    return read_idx(file)
 
 
 def _read_part(folder: Path, part: str) -> LabelledImages:
-    pictures = read_idx(_find(folder, f"{part}-images-idx3-ubyte"))
-    labels = read_idx(_find(folder, f"{part}-labels-idx1-ubyte"))
+    pictures = _read_file(folder, f"{part}-images-idx3-ubyte")
+    labels = _read_file(folder, f"{part}-labels-idx1-ubyte")
     if pictures.ndim != 3 or labels.ndim != 1 or len(pictures) != len(labels):
         raise ValueError(f"{folder}: {part} has images {tuple(pictures.shape)} and labels {tuple(labels.shape)}")
     return LabelledImages(pictures[:, None], labels.long(), CLASSES)
@@ -77,3 +101,24 @@ def read(folder: Path, validation: int = VALIDATION) -> Mnist:
         LabelledImages(learn.images[cut:], learn.labels[cut:], CLASSES),
         test,
     )
+
+
+def find(roots: Sequence[Path]) -> Path | None:
+    """The first folder with all four files: a root, or its ``mnist``, ``MNIST`` or ``MNIST/raw`` (torchvision's)."""
+    for root in roots:
+        for folder in (root, root / "mnist", root / "MNIST", root / "MNIST" / "raw"):
+            if all(_file(folder, name) for name in SHA256):
+                return folder
+    return None
+
+
+def download(to: Path) -> Path:
+    """Fetches what is missing of the four files into ``to``, 11 MB in all, from torchvision's mirrors.
+
+    Raises:
+        DownloadError: where a file cannot be had whole, or one of its name that is there already is not MNIST's.
+    """
+    for name, sha256 in SHA256.items():
+        file = _file(to, name) or to / f"{name}.gz"
+        fetch([f"{mirror}{name}.gz" for mirror in MIRRORS], file, sha256, content=_unpacked)
+    return to

@@ -9,7 +9,7 @@ out, `metadata` what may be kept, `pillow_warnings` the silence of the library b
 file is an `ImageError` with one line for a person. All functions may be called from several threads.
 """
 
-from .decoding import SUFFIXES, load
+from .decoding import SUFFIXES, decode, load
 from .encoding import FORMATS, Format, encode, save
 from .metadata import Metadata
 from .photo import MAX_PIXELS, ImageError, Photo, content_digest, quantise, to_float
@@ -23,6 +23,7 @@ __all__ = [
     "Metadata",
     "Photo",
     "content_digest",
+    "decode",
     "encode",
     "load",
     "quantise",

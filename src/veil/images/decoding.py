@@ -88,8 +88,13 @@ def load(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
     Raises:
         ImageError: for whatever is not one readable still picture within ``max_pixels``; never anything else.
     """
+    return decode(_read(Path(path), max_pixels), max_pixels=max_pixels)
+
+
+def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """A photo from the bytes of its file, as `load` reads it, with the same errors."""
     try:
-        return _decode(_read(Path(path), max_pixels), max_pixels)
+        return _decode(data, max_pixels)
     except ImageError:
         raise
     except MemoryError as error:

@@ -65,6 +65,15 @@ def names(library: str) -> list[str]:
     return sorted(found)
 
 
+def imagenet_ids() -> tuple[str, ...] | None:
+    """WordNet ids of ImageNet's 1000 classes in the order of networks' logits; None where the extra is missing."""
+    try:
+        timm = _library("timm")
+    except ZooMissing:
+        return None
+    return tuple(timm.data.ImageNetInfo("imagenet-1k").label_names())
+
+
 def build(library: str, architecture: str, options: Mapping[str, Any]) -> nn.Module:
     """An untrained network of the zoo.
 

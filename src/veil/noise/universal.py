@@ -123,5 +123,5 @@ def fit(
 
 
 def add(images: Tensor, noise: Tensor) -> Tensor:
-    """``images``, uint8 (…, C, H, W), with ``noise``, float (C, H, W) in units of [0, 1], as they are released: uint8."""
+    """Images as released, uint8: ``images``, uint8 (…, C, H, W), plus ``noise``, float (C, H, W), units of [0, 1]."""
     return (images + 255 * noise).round_().clamp_(0, 255).to(torch.uint8)

@@ -1,0 +1,123 @@
+"""`veil reproduce` and `veil report`: the tables and figures of papers, measured and shown."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from veil import folders
+from veil.cli.terminal import INTERRUPTED, errors, output
+from veil.recipes import papers
+from veil.recipes.recipe import Conditions, Paper, Scale
+from veil.report import paper as report_page
+
+Results = Annotated[Path, typer.Option("--out", "-o", help="Folder of the rows and reports.")]
+Data = Annotated[
+    list[Path] | None,
+    typer.Option(help="Folder in which data sets lie, or a data set's own. Repeatable.", show_default=False),
+]
+
+
+def reproduce(
+    paper: Annotated[str, typer.Argument(help="Name of the paper: " + ", ".join(papers.PAPERS) + ".")] = "",
+    items: Annotated[
+        list[str] | None, typer.Argument(help="Tables and figures; all of them by default.", show_default=False)
+    ] = None,
+    scale: Annotated[
+        Scale, typer.Option(help="smoke: seconds, on made data; cpu: an hour or two on two cores; paper: a GPU.")
+    ] = "cpu",
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Repeatable. [default: the recipe's]", show_default=False)
+    ] = None,
+    data: Data = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Classifier for photos: see `veil models`. [default: the paper's]",
+                     show_default=False),
+    ] = None,
+    out: Results = Path("results"),
+    work: Annotated[Path, typer.Option(help="Folder for what can be made again: networks, downloads.")] = Path("runs"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    show_list: Annotated[bool, typer.Option("--list", help="List items, cost and state; measure nothing.")] = False,
+) -> None:  # fmt: skip
+    """Measure the tables and figures of a paper and write the report.
+
+    Rows are appended as they are measured. The same command goes on where it was stopped.
+    """
+    if show_list or not paper:
+        for each in [papers.find(paper)] if paper else papers.PAPERS.values():
+            _print_list(each, scale, out)
+        return
+    chosen = papers.find(paper)
+    with errors.status("") as status:
+        count: dict[str, int] = {}
+
+        def added(item: str, _: dict[str, Any]) -> None:
+            count[item] = count.get(item, 0) + 1
+            status.update(f"{item}: {count[item]} new rows")
+
+        def say(line: str) -> None:
+            errors.print(escape(line))
+            status.update(escape(line))
+
+        conditions = Conditions(
+            paper=chosen.name, scale=scale, seeds=tuple(dict.fromkeys(seed)) if seed else None,
+            data=_folders(data), model=model, results=out, work=work, device=device, added=added, say=say,
+        )  # fmt: skip
+        try:
+            papers.reproduce(chosen, items or [], conditions)
+        except KeyboardInterrupt:
+            errors.print("stopped; the same command goes on from here")
+            raise typer.Exit(INTERRUPTED) from None
+        page = papers.write(chosen, conditions)
+    output.print(f"report: {escape(folders.printable(page))}", soft_wrap=True)
+
+
+def report(
+    paper: Annotated[str, typer.Argument(help="Name of the paper: " + ", ".join(papers.PAPERS) + ".")],
+    scale: Annotated[
+        Scale | None, typer.Option(help="[default: the largest that was measured]", show_default=False)
+    ] = None,
+    data: Data = None,
+    out: Results = Path("results"),
+    markdown: Annotated[
+        Path | None, typer.Option(help="Also write the page as Markdown to this file.", show_default=False)
+    ] = None,
+) -> None:
+    """Rebuild a paper's tables and figures from its rows; measures nothing.
+
+    Figures with pictures of a data set are drawn where --data has it.
+    """
+    chosen = papers.find(paper)
+    measured = papers.measured_scales(chosen, out)
+    if not measured or (scale and scale not in measured):
+        at = f" at {scale} scale" if scale else ""
+        raise typer.BadParameter(f"{out} has no rows of {paper}{at}; `veil reproduce {paper}` measures them")
+    conditions = Conditions(paper=chosen.name, scale=scale or measured[-1], data=_folders(data), results=out)
+    page = papers.write(chosen, conditions)
+    output.print(f"report: {escape(folders.printable(page))}", soft_wrap=True)
+    if markdown is not None:
+        figures = Path(os.path.relpath(papers.folder(chosen, conditions) / "figures", markdown.parent))
+        text = report_page.markdown(papers.page(chosen, conditions), figures.as_posix())
+        folders.write_atomically(markdown, text)
+        output.print(f"page: {escape(folders.printable(markdown))}", soft_wrap=True)
+
+
+def _folders(data: list[Path] | None) -> tuple[Path, ...]:
+    for folder in data or ():
+        if not folder.is_dir():
+            raise typer.BadParameter(f"--data {folder}: there is no such folder")
+    return tuple(data or ())
+
+
+def _print_list(paper: Paper, scale: Scale, out: Path) -> None:
+    conditions = Conditions(paper=paper.name, scale=scale, results=out)
+    table = Table(title=escape(f"{paper.name} · {paper.title} · {scale} scale"), title_justify="left")
+    for heading in ("item", "", "cost", "state"):
+        table.add_column(heading)
+    for recipe in paper.recipes:
+        table.add_row(*map(escape, (recipe.item, recipe.title, recipe.cost(scale), recipe.state(conditions))))
+    output.print(table)

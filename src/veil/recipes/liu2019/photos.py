@@ -1,0 +1,188 @@
+"""The photo part of Liu et al. 2019: photos, network, and descents on photos that are not measured yet.
+
+Not an item: what Table 3, Figures 8 to 12 and Veil's own items on photos share.
+
+Photos come from any set in a standard layout (`veil.data.photo_sets`). The network is the paper's Inception v3 where it
+can be had, else the packaged things100, or whatever ``--model`` names. Where the network does not have a set's classes,
+its own first choice on the original stands for the truth.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
+
+from torch import Generator, Tensor
+
+from veil import evaluation, images
+from veil.data import made, photo_sets
+from veil.metrics import fidelity
+from veil.models import catalog, zoo
+from veil.models.classifier import Classifier
+from veil.noise import SCHEMES, Engine, Released
+from veil.noise.engine import Objective, Plan, StepSettings
+from veil.recipes.recipe import Conditions, Scale
+from veil.rows import Row, RowFile
+
+DEFAULT_MODEL = "timm/inception_v3.tf_in1k"
+FALLBACK = "things100"
+COUNT: dict[Scale, int] = {"smoke": 4, "cpu": 400, "paper": 50_000}
+SEEDS: dict[Scale, int] = {"smoke": 1, "cpu": 1, "paper": 1}
+
+
+S = TypeVar("S", bound=StepSettings)
+Planned = Callable[[Tensor, int | None], Plan]
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photos by number: a name that rows give them, a way to read them, and the true class for the network."""
+
+    description: str
+    names: tuple[str, ...]
+    read: Callable[[int], Tensor]
+    truths: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Photos and the engine that works on them."""
+
+    photos: Photos
+    engine: Engine
+
+    @property
+    def classifier(self) -> Classifier:
+        """The one network."""
+        return self.engine.classifiers[0]
+
+    def about(self, settings: StepSettings) -> dict[str, Any]:
+        """What rows depend on."""
+        return {
+            "data": self.photos.description,
+            "model": self.classifier.name,
+            "weights": self.classifier.fingerprint(),
+            "classes": len(self.classifier.classes),
+            "precision": "bfloat16" if self.engine.bfloat16 else "float32",
+            "settings": asdict(settings),
+        }
+
+    def missing(self, rows: RowFile, **fields: Any) -> list[int]:
+        """Numbers of the photos that have no row with these fields yet."""
+        done = {row["photo"] for row in rows.find(**fields)}
+        return [number for number, name in enumerate(self.photos.names) if name not in done]
+
+    def descend(
+        self,
+        numbers: Iterable[int],
+        plan: Planned,
+        objective: Objective,
+        settings: StepSettings,
+    ) -> Iterator[tuple[int, Tensor, Any]]:
+        """Runs a plan on each photo; yields its number, its original pixels, and what the plan returned."""
+
+        def plans() -> Iterator[tuple[tuple[int, Tensor], Plan]]:
+            for number in numbers:
+                pixels = self.photos.read(number)
+                yield (number, pixels), plan(pixels, self.photos.truths[number])
+
+        for (number, pixels), result in self.engine.run(plans(), objective, settings):
+            yield number, pixels, result
+
+    def protect(
+        self, numbers: Iterable[int], scheme: str, settings: StepSettings, seed: int
+    ) -> Iterator[tuple[int, Tensor, Released]]:
+        """`descend` by the plan of one of `SCHEMES`."""
+        row = SCHEMES[scheme]
+
+        def plan(pixels: Tensor, truth: int | None) -> Plan:
+            return row.plan(pixels, settings, label_spaces=[0], truth=truth, seed=seed)
+
+        return self.descend(numbers, plan, row.objective, settings)
+
+    def answers(self, pixels: Tensor, count: int = 5) -> list[tuple[str, float]]:
+        """The network's first choices on a photo, with their probabilities."""
+        best = self.engine.logits([pixels])[0][0].softmax(0).topk(min(count, len(self.classifier.classes)))
+        return [
+            (self.classifier.classes[index], value)
+            for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ]
+
+    def judge(self, number: int, original: Tensor, released: Tensor, targets: Sequence[int] = ()) -> Row:
+        """What the network says of a photo before and after, on the released photo as a PNG file gives it back.
+
+        ``target_score`` is the probability of the most probable of ``targets``.
+        """
+        decoded = images.decode(images.encode(images.Photo(released))).pixels
+        ((reading,), (after,)) = evaluation.read(self.engine, original, decoded, [self.photos.truths[number]])
+        noise = fidelity.noise(original, decoded)
+        return {
+            "photo": self.photos.names[number],
+            "truth_known": self.photos.truths[number] is not None,
+            **{key: value for key, value in asdict(reading).items() if key != "network"},
+            "mean_signed": noise.mean_signed / 255,
+            "mean_abs": noise.mean_abs / 255,
+            "linf": noise.linf,
+            "target_score": float(after.softmax(0)[list(targets)].max()) if targets else None,
+        }
+
+
+def load(conditions: Conditions) -> Bench:
+    """The photos and the network that the conditions ask for."""
+    classifier = network(conditions)
+    photos = (
+        _made(classifier) if conditions.scale == "smoke" and not conditions.data else _found(conditions, classifier)
+    )
+    return Bench(photos, Engine([classifier], device=conditions.device))
+
+
+def network(conditions: Conditions) -> Classifier:
+    """The network that was asked for; else the paper's, and things100 where that cannot be had or is too much."""
+    if conditions.model is not None:
+        return catalog.load(conditions.model)
+    if conditions.scale == "smoke":
+        return catalog.load(FALLBACK)
+    try:
+        return catalog.load(DEFAULT_MODEL)
+    except (zoo.HubError, zoo.ZooMissing) as error:
+        conditions.say(f"{DEFAULT_MODEL} cannot be had ({error}); going on with {FALLBACK}")
+        return catalog.load(FALLBACK)
+
+
+def _made(classifier: Classifier) -> Photos:
+    pixels = made.photos(COUNT["smoke"], Generator().manual_seed(0))
+    names = tuple(f"made-{number}" for number in range(len(pixels)))
+    return Photos(f"{len(pixels)} made photos", names, pixels.__getitem__, (None,) * len(pixels))
+
+
+def _found(conditions: Conditions, classifier: Classifier) -> Photos:
+    found = photo_sets.find(conditions.data)
+    chosen = found.take(COUNT[conditions.scale])
+    truths = photo_sets.truths_for(chosen, classifier.classes, zoo.imagenet_ids())
+    of = f" of {len(found):,}" if len(chosen) < len(found) else ""
+    names = tuple(f"{file.parent.name}/{file.name}" for file in chosen.files)
+    return Photos(
+        f"{found.name}, {len(chosen):,}{of} photos",
+        names,
+        lambda number: images.load(chosen.files[number]).pixels,
+        truths,
+    )
+
+
+def settings(conditions: Conditions, chosen: S) -> S:
+    """The settings as they are, but at smoke scale few steps, and the budget that things100's small input needs."""
+    if conditions.scale != "smoke":
+        return chosen
+    fewer = {"retries": 0} if hasattr(chosen, "retries") else {}
+    return replace(chosen, budget=8.0, max_iterations=12, **fewer)
+
+
+def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Means over photos: ``icp_*``, ``ice_*``, ``top1_*`` in %, ``mean_abs``, ``mean_signed``."""
+    count = len(rows)
+    found = {
+        key: sum(row[key] for row in rows) / count
+        for key in ("icp_before", "icp_after", "ice_before", "ice_after", "mean_abs", "mean_signed")
+    }
+    for when in ("before", "after"):
+        found[f"top1_{when}"] = 100 * sum(row[f"class_{when}"] == row["true_class"] for row in rows) / count
+    return found

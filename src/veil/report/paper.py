@@ -1,0 +1,279 @@
+"""A paper's page: what the paper printed beside what was measured, as HTML with PNG figures and as Markdown.
+
+The page knows no paper and measures nothing: it is given texts, tables of texts, and pictures as functions that draw
+them. The same page gives the same bytes.
+
+Two kinds of text are put into a page. *Plain* text, in titles, captions and cells, means nothing but itself. *Prose*,
+in paragraphs, citations and sources, may hold ``code`` in backquotes and ``[links](https://…)``, to http, https, or a
+relative address; nothing else of Markdown means anything. Both go through `veil.folders.printable` and are escaped,
+whether for HTML or for Markdown: names of classes and files were written by others.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import jinja2
+from markupsafe import Markup, escape
+from PIL import Image
+
+from veil import folders
+from veil.report.figures import png, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PAGE, FIGURES = "report.html", "figures"
+_NAME = re.compile(r"[a-z0-9-]+")
+_MARK = re.compile(
+    r"(?<!`)` ?([^`\s](?:[^`]*[^`\s])?) ?`(?!`)"  # code
+    r"|\[([^\[\]\s](?:[^\[\]]*[^\[\]\s])?)\]"  # the text of a link
+    r"\(((?:[^()\s]|\([^()\s]*\))+)\)"  # and its address, which may hold a pair of brackets
+)
+# What Markdown would take for more than itself: anywhere; at a word's edge; before a name; at the end of a heading.
+_SPECIAL = re.compile(r"[\\`*\[\]<>|~$]|(?<![^\W_])_|_(?![^\W_])|&(?=[#\w])|#$")
+# The same where a paragraph starts: headings, lists and rules.
+_START = re.compile(r"^(\d{0,9})([#=+.)-])(?=[\s#=-]|$)")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells of plain text below ``head``; the first column names the rows."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        if not self.head or any(len(row) != len(self.head) for row in self.rows):
+            cells = sorted({len(row) for row in self.rows})
+            raise ValueError(f"a table of {len(self.head)} columns with rows of {cells} cells: {self.caption}")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure that ``draw`` makes when the page is written, as ``figures/<name>.png``; ``caption`` is plain text."""
+
+    name: str
+    caption: str
+    draw: "Callable[[], Figure]"
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"a picture's name has the letters a-z, 0-9 and - only, unlike {self.name!r}")
+        if not self.caption.strip():
+            raise ValueError(f"the picture {self.name} needs a caption, for those who cannot see it too")
+
+
+@dataclass(frozen=True)
+class Section:
+    """One item of a paper: a table, a figure, or what was measured beyond them.
+
+    Attributes:
+        item: its short name, ``table2``; the section's address on the page is made from it.
+        title: plain text.
+        text: paragraphs of prose.
+        source: prose: scale, seeds, data, hardware, time, command.
+        state: plain text where there is more to say than the result, as ``not run yet``.
+    """
+
+    item: str
+    title: str
+    text: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    source: str = ""
+    state: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """The section's address on the HTML page."""
+        return re.sub(r"[^a-z0-9]+", "-", self.item.lower()).strip("-")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A paper: plain ``title``, ``citation`` and ``text`` in prose, then its items."""
+
+    title: str
+    citation: str
+    text: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+    def __post_init__(self) -> None:
+        anchors = [section.anchor for section in self.sections]
+        names = [picture.name for picture in self.pictures]
+        for each in (anchors, names):
+            if len(set(each)) < len(each) or "" in each:
+                raise ValueError(f"items and pictures need names of their own: {', '.join(each)}")
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """The pictures of all sections."""
+        return [picture for section in self.sections for picture in section.pictures]
+
+
+def write_html(page: Page, out: Path) -> Path:
+    """Writes ``out/report.html`` and ``out/figures/*.png``, each whole or not at all.
+
+    Everything is drawn before anything is written: where a drawing fails, an earlier page stays as it was. PNG files in
+    ``out/figures`` that have names as our pictures have, and are no pictures of this page, are removed.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        ValueError: for a link to elsewhere than http, https or a relative address; whatever a drawing raises.
+        OSError: where something cannot be written.
+    """
+    with style():
+        drawn = {picture.name: png(picture.draw()) for picture in page.pictures}
+    text = _environment().get_template("paper.html").render(
+        page=page, sizes={name: Image.open(BytesIO(data)).size for name, data in drawn.items()}, figures=FIGURES
+    )  # fmt: skip
+    folder = out / FIGURES
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in drawn.items():
+        _write_atomically(folder / f"{name}.png", data)
+    file = out / PAGE
+    folders.write_atomically(file, text)
+    for other in folder.glob("*.png"):
+        if other.is_file() and _NAME.fullmatch(other.stem) and other.stem not in drawn:
+            other.unlink()
+    return file
+
+
+def markdown(page: Page, figures: str) -> str:
+    """The page in GitHub's Markdown.
+
+    Args:
+        page: what is shown.
+        figures: the folder of the PNG files as seen from the Markdown file, with slashes.
+
+    Raises:
+        ValueError: for a link to elsewhere than http, https or a relative address.
+    """
+    return "\n\n".join(filter(None, _blocks(page, figures.rstrip("/")))) + "\n"
+
+
+def _blocks(page: Page, figures: str) -> Iterator[str]:
+    yield f"# {_md(page.title)}"
+    yield _md_prose(page.citation)
+    yield from map(_md_prose, page.text)
+    if len(page.sections) > 1:
+        yield "\n".join(f"- [{_md(section.title)}](#{_github_anchor(section.title)})" for section in page.sections)
+    for section in page.sections:
+        yield f"## {_md(section.title)}"
+        if section.state:
+            yield f"**{_md(section.state)}**"
+        yield from map(_md_prose, section.text)
+        for table in section.tables:
+            yield from [_md(table.caption)] if table.caption else []
+            yield _md_table(table)
+        for picture in section.pictures:
+            yield f"![{_md(picture.caption)}]({_md_address(f'{figures}/{picture.name}.png')})"
+            yield f"*{_md(picture.caption)}*"
+        if section.source:
+            yield f"<sub>{_md_prose(section.source)}</sub>"
+
+
+def _md_table(table: Table) -> str:
+    rules = (":---", *["---:"] * (len(table.head) - 1))
+    lines = [map(_md, table.head), rules, *(map(_md, row) for row in table.rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _md(text: str) -> str:
+    """Plain text such that Markdown shows it as it is, wherever it stands."""
+    return _START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\g<0>", _plain(text)))
+
+
+def _md_prose(text: str) -> str:
+    made = ""
+    for plain, code, label, address in _parts(text):
+        made += _SPECIAL.sub(r"\\\g<0>", plain)
+        if code:
+            made += f"`{code}`"
+        elif address:  # behind an exclamation mark it would be a picture
+            made = f"{made[:-1]}\\!" if made.endswith("!") else made
+            made += f"[{_md(label)}]({_md_address(address)})"
+    return _START.sub(r"\1\\\2", made)
+
+
+def _md_address(address: str) -> str:
+    return address.replace("&", "&amp;").replace("<", "%3C").replace(">", "%3E").replace(" ", "%20")
+
+
+def _github_anchor(title: str) -> str:
+    """The address that GitHub gives to a heading."""
+    return re.sub(r"[^\w\- ]", "", _plain(title).lower()).replace(" ", "-")
+
+
+def _html_prose(text: str) -> Markup:
+    parts = []
+    for plain, code, label, address in _parts(text):
+        parts.append(escape(plain))
+        if code:
+            parts.append(Markup("<code>{}</code>").format(code))
+        elif address:
+            parts.append(Markup('<a href="{}">{}</a>').format(address, label))
+    return Markup("").join(parts)
+
+
+def _parts(text: str) -> Iterator[tuple[str, str, str, str]]:
+    """Prose in pieces: plain text, then code, or the text and the address of a link; empty where there is none."""
+    text = _plain(text)
+    end = 0
+    for found in _MARK.finditer(text):
+        code, label, address = (part or "" for part in found.groups())
+        if address:
+            _check_address(address)
+        yield text[end : found.start()], code, label, address
+        end = found.end()
+    yield text[end:], "", "", ""
+
+
+def _check_address(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise ValueError(f"no address for a link: {address}") from None
+    elsewhere = parts.scheme in {"http", "https"} and bool(parts.netloc)
+    here = not parts.scheme and not address.startswith("/")
+    if "\\" in address or not (elsewhere or here):
+        raise ValueError(f"a link leads to http, https or a relative address only, not to {address}")
+
+
+def _plain(text: str) -> str:
+    """Text in one line, spaces single, and printable."""
+    return folders.printable(" ".join(text.split()))
+
+
+def _write_atomically(file: Path, data: bytes) -> None:
+    partial = file.with_name(f".{file.name}{folders.PARTIAL}")
+    with partial.open("wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+    partial.replace(file)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("veil"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, finalize=_finalised,
+    )  # fmt: skip
+    environment.filters["prose"] = _html_prose
+    return environment
+
+
+def _finalised(value: object) -> object:
+    """Plain text as `_plain` has it, unless it is a piece of the template."""
+    return _plain(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
