@@ -259,6 +259,7 @@ def test_survival_is_a_table_per_network(tmp_path: Path) -> None:
         ("crs", {"views": [view(after=0), view("b", after=0)]}, "still the first choice of net and b"),
         ("crs", {"target_score": 0.98996, "protected": False}, "has only 0.9900; 0.99 is required"),
         ("cis", {"protected": False}, "but net is surer of its answer than before"),
+        ("entropy", {"target_score": 0.5, "protected": False}, "evenness is 0.5000; 0.99 is required"),
         ("other", {"protected": False}, "The scheme's own condition is not met"),
     ],
 )

@@ -61,24 +61,28 @@ def read(
     Returns:
         A reading per network, and each network's logits (K,) on ``after``.
     """
-    readings = []
     answers = engine.logits([before, after])
-    for classifier, logits, truth in zip(engine.classifiers, answers, truths, strict=True):
-        true_class = int(logits[0].argmax()) if truth is None else truth
-        true = torch.full((2,), true_class)
-        score, chosen = logits.softmax(1).max(1)
-        icp, ice = privacy.icp(logits, true), privacy.ice(logits)
-        readings.append(
-            Reading(
-                network=classifier.name, true_class=true_class,
-                class_before=int(chosen[0]), class_after=int(chosen[1]),
-                score_before=float(score[0]), score_after=float(score[1]),
-                icp_before=float(icp[0]), icp_after=float(icp[1]),
-                ice_before=float(ice[0]), ice_after=float(ice[1]),
-                rank_after=int(privacy.rank(logits, true)[1]),
-            )
-        )  # fmt: skip
+    readings = [
+        reading(classifier.name, logits, truth)
+        for classifier, logits, truth in zip(engine.classifiers, answers, truths, strict=True)
+    ]
     return readings, [logits[1] for logits in answers]
+
+
+def reading(network: str, logits: Tensor, truth: int | None) -> Reading:
+    """What a network's logits (2, K), before and after, say; ``truth`` as in `read`."""
+    true_class = int(logits[0].argmax()) if truth is None else truth
+    true = torch.full((2,), true_class)
+    score, chosen = logits.softmax(1).max(1)
+    icp, ice = privacy.icp(logits, true), privacy.ice(logits)
+    return Reading(
+        network=network, true_class=true_class,
+        class_before=int(chosen[0]), class_after=int(chosen[1]),
+        score_before=float(score[0]), score_after=float(score[1]),
+        icp_before=float(icp[0]), icp_after=float(icp[1]),
+        ice_before=float(ice[0]), ice_after=float(ice[1]),
+        rank_after=int(privacy.rank(logits, true)[1]),
+    )  # fmt: skip
 
 
 def verdict(

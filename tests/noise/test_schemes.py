@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from networks import convolutional, linear, photos
 from veil.metrics.privacy import ice
-from veil.noise import SCHEMES, CisSettings, CrsSettings, Engine, Released, cis, entropy
+from veil.noise import SCHEMES, CisSettings, CrsSettings, Engine, EntropySettings, Released, cis, entropy
 from veil.noise.targets import cross_entropy, draw
 
 
@@ -182,6 +182,18 @@ def test_direct_ice_comes_near_the_ceiling_and_hides_the_first_choice(engine: En
     (after,) = engine.logits([protect("entropy", engine, image, budget=8).pixels for image in images])
     assert float(ice(after).mean()) > 0.95 * math.log(10) > float(ice(before).mean()) + 0.5
     assert not (after.argmax(1) == before.argmax(1)).any()
+
+
+def test_direct_ice_against_an_ensemble_with_classes_of_their_own() -> None:
+    classifiers = [convolutional(0, name="a"), convolutional(1, classes=7, name="b")]
+    engine, image, row = Engine(classifiers, device="cpu"), photos(1)[0], SCHEMES["entropy"]
+    settings = EntropySettings(budget=8, required_score=0.9)
+    plan = row.plan(image, settings, label_spaces=[0, 1], truth=None, seed=0)
+    ((_, released),) = engine.run([(0, plan)], row.objective, settings)
+    assert released.reached
+    for before, after in zip(engine.logits([image]), engine.logits([released.pixels]), strict=True):
+        assert float(ice(after)) > 0.95 * math.log(after.shape[1])
+        assert int(after.argmax()) != int(before.argmax())
 
 
 def test_draw_depends_on_seed_and_pixels_only() -> None:

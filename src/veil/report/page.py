@@ -39,7 +39,7 @@ _SETTINGS = {
     "max_iterations": "steps at most, per attempt",
     "excluded_top": "best classes that are no targets",
     "retries": "further targets, where one is not reached",
-    "targets": "target classes per photo",
+    "targets": "target classes per photo (0: all)",
     "combine": "how several noises are combined",
     "models": "networks",
     "weights": "fingerprints of their weights",
@@ -186,6 +186,9 @@ def _reason(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     if settings.get("scheme") == "crs" and required is not None and row["target_score"] < required:
         score = f"{row['target_score']:.4f}"
         return f"The true class is no longer first, but the target class has only {score}; {required:.4g} is required."
+    if settings.get("scheme") == "entropy" and required is not None and row["target_score"] < required:
+        score = f"{row['target_score']:.4f}"
+        return f"The true class is no longer first, but the answer's evenness is {score}; {required:.4g} is required."
     surer = [view["network"] for view in descent if view["ice_after"] < view["ice_before"]]
     if settings.get("scheme") == "cis" and surer:
         return f"The true class is no longer first, but {_listed(surer)} is surer of its answer than before."

@@ -74,9 +74,10 @@ def measure(conditions: Conditions, item: str) -> None:
                 targets = [target for each in released.targets for target in each]
                 noise = released.pixels.int() - pixels.int()
                 answers = {when: bench.answers(each) for when, each in (("before", pixels), ("after", released.pixels))}
+                (judged,) = bench.judge(number, pixels, [(released.pixels, targets)])
                 file.add(
                     {"seed": seed, "scheme": scheme, "iterations": released.iterations}
-                    | bench.judge(number, pixels, released.pixels, targets)
+                    | judged
                     | {"targets": [classifier.classes[target] for target in targets], "answers": answers}
                     | {"noise": rows.pack(noise.numpy().astype(np.int8))}
                 )
@@ -100,6 +101,7 @@ def show(evidence: Evidence, item: str) -> Section:
             [(name, score) for name, score in row["answers"]["before"]],
             [(name, score) for name, score in row["answers"]["after"]],
             FACTOR,
+            truth=row["answers"]["before"][0][0],
         ),
     )
     best, score = row["answers"]["after"][0]

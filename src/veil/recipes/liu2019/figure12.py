@@ -30,7 +30,7 @@ from veil.rows import Row
 
 Rule = Literal["clip", "sum"]
 MOST = 5
-RULES: dict[Rule, str] = {"clip": "clipped to ±3", "sum": "raw sum"}
+RULES: dict[Rule, str] = {"clip": "clipped", "sum": "raw sum"}
 SETTINGS = CisSettings(targets=MOST)
 
 
@@ -65,13 +65,14 @@ def _rows(
     bench: photos.Bench, settings: CisSettings, number: int, pixels: Tensor, outcomes: list[Outcome]
 ) -> Iterator[Row]:
     goals = [int(outcome.goals[0].argmax()) for outcome in outcomes]
-    for rule, targets in product(RULES, range(MOST + 1)):
-        released = pixels
-        if targets:
-            combined = replace(settings, combine=rule)
-            released = cis.combine([each.released for each in outcomes[:targets]], pixels, combined)
+    keys = list(product(RULES, range(MOST + 1)))
+    released = []
+    for rule, targets in keys:
+        noisy = [outcome.released for outcome in outcomes[:targets]]
+        combined = cis.combine(noisy, pixels, replace(settings, combine=rule)) if targets else pixels
+        released.append((combined, goals[:targets]))
+    for (rule, targets), judged in zip(keys, bench.judge(number, pixels, released), strict=True):
         steps = sum(outcome.iterations for outcome in outcomes[:targets])
-        judged = bench.judge(number, pixels, released, goals[:targets])
         yield {"targets": targets, "rule": rule, "iterations": steps} | judged
 
 

@@ -60,7 +60,7 @@ def measure(conditions: Conditions) -> None:
                 objective: Objective = negative_entropy if method == "-H" else SCHEMES["entropy"].objective
                 for number, pixels, released in bench.descend(missing, _plan(settings, seed), objective, settings):
                     targets = released.targets[0] if settings.targets else ()
-                    judged = bench.judge(number, pixels, released.pixels, targets)
+                    (judged,) = bench.judge(number, pixels, [(released.pixels, targets)])
                     key = {"seed": seed, "method": method, "number": number}
                     rows.add(key | {"iterations": released.iterations, "reached": released.reached} | judged)
         rows.finish(seeds)

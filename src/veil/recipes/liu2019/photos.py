@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
+import torch
 from torch import Generator, Tensor
 
 from veil import evaluation, images
@@ -107,23 +108,30 @@ class Bench:
             for value, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
         ]
 
-    def judge(self, number: int, original: Tensor, released: Tensor, targets: Sequence[int] = ()) -> Row:
-        """What the network says of a photo before and after, on the released photo as a PNG file gives it back.
+    def judge(self, number: int, original: Tensor, released: Sequence[tuple[Tensor, Sequence[int]]]) -> list[Row]:
+        """What the network says of a photo before and after, on released photos as PNG files give them back.
 
-        ``target_score`` is the probability of the most probable of ``targets``.
+        Each of ``released`` comes with its target classes; ``target_score`` is the probability of the best of them.
         """
-        decoded = images.decode(images.encode(images.Photo(released))).pixels
-        ((reading,), (after,)) = evaluation.read(self.engine, original, decoded, [self.photos.truths[number]])
-        noise = fidelity.noise(original, decoded)
-        return {
-            "photo": self.photos.names[number],
-            "truth_known": self.photos.truths[number] is not None,
-            **{key: value for key, value in asdict(reading).items() if key != "network"},
-            "mean_signed": noise.mean_signed / 255,
-            "mean_abs": noise.mean_abs / 255,
-            "linf": noise.linf,
-            "target_score": float(after.softmax(0)[list(targets)].max()) if targets else None,
-        }
+        truth = self.photos.truths[number]
+        decoded = [images.decode(images.encode(images.Photo(pixels))).pixels for pixels, _ in released]
+        (logits,) = self.engine.logits([original, *decoded])
+        rows = []
+        for after, pixels, (_, targets) in zip(logits[1:], decoded, released, strict=True):
+            reading = asdict(evaluation.reading(self.classifier.name, torch.stack([logits[0], after]), truth))
+            noise = fidelity.noise(original, pixels)
+            rows.append(
+                {
+                    "photo": self.photos.names[number],
+                    "truth_known": truth is not None,
+                    **{key: value for key, value in reading.items() if key != "network"},
+                    "mean_signed": noise.mean_signed / 255,
+                    "mean_abs": noise.mean_abs / 255,
+                    "linf": noise.linf,
+                    "target_score": float(after.softmax(0)[list(targets)].max()) if targets else None,
+                }
+            )
+        return rows
 
 
 def load(conditions: Conditions) -> Bench:

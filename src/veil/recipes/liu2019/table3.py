@@ -29,7 +29,7 @@ def measure(conditions: Conditions) -> None:
         for seed in seeds:
             missing = bench.missing(rows, seed=seed)
             for number, pixels, released in bench.protect(missing, "crs", settings, seed):
-                judged = bench.judge(number, pixels, released.pixels, released.targets[0])
+                (judged,) = bench.judge(number, pixels, [(released.pixels, released.targets[0])])
                 rows.add({"seed": seed, "iterations": released.iterations} | judged)
         rows.finish(seeds)
 
