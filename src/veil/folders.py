@@ -257,11 +257,11 @@ def _is_done(item: Item, row: Row | None) -> bool:
         return False
 
 
-def write_atomically(file: Path, text: str) -> None:
-    """Writes a text file that is either whole or not there."""
+def write_atomically(file: Path, content: str | bytes) -> None:
+    """Writes a file that is either whole or not there; text as UTF-8."""
     partial = file.with_name(f".{file.name}{PARTIAL}")
-    with partial.open("w", encoding="utf-8") as handle:
-        handle.write(text)
+    with partial.open("wb") as handle:
+        handle.write(content.encode() if isinstance(content, str) else content)
         handle.flush()
         os.fsync(handle.fileno())
     partial.replace(file)

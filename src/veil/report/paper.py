@@ -9,7 +9,6 @@ relative address; nothing else of Markdown means anything. Both go through `veil
 whether for HTML or for Markdown: names of classes and files were written by others.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -140,7 +139,7 @@ def write_html(page: Page, out: Path) -> Path:
     folder = out / FIGURES
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in drawn.items():
-        _write_atomically(folder / f"{name}.png", data)
+        folders.write_atomically(folder / f"{name}.png", data)
     file = out / PAGE
     folders.write_atomically(file, text)
     for other in folder.glob("*.png"):
@@ -253,15 +252,6 @@ def _check_address(address: str) -> None:
 def _plain(text: str) -> str:
     """Text in one line, spaces single, and printable."""
     return folders.printable(" ".join(text.split()))
-
-
-def _write_atomically(file: Path, data: bytes) -> None:
-    partial = file.with_name(f".{file.name}{folders.PARTIAL}")
-    with partial.open("wb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(file)
 
 
 @cache
