@@ -115,6 +115,10 @@ def show(evidence: Evidence, item: str) -> Section:
             f"Two targets ({' and '.join(map(_short, row['targets']))}): the first answer on the released photo is "
             f"{_answer((best, score))}, entropy {row['ice_before']:.2f} → {row['ice_after']:.2f} nats."
         )
+        if best == row["answers"]["before"][0][0]:
+            text += (
+                " The first choice on the original is still the first: the sum of two noises does not rule that out."
+            )
     return Section(item, f"Figure {item.removeprefix('figure')} · {title}", (text,), pictures=(picture,),
                    source=evidence.source(item))  # fmt: skip
 

@@ -30,12 +30,17 @@ WEIGHTS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 SETTINGS = UniversalSettings(limit=digits.LIMIT, iterations=600, batch_size=128, penalty=0.0)
 
 
+def settings(conditions: Conditions) -> UniversalSettings:
+    """How the noises are fitted; a little at smoke scale."""
+    return replace(SETTINGS, iterations=25) if conditions.scale == "smoke" else SETTINGS
+
+
 def measure(conditions: Conditions) -> None:
     """A row for each seed and weight w."""
     data = digits.load(conditions)
     seeds = conditions.seeds_or(digits.SEEDS)
-    settings = replace(SETTINGS, iterations=25) if conditions.scale == "smoke" else SETTINGS
-    with conditions.rows("universal-entropy", digits.about(data) | {"settings": asdict(settings)}) as rows:
+    chosen = settings(conditions)
+    with conditions.rows("universal-entropy", digits.about(data) | {"settings": asdict(chosen)}) as rows:
         for seed in seeds:
             missing = [weight for weight in WEIGHTS if not rows.find(seed=seed, icp_weight=weight)]
             if not missing:
@@ -43,7 +48,7 @@ def measure(conditions: Conditions) -> None:
             classifier = digits.classifier(conditions, data, seed)
             noises = universal.fit(
                 classifier, data.parts.train.images, data.parts.train.labels,
-                {str(weight): universal.unsure(weight) for weight in missing}, settings,
+                {str(weight): universal.unsure(weight) for weight in missing}, chosen,
                 generator=Generator().manual_seed(seed_of("universal entropy", seed)),
             )  # fmt: skip
             for weight in missing:
