@@ -1,0 +1,183 @@
+"""CIFAR and STL-10 in their published layouts, made small, and pickles that are more than data."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from veil.data import restricted_pickle, small_images
+from veil.data.restricted_pickle import PickleRefused
+
+RANDOM = np.random.default_rng(0)
+TEN = [f"class{k}" for k in range(10)]
+HUNDRED = [f"fine{k}" for k in range(100)]
+
+
+def pixels(count: int, side: int = 32) -> np.ndarray[Any, Any]:
+    return RANDOM.integers(0, 256, (count, 3, side, side), dtype=np.uint8)
+
+
+def dump(file: Path, content: object) -> None:
+    """As Python 2 wrote it: protocol 2."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(pickle.dumps(content, protocol=2))
+
+
+def cifar10_python(folder: Path) -> tuple[np.ndarray[Any, Any], list[int]]:
+    place = folder / "cifar-10-batches-py"
+    dump(place / "batches.meta", {b"label_names": [name.encode() for name in TEN], b"num_vis": 3072})
+    images, labels = pixels(12), [k % 10 for k in range(12)]
+    for number in range(5):
+        rows = slice(2 * number, 2 * number + 2)
+        dump(place / f"data_batch_{number + 1}", {b"data": images[rows].reshape(2, -1), b"labels": labels[rows]})
+    dump(place / "test_batch", {b"data": images[10:].reshape(2, -1), b"labels": labels[10:], b"batch_label": b"t"})
+    return images, labels
+
+
+def cifar10_binary(folder: Path) -> tuple[np.ndarray[Any, Any], list[int]]:
+    place = folder / "cifar-10-batches-bin"
+    place.mkdir()
+    (place / "batches.meta.txt").write_text("\n".join(TEN) + "\n\n")
+    images, labels = pixels(12), [k % 10 for k in range(12)]
+    records = [bytes([label]) + image.tobytes() for image, label in zip(images, labels, strict=True)]
+    for number in range(5):
+        (place / f"data_batch_{number + 1}.bin").write_bytes(b"".join(records[2 * number : 2 * number + 2]))
+    (place / "test_batch.bin").write_bytes(b"".join(records[10:]))
+    return images, labels
+
+
+def cifar100_python(folder: Path) -> tuple[np.ndarray[Any, Any], list[int]]:
+    place = folder / "cifar-100-python"
+    dump(place / "meta", {b"fine_label_names": [name.encode() for name in HUNDRED]})
+    images, labels = pixels(12), [9 * k for k in range(12)]
+    dump(
+        place / "train", {b"data": images[:10].reshape(10, -1), b"fine_labels": labels[:10], b"coarse_labels": [0] * 10}
+    )
+    dump(place / "test", {b"data": images[10:].reshape(2, -1), b"fine_labels": labels[10:]})
+    return images, labels
+
+
+def cifar100_binary(folder: Path) -> tuple[np.ndarray[Any, Any], list[int]]:
+    place = folder / "cifar-100-binary"
+    place.mkdir()
+    (place / "fine_label_names.txt").write_text("\n".join(HUNDRED))
+    images, labels = pixels(12), [9 * k for k in range(12)]
+    records = [bytes([3, label]) + image.tobytes() for image, label in zip(images, labels, strict=True)]
+    (place / "train.bin").write_bytes(b"".join(records[:10]))
+    (place / "test.bin").write_bytes(b"".join(records[10:]))
+    return images, labels
+
+
+def stl10(folder: Path) -> tuple[np.ndarray[Any, Any], list[int]]:
+    place = folder / "stl10_binary"
+    place.mkdir()
+    (place / "class_names.txt").write_text("\n".join(TEN))
+    images, labels = pixels(12, 96), [k % 10 for k in range(12)]
+    for name, rows in (("train", slice(0, 10)), ("test", slice(10, 12))):
+        (place / f"{name}_X.bin").write_bytes(images[rows].transpose(0, 1, 3, 2).tobytes())
+        (place / f"{name}_y.bin").write_bytes(bytes(label + 1 for label in labels[rows]))
+    return images, labels
+
+
+LAYOUTS = {
+    "cifar10-python": cifar10_python, "cifar10-binary": cifar10_binary, "cifar100-python": cifar100_python,
+    "cifar100-binary": cifar100_binary, "stl10": stl10,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("inside", [False, True])
+def test_published_layouts_give_back_what_was_written(tmp_path: Path, layout: str, inside: bool) -> None:
+    images, labels = LAYOUTS[layout](tmp_path)
+    found = small_images.read(next(tmp_path.iterdir()) if inside else tmp_path)
+    assert found.name == layout.partition("-")[0]
+    assert torch.equal(torch.cat([found.train.images, found.test.images]), torch.from_numpy(images))
+    assert torch.cat([found.train.labels, found.test.labels]).tolist() == labels
+    assert len(found.train) == 10
+    assert found.train.classes == found.test.classes
+    assert len(found.train.classes) == (100 if "100" in layout else 10)
+
+
+def test_class_folders_have_the_side_of_their_images_or_the_wanted_one(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        for name in ("a", "b"):
+            (tmp_path / part / name).mkdir(parents=True)
+            Image.fromarray(pixels(1, 12)[0].transpose(1, 2, 0)).save(tmp_path / part / name / "0.png")
+    assert small_images.read(tmp_path).train.images.shape == (2, 3, 12, 12)
+    assert small_images.read(tmp_path, side=8).test.images.shape == (2, 3, 8, 8)
+    (tmp_path / "val/c").mkdir()
+    with pytest.raises(ValueError, match="different classes"):
+        small_images.read(tmp_path)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_file_that_is_missing_or_cut_off_is_named(tmp_path: Path, layout: str) -> None:
+    LAYOUTS[layout](tmp_path)
+    names = {"test_batch", "test_batch.bin", "test", "test.bin", "test_X.bin"}
+    file = next(path for path in sorted(tmp_path.rglob("*")) if path.name in names)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match=file.name):
+        small_images.read(tmp_path)
+    file.unlink()
+    with pytest.raises(FileNotFoundError, match=f"{file.name} is missing"):
+        small_images.read(tmp_path)
+
+
+def test_what_is_none_of_the_layouts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected CIFAR-10"):
+        small_images.read(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        small_images.read(tmp_path / "nowhere")
+    (tmp_path / "train").mkdir()
+    with pytest.raises(FileNotFoundError, match="test/ or val/"):
+        small_images.read(tmp_path)
+
+
+class Calls:
+    """Pickled, it asks to call something."""
+
+    def __init__(self, function: object, *arguments: object) -> None:
+        self.call = (function, arguments)
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        Calls(print, "run"),
+        Calls(eval, "1"),
+        Calls(np.fromfile, "x"),
+        {b"data": [Calls(Path, "x")]},
+        Calls(np.ndarray, (10**13,)),
+    ],
+    ids=["print", "eval", "fromfile", "nested", "huge"],
+)
+def test_a_pickle_that_wants_to_run_something_is_refused(
+    tmp_path: Path, content: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dump(tmp_path / "batch", content)
+    with pytest.raises(PickleRefused, match=r"^batch: "):
+        restricted_pickle.load(tmp_path / "batch")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"\x80\x02", b"\x80\x02P1\n."])
+def test_what_is_no_pickle_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "batch").write_bytes(content)
+    with pytest.raises(PickleRefused):
+        restricted_pickle.load(tmp_path / "batch")
+
+
+def test_plain_data_is_read(tmp_path: Path) -> None:
+    data = {b"numbers": [1, 2.5, None, True], b"array": np.arange(6, dtype=np.float32).reshape(2, 3), b"text": "ü"}
+    dump(tmp_path / "batch", data)
+    found = restricted_pickle.load(tmp_path / "batch")
+    assert found[b"numbers"] == data[b"numbers"]
+    assert np.array_equal(found[b"array"], data[b"array"])
