@@ -9,6 +9,9 @@ import pytest
 
 from conftest import REPOSITORY
 from veil.cli.reference import reference
+from veil.recipes import papers
+from veil.recipes.recipe import Conditions
+from veil.report.paper import markdown
 
 PAGES = sorted(
     p
@@ -51,3 +54,17 @@ def test_the_results_page_is_the_rows() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (REPOSITORY / "docs/results.md").read_text(encoding="utf-8") == module.page()
+
+
+@pytest.mark.parametrize("name", papers.PAPERS)
+def test_a_papers_page_is_its_rows(name: str) -> None:
+    """And the report in results/ is whole: every figure that its page names is there."""
+    paper = papers.find(name)
+    given = Conditions(paper=name, scale="cpu", results=REPOSITORY / "results")
+    figures = f"../results/{name}/report/cpu/figures"
+    text = markdown(papers.page(paper, given), figures)
+    assert (REPOSITORY / f"docs/{name}.md").read_text(encoding="utf-8") == text
+    assert "Not measured" not in text
+    report = (REPOSITORY / "docs" / figures).resolve().parent / "report.html"
+    for named in re.findall(r'src="([^"]+)"', report.read_text(encoding="utf-8")):
+        assert (report.parent / named).is_file(), named

@@ -11,6 +11,10 @@ from veil.report.paper import Page, Section
 
 PAPERS: dict[str, Paper] = {paper.name: paper for paper in (liu2019.PAPER,)}
 REPORT = "report"
+SMOKE = (
+    "Smoke scale: made data and a few steps show that everything runs. The numbers mean nothing, and what is said "
+    "of them was written of larger scales."
+)
 
 
 def find(name: str) -> Paper:
@@ -50,7 +54,8 @@ def page(paper: Paper, conditions: Conditions) -> Page:
             sections.append(Section(recipe.item, recipe.title, state=state))
         else:
             sections.append(recipe.show(evidence))
-    return Page(paper.title, paper.citation, paper.text, tuple(sections))
+    smoke = (SMOKE,) if conditions.scale == "smoke" else ()
+    return Page(paper.title, paper.citation, (*smoke, *paper.text), tuple(sections))
 
 
 def write(paper: Paper, conditions: Conditions) -> Path:

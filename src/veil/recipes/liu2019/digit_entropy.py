@@ -86,7 +86,7 @@ def show(evidence: Evidence) -> Section:
     """All methods beside each other."""
     rows = evidence.rows("digit-entropy")
     clean = [row for row in evidence.rows("table2") if row["target"] is None]
-    lines = [("no noise", *_cells(clean), "–", "–")]
+    lines = [("no noise (all test digits)", *_cells(clean), "–", "–")]
     for method, name in NAMES.items():
         found = [row for row in rows if row["method"] == method]
         lines.append(

@@ -104,10 +104,9 @@ def show(evidence: Evidence) -> Section:
     ]
     others = [name for name in dict.fromkeys(beaten) if not name.startswith("−ICE +")]
     text = (
-        "For a single photo KL to the uniform answer is the better loss, because −ICE has no gradient where the "
-        "network is sure. Over many images it is the other way round: KL spends the noise on the images that are "
-        "hardest to confuse. A higher temperature buys little ICE for much accuracy; the margin and ICP alone "
-        "mislead without confusing. "
+        "For a single photo KL to the uniform answer does well (see `photo-entropy`). Over many images with one "
+        "noise it does not: we suppose that it spends the noise on the images that are hardest to confuse. A higher "
+        "temperature is worse in both measures, the margin and ICP alone mislead without confusing. "
         + (
             f"Better in both than one of the −ICE + w · ICP noises: {', '.join(others)}."
             if others
