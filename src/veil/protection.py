@@ -3,6 +3,9 @@
 `Protector.protect` takes one photo, `Protector.protect_folder` folders of them. Either way a photo counts as
 *protected* only by what the networks say of its file after it was written and decoded again.
 
+A universal noise stands in for the descent of the scheme entropy. It does not reach that scheme's score on each photo;
+a photo counts as protected where, as with CIS, no network has the truth on top and none is surer than it was.
+
 While the engine works on some photos, others are read, written and measured beside it in threads.
 """
 
@@ -22,7 +25,7 @@ from veil.images import ImageError, Photo
 from veil.metrics import fidelity
 from veil.models import catalog
 from veil.models.classifier import Classifier
-from veil.noise import SCHEMES, Engine, Released
+from veil.noise import SCHEMES, Engine, NoNoise, Released, UniversalNoise, Verdict, cis
 from veil.noise.engine import Plan, Precision, StepSettings
 from veil.seeds import seed_of
 
@@ -71,10 +74,11 @@ class Protector:
         survival: also measure what is left after JPEG 90, JPEG 75, and half size and back.
         seed: of the random targets; a photo's own draw depends on it and on its pixels.
         batch, device, precision: see `Engine`.
+        universal: noise to add instead of a descent, or its file; with the scheme entropy, and without settings.
         options: the scheme's settings by name: ``budget=3, required_score=0.99, …``.
 
     Raises:
-        ValueError: for an unknown scheme or device, or settings out of range.
+        ValueError: for an unknown scheme or device, settings out of range, or a file that holds no universal noise.
         UnknownModel, CardError, ZooMissing: see `veil.models.catalog.load`.
     """
 
@@ -90,6 +94,7 @@ class Protector:
         batch: int | None = None,
         device: str = "auto",
         precision: Precision = "auto",
+        universal: Path | UniversalNoise | None = None,
         **options: Any,
     ) -> None:
         if scheme not in SCHEMES:
@@ -97,6 +102,12 @@ class Protector:
         self.name, self.scheme = scheme, SCHEMES[scheme]
         if settings is not None and options:
             raise ValueError("give settings or single options, not both")
+        if universal is not None and scheme != "entropy":
+            raise ValueError(f"a universal noise goes with the scheme entropy, not {scheme}")
+        if universal is not None and (settings is not None or options):
+            raise ValueError("a universal noise takes no settings: nothing descends")
+        self.universal = UniversalNoise.load(universal) if isinstance(universal, Path) else universal
+        self.protects: Callable[[Verdict, Any], bool] = self.scheme.protects if universal is None else cis.protects
         self.settings = settings if settings is not None else self.scheme.settings(**options)
         self.seed, self.survival = seed, survival
         chosen = [models] if isinstance(models, str | Classifier) else list(models)
@@ -110,10 +121,11 @@ class Protector:
 
     def describe(self) -> dict[str, Any]:
         """Everything that the released pixels depend on, as JSON."""
-        return {
+        universal = {} if self.universal is None else {"universal": self.universal.fingerprint}
+        return universal | {
             "version": VERSION,
             "scheme": self.name,
-            "settings": asdict(self.settings),
+            "settings": asdict(self.settings) if self.universal is None else {},
             "models": [classifier.name for classifier in self.engine.classifiers],
             "weights": [classifier.fingerprint() for classifier in self.engine.classifiers],
             "seed": self.seed,
@@ -124,6 +136,9 @@ class Protector:
         """Protects one photo in memory; judged on its 8-bit pixels, as a lossless file gives them back.
 
         ``truth`` is the index of the true class for the first model; its own first choice counts where it is None.
+
+        Raises:
+            NoNoise: where the universal noise has none for the photo's size; in a folder this is a failed row.
         """
         item = Item(0, Path(), "", Path(), "")
         work = _Work(item, photo, truth, {}, time.perf_counter())
@@ -208,10 +223,11 @@ class Protector:
                 for item, future in _ahead(items, load, pool, workers):
                     try:
                         loaded = future.result()
-                    except (ImageError, OSError, MemoryError) as error:
+                        plan = self._plan(loaded)
+                    except (ImageError, NoNoise, OSError, MemoryError) as error:
                         failed.append((item, _failure(item, error)))
                     else:
-                        yield loaded, self._plan(loaded)
+                        yield loaded, plan
 
             def settle(at_most: int) -> Iterator[tuple[Item, Row]]:
                 while len(writing) > at_most or (writing and writing[0][1].done()):
@@ -231,6 +247,8 @@ class Protector:
             yield from settle(at_most=0)
 
     def _plan(self, work: _Work) -> Plan:
+        if self.universal is not None:
+            return self.universal.plan(work.photo.pixels, [len(c.classes) for c in self.engine.classifiers])
         spaces = self.spaces[: len(self.engine.classifiers)]
         return self.scheme.plan(work.photo.pixels, self.settings, label_spaces=spaces, truth=work.truth, seed=self.seed)
 
@@ -260,6 +278,7 @@ class Protector:
         first = views[0]
         targets = [target for targets in released.targets for target in targets]
         names = self.classes[first["network"]]
+        few = len(targets) <= NAMED and len(set(targets)) < len(names)
         return {
             "file": work.item.name,
             "out": work.item.out_name,
@@ -267,15 +286,15 @@ class Protector:
             "height": work.photo.height,
             **{key: first[f"{key}_name"] for key in ("class_before", "class_after", "true_class")},
             **{key: first[key] for key in ("icp_before", "icp_after", "ice_before", "ice_after")},
-            "target": " + ".join(names[target] for target in targets) if len(targets) <= NAMED else "all classes alike",
+            "target": " + ".join(names[target] for target in targets) if few else "all classes alike",
             "target_score": verdict.target_score,
             "iterations": released.iterations,
             **written.looks,
-            "protected": self.scheme.protects(verdict, self.settings),
+            "protected": self.protects(verdict, self.settings),
             "seconds": round(time.perf_counter() - work.started, 3),
             "error": None,
             "notes": list(written.notes),
-            "targets": targets if len(targets) <= NAMED else [],
+            "targets": targets if few else [],
             "networks": views,
             "source": work.source,
         }

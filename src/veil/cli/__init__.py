@@ -7,7 +7,9 @@ import typer
 from rich.markup import escape
 
 import veil
+from veil.cli import key
 from veil.cli.demo import demo
+from veil.cli.fit_noise import fit_noise
 from veil.cli.models import inspect, models
 from veil.cli.protect import protect
 from veil.cli.reproduce import report, reproduce
@@ -24,10 +26,12 @@ app = typer.Typer(
     help="Keep private images private from deep networks.",
 )  # fmt: skip
 app.command()(protect)
+app.command("fit-noise")(fit_noise)
 app.command()(models)
 app.command()(inspect)
 app.command()(reproduce)
 app.command()(report)
+app.add_typer(key.commands, name="key")
 app.command()(demo)
 
 

@@ -1,8 +1,11 @@
-"""Command-line options derived from settings: one source for names, types, defaults and help."""
+"""What commands share of their options: those derived from settings (one source for names, types, defaults and help),
+and the reader of ``--labels``."""
 
+import csv
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -78,3 +81,22 @@ def checked(settings: type[Any], scheme: str, given: Mapping[str, Any]) -> Any:
         return settings(**given)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def read_labels(file: Path) -> dict[str, int]:
+    """Reads rows ``file,class index``; a first row whose second field is no number is a heading.
+
+    Raises:
+        typer.BadParameter: for a file that cannot be read or has other rows.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8") as handle:
+            rows = [row for row in csv.reader(handle) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise typer.BadParameter(f"--labels {file}: {error}") from None
+    if rows and not rows[0][-1].strip().isdigit():
+        rows = rows[1:]
+    try:
+        return {name: int(index) for name, index in rows}
+    except ValueError:
+        raise typer.BadParameter(f"--labels {file}: every row must be a file and a class index") from None

@@ -1,6 +1,5 @@
 """`veil protect`: photos that look the same and that classifiers misread."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,9 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from veil import folders, images, report
-from veil.cli.options import checked, with_settings
+from veil.cli.options import checked, read_labels, with_settings
 from veil.cli.terminal import FolderProgress, errors, output
-from veil.noise import SCHEMES
+from veil.noise import SCHEMES, UniversalNoise
 from veil.protection import Protector
 
 NOT_PROTECTED, FAILED = 3, 1
@@ -42,6 +41,14 @@ def protect(
     survival: Annotated[
         bool, typer.Option("--survival", help="Measure what is left after JPEG 90, JPEG 75, half size.")
     ] = False,
+    universal: Annotated[
+        Path | None,
+        typer.Option(
+            help="Add the noise of this file, made by `veil fit-noise`, instead of a descent for each photo. "
+            "Only with --scheme entropy. Never publish the file: whoever has it can take the noise off again.",
+            show_default=False,
+        ),
+    ] = None,
     labels: Annotated[Path | None, typer.Option(help="CSV of file and class index: the true classes.")] = None,
     seed: Annotated[int, typer.Option(help="Of the random target classes.")] = 0,
     format: Annotated[Literal["png", "webp", "tiff", "jpeg"], typer.Option(help="Of the protected photos.")] = "png",
@@ -66,12 +73,19 @@ def protect(
     if scheme not in SCHEMES:
         raise typer.BadParameter(f"there is no --scheme {scheme}; there are {', '.join(SCHEMES)}")
     settings = checked(SCHEMES[scheme].settings, scheme, given)
-    truths = _read_labels(labels) if labels else None
+    if universal is not None and scheme != "entropy":
+        raise typer.BadParameter(f"--universal does not go with --scheme {scheme}, only with entropy")
+    if universal is not None and given:
+        raise typer.BadParameter(f"--{next(iter(given)).replace('_', '-')} does not go with --universal")
+    noise = UniversalNoise.load(universal) if universal is not None else None
+    truths = read_labels(labels) if labels else None
     with errors.status("loading networks"):
         protector = Protector(
-            model or ["things100"], scheme, settings, verify_with=verify_with or [], survival=survival, seed=seed,
-            batch=batch, device=device, precision=precision,
+            model or ["things100"], scheme, settings if noise is None else None, verify_with=verify_with or [],
+            survival=survival, seed=seed, batch=batch, device=device, precision=precision, universal=noise,
         )  # fmt: skip
+    if noise is not None:
+        _name_strangers(protector, noise)
     with FolderProgress() as progress:
         rows = protector.protect_folder(
             photos, out, format=format, quality=quality, keep_metadata=keep_metadata, truths=truths,
@@ -91,19 +105,10 @@ def protect(
     raise typer.Exit(FAILED if summary["failed"] else NOT_PROTECTED if summary["not_protected"] else 0)
 
 
-def _read_labels(file: Path) -> dict[str, int]:
-    """Reads rows ``file,class index``; a first row whose second field is no number is a heading."""
-    try:
-        with file.open(newline="", encoding="utf-8") as handle:
-            rows = [row for row in csv.reader(handle) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise typer.BadParameter(f"--labels {file}: {error}") from None
-    if rows and not rows[0][-1].strip().isdigit():
-        rows = rows[1:]
-    try:
-        return {name: int(index) for name, index in rows}
-    except ValueError:
-        raise typer.BadParameter(f"--labels {file}: every row must be a file and a class index") from None
+def _name_strangers(protector: Protector, noise: UniversalNoise) -> None:
+    known = set(noise.models.values())
+    if others := [each.name for each in protector.engine.classifiers if each.fingerprint() not in known]:
+        errors.print(escape(f"the noise was not fitted to {', '.join(others)}, but to {', '.join(noise.models)}"))
 
 
 def _print_summary(summary: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """Writes docs/cli.md from the commands themselves: ``python -m veil.cli.reference > docs/cli.md``."""
 
 import inspect
-from typing import Literal, get_args, get_origin
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin
 
 import typer.main
 
@@ -16,9 +17,8 @@ Made by `python -m veil.cli.reference`; a test holds it against the commands.
 def reference() -> str:
     """Every command with its arguments and options, as Markdown."""
     lines = [HEAD]
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    for name, command in commands.items():
-        lines += [f"## veil {name}\n", f"{inspect.cleandoc(command.help)}\n", "| | |", "|---|---|"]
+    for name, command in _commands(typer.main.get_command(app), "veil"):
+        lines += [f"## {name}\n", f"{inspect.cleandoc(command.help)}\n", "| | |", "|---|---|"]
         for parameter in command.params:
             option = parameter.opts[0].startswith("-")
             called = ", ".join(parameter.opts) if option else parameter.name.upper()
@@ -31,6 +31,15 @@ def reference() -> str:
             lines.append(f"| `{called}` | {text} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _commands(group: Any, called: str) -> Iterator[tuple[str, Any]]:
+    """Every command below a group, with the words that call it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{called} {name}")
+        else:
+            yield f"{called} {name}", command
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from veil.noise.engine import Engine
 from veil.noise.entropy import EntropySettings
 from veil.noise.scheme import Released, Scheme, Verdict
 from veil.noise.targets import cross_entropy
+from veil.noise.universal import NoNoise, UniversalNoise
 
 SCHEMES: dict[str, Scheme] = {
     "crs": Scheme("networks see another class", CrsSettings, crs.plan, cross_entropy, crs.protects),
@@ -16,4 +17,15 @@ SCHEMES: dict[str, Scheme] = {
     ),
 }
 
-__all__ = ["SCHEMES", "CisSettings", "CrsSettings", "Engine", "EntropySettings", "Released", "Scheme", "Verdict"]
+__all__ = [
+    "SCHEMES",
+    "CisSettings",
+    "CrsSettings",
+    "Engine",
+    "EntropySettings",
+    "NoNoise",
+    "Released",
+    "Scheme",
+    "UniversalNoise",
+    "Verdict",
+]
