@@ -49,6 +49,7 @@ def test_an_item_is_measured_listed_and_reported(place: Path, capsys: pytest.Cap
         (["reproduce", "liu2019", "table9"], "no item 'table9'"),
         (["reproduce", "liu2019", "table3", "--data", "nowhere"], "there is no such folder"),
         (["reproduce", "liu2019", "table3", "--data", ".", "--model", "things100"], "photo set"),
+        (["reproduce", "liu2019", "table3", "--model", "things100"], "photos are needed: --data"),
         (["reproduce", "liu2019", "table3", "--scale", "huge"], "huge"),
         (["reproduce", "liu2019", "table3", "--scale", "smoke", "--model", "resnet"], "there is no model"),
         (["report", "liu2019"], "has no rows of liu2019"),

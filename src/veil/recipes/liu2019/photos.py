@@ -163,6 +163,8 @@ def _made(classifier: Classifier) -> Photos:
 
 
 def _found(conditions: Conditions, classifier: Classifier) -> Photos:
+    if not conditions.data:
+        raise ValueError(f"photos are needed: --data FOLDER, with {photo_sets.LAYOUTS}")
     found = photo_sets.find(conditions.data)
     chosen = found.take(COUNT[conditions.scale])
     truths = photo_sets.truths_for(chosen, classifier.classes, zoo.imagenet_ids())
