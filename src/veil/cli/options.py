@@ -26,11 +26,9 @@ def with_settings(tables: Mapping[str, type[Any]], choose: str) -> Callable[[Cal
         signature = inspect.signature(command, eval_str=True)
         own = [p for p in signature.parameters.values() if p.name != "given"]
         derived = []
-        for name, (field, kind, schemes) in _fields(tables).items():
-            only = "" if len(schemes) == len(tables) else f" Only with --{choose} {', '.join(schemes)}."
-            default = (
-                f" [default: {field.default:g}]" if isinstance(field.default, float) else f" [default: {field.default}]"
-            )
+        for name, (field, kind, defaults) in _fields(tables).items():
+            only = "" if len(defaults) == len(tables) else f" Only with --{choose} {', '.join(defaults)}."
+            default = f" [default: {_default(defaults)}]"
             option = typer.Option(
                 "--" + name.replace("_", "-"),
                 help=field.metadata["help"] + only + default,
@@ -58,13 +56,21 @@ def with_settings(tables: Mapping[str, type[Any]], choose: str) -> Callable[[Cal
     return decorate
 
 
-def _fields(tables: Mapping[str, type[Any]]) -> dict[str, tuple[dataclasses.Field[Any], Any, list[str]]]:
-    found: dict[str, tuple[dataclasses.Field[Any], Any, list[str]]] = {}
+def _fields(tables: Mapping[str, type[Any]]) -> dict[str, tuple[dataclasses.Field[Any], Any, dict[str, Any]]]:
+    """By name, a field, its type, and its default by scheme."""
+    found: dict[str, tuple[dataclasses.Field[Any], Any, dict[str, Any]]] = {}
     for scheme, settings in tables.items():
         hints = get_type_hints(settings)
         for field in dataclasses.fields(settings):
-            found.setdefault(field.name, (field, hints[field.name], []))[2].append(scheme)
+            found.setdefault(field.name, (field, hints[field.name], {}))[2][scheme] = field.default
     return found
+
+
+def _default(defaults: Mapping[str, Any]) -> str:
+    """The first scheme's default, and those that differ: ``1; entropy: 0.5``."""
+    shown = {scheme: f"{value:g}" if isinstance(value, float) else str(value) for scheme, value in defaults.items()}
+    usual = next(iter(shown.values()))
+    return "; ".join([usual, *(f"{scheme}: {value}" for scheme, value in shown.items() if value != usual)])
 
 
 def checked(settings: type[Any], scheme: str, given: Mapping[str, Any]) -> Any:

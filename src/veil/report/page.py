@@ -47,6 +47,7 @@ _SETTINGS = {
     "quality": "JPEG quality",
     "keep_metadata": "metadata kept",
     "verify_with": "unseen networks",
+    "universal": "fingerprint of the universal noise",
     "survival": "survival measured",
     "truths": "digest of the given labels",
     "precision": "arithmetic of the descent",
@@ -190,7 +191,7 @@ def _reason(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
         score = f"{row['target_score']:.4f}"
         return f"The true class is no longer first, but the answer's evenness is {score}; {required:.4g} is required."
     surer = [view["network"] for view in descent if view["ice_after"] < view["ice_before"]]
-    if settings.get("scheme") == "cis" and surer:
+    if surer and (settings.get("scheme") == "cis" or settings.get("universal")):
         return f"The true class is no longer first, but {_listed(surer)} is surer of its answer than before."
     return "The scheme's own condition is not met."
 
