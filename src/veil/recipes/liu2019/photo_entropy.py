@@ -116,9 +116,9 @@ def _text(found: dict[str, list[Row]], ceiling: float) -> tuple[str, ...]:
         "0.69, and 100 steps do not quite bring it there. That the paper's sums reach more is because two noises "
         "disturb each other.",
         f"Photos that had no part in choosing the scheme's constants ({len(apart)}): ICE {mean['ice_after']:.3f} "
-        f"nats, truth on top in {mean['top1_after']:.1f} %. The same descent on −H alone ends at the same entropy "
-        f"({plain['ice_after']:.3f}) and leaves the truth on top in {plain['top1_after']:.1f} %: what keeps it down "
-        "is the hinge.",
+        f"nats, truth on top in {mean['top1_after']:.1f} %. The same descent on −H alone, without the hinge, ends at "
+        f"the same entropy ({plain['ice_after']:.3f}) and leaves the truth on top in {plain['top1_after']:.1f} % of "
+        "all photos.",
         "Direct ICE is the scheme that we recommend for ICE: `veil protect --scheme entropy`.",
     )
 
