@@ -18,8 +18,8 @@ CIPHERS: dict[str, CipherRow] = {
         key_space=tanaka.key_space,
         key_bits=tanaka.key_bits,
         attacks=(
-            "one known image gives the key; equal blocks stay equal, so that flat areas and outlines show at a quarter of "
-            "the resolution; GAN attack without pairs"
+            "one known image gives the key; equal blocks stay equal, so that flat areas and outlines show at a "
+            "quarter of the resolution; GAN attack without pairs"
         ),
     ),
     "pixel-same": CipherRow(
