@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,73 @@ def test_class_folders(tmp_path: Path) -> None:
     assert class_folders.read_words(tmp_path / "words.txt") == {"n01": "goldfish", "n02": "tabby"}
     with pytest.raises(FileNotFoundError, match="one folder per class"):
         class_folders.read(tmp_path / "absent", 8)
+
+
+def reference(file: Path, side: int) -> np.ndarray:
+    with Image.open(file) as opened:
+        rgb = opened.convert("RGB")
+    return np.asarray(rgb.resize((side, side), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+
+
+def test_images_are_as_pillow_converts_them_one_by_one(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    (tmp_path / "a").mkdir()
+    for index in range(600):  # several chunks
+        Image.fromarray(random.integers(0, 256, (9, 9, 3), np.uint8)).save(tmp_path / f"a/{index:03}.png")
+    for mode, suffix in (("RGBA", "png"), ("LA", "png"), ("P", "png"), ("1", "png"), ("CMYK", "jpg"), ("L", "tif")):
+        colours = random.integers(0, 256, (20, 14, 3), np.uint8)
+        Image.fromarray(colours).convert(mode).save(tmp_path / f"a/{mode}.{suffix}")
+    expected = np.stack([reference(file, 9) for file in class_folders.list_files(tmp_path)[0]])
+    assert np.array_equal(class_folders.read(tmp_path).images.numpy(), expected)
+
+
+def test_more_than_8_bits_are_rounded_not_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    values = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
+    Image.fromarray(values).save(tmp_path / "a/sixteen.png")
+    data = class_folders.read(tmp_path)
+    expected = np.broadcast_to((values / 257).round().astype(np.uint8), (3, 8, 8))
+    assert np.array_equal(data.images[0].numpy(), expected)
+
+
+def test_hidden_files_and_folders_are_no_images(tmp_path: Path) -> None:
+    for name in ("a/1.png", ".checkpoints/1.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    (tmp_path / "a/._1.png").write_bytes(b"what macOS adds")
+    data = class_folders.read(tmp_path)
+    assert (len(data), data.classes) == (1, ("a",))
+
+
+def truncated(file: Path) -> None:
+    Image.effect_noise((64, 64), 50).save(file, "jpeg")
+    file.write_bytes(file.read_bytes()[:800])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (truncated, "cannot be read"),
+        (lambda file: file.write_bytes(b""), "not an image"),
+        (lambda file: file.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "not an image"),
+        (lambda file: file.symlink_to("nowhere"), "cannot be read .*No such file"),
+    ],
+    ids=["truncated", "empty", "program", "broken link"],
+)
+def test_a_broken_image_is_named(tmp_path: Path, spoil: Callable[[Path], None], message: str) -> None:
+    (tmp_path / "a").mkdir()
+    for index in range(3):
+        Image.new("RGB", (4, 4)).save(tmp_path / f"a/{index}.png")
+    spoil(tmp_path / "a/broken.jpg")
+    with pytest.raises(ValueError, match=rf"broken\.jpg: {message}"):
+        class_folders.read(tmp_path)
+
+
+def test_sizes_that_may_not_be_changed_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (6, 4)).save(tmp_path / "a/0.png")
+    with pytest.raises(class_folders.OtherSize, match=r"0\.png: 6×4 pixels where 6×6 are expected"):
+        class_folders.read(tmp_path, resizes=False)
 
 
 def generator(seed: int = 0) -> torch.Generator:

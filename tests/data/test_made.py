@@ -93,3 +93,48 @@ def test_photos_are_colourful_and_of_many_sizes() -> None:
 def test_none_is_refused(make: Callable[[int, torch.Generator], object]) -> None:
     with pytest.raises(ValueError, match="at least one"):
         make(0, generator())
+
+
+def test_small_images_are_like_cifar() -> None:
+    parts = made.small_images(train=50, test=30, classes=12, side=16, seed=0)
+    assert parts.train.images.shape == (50, 3, 16, 16)
+    assert parts.test.images.dtype == torch.uint8
+    assert parts.train.labels.bincount().tolist() == [5, 5] + [4] * 10
+    assert parts.train.classes == parts.test.classes == tuple(f"made{k:02}" for k in range(12))
+    assert (parts.name, parts.cipher) == ("made", None)
+    values = parts.train.images.float()
+    assert (values.amax(1) - values.amin(1)).mean() > 40
+    seen = {image.numpy().tobytes() for part in (parts.train, parts.test) for image in part.images}
+    assert len(seen) == 80
+
+
+def test_small_images_depend_on_the_seed_and_each_part_on_nothing_else() -> None:
+    parts = made.small_images(train=30, test=20, classes=3, side=8, seed=1)
+    assert parts.fingerprint == made.small_images(train=30, test=20, classes=3, side=8, seed=1).fingerprint
+    assert parts.fingerprint != made.small_images(train=30, test=20, classes=3, side=8, seed=2).fingerprint
+    assert torch.equal(made.small_images(train=99, test=20, classes=3, side=8, seed=1).test.images, parts.test.images)
+
+
+@pytest.mark.parametrize("wrong", [{"train": 0}, {"test": 0}, {"classes": 1}, {"side": 7}])
+def test_too_little_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="at least one image"):
+        made.small_images(**wrong)
+
+
+def test_a_small_network_learns_the_small_images() -> None:
+    parts = made.small_images(train=600, test=200, classes=10, side=32, seed=0)
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 16, 5, 2, 2), torch.nn.ReLU(), torch.nn.Conv2d(16, 32, 3, 2, 1), torch.nn.ReLU(),
+        torch.nn.AdaptiveMaxPool2d(2), torch.nn.Flatten(), torch.nn.Linear(128, 10),
+    )  # fmt: skip
+    optimizer, draw = torch.optim.Adam(network.parameters(), 3e-3), generator()
+    for _ in range(60):
+        chosen = torch.randint(0, len(parts.train), (64,), generator=draw)
+        loss = F.cross_entropy(network(parts.train.images[chosen].float() / 255), parts.train.labels[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.inference_mode():
+        right = network(parts.test.images.float() / 255).argmax(1) == parts.test.labels
+    assert right.float().mean() > 0.7

@@ -1,6 +1,9 @@
 """CIFAR and STL-10 in their published layouts, made small, and pickles that are more than data."""
 
+import json
 import pickle
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from veil.data import restricted_pickle, small_images
+from veil.data import hub, restricted_pickle, small_images
 from veil.data.restricted_pickle import PickleRefused
 
 RANDOM = np.random.default_rng(0)
@@ -102,16 +105,151 @@ def test_published_layouts_give_back_what_was_written(tmp_path: Path, layout: st
     assert len(found.train.classes) == (100 if "100" in layout else 10)
 
 
-def test_class_folders_have_the_side_of_their_images_or_the_wanted_one(tmp_path: Path) -> None:
+def save(file: Path, side: int = 12) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels(1, side)[0].transpose(1, 2, 0)).save(file)
+
+
+def class_folders_in(folder: Path) -> Path:
     for part in ("train", "val"):
         for name in ("a", "b"):
-            (tmp_path / part / name).mkdir(parents=True)
-            Image.fromarray(pixels(1, 12)[0].transpose(1, 2, 0)).save(tmp_path / part / name / "0.png")
+            save(folder / part / name / "0.png")
+    return folder
+
+
+def run_json(folder: Path, **settings: object) -> None:
+    (folder / "run.json").write_text(json.dumps(settings))
+
+
+def test_class_folders_have_the_side_of_their_images_or_the_wanted_one(tmp_path: Path) -> None:
+    class_folders_in(tmp_path)
     assert small_images.read(tmp_path).train.images.shape == (2, 3, 12, 12)
     assert small_images.read(tmp_path, side=8).test.images.shape == (2, 3, 8, 8)
     (tmp_path / "val/c").mkdir()
     with pytest.raises(ValueError, match="different classes"):
         small_images.read(tmp_path)
+
+
+def test_images_that_differ_in_size_need_a_side(tmp_path: Path) -> None:
+    class_folders_in(tmp_path)
+    save(tmp_path / "val/b/1.png", 10)
+    with pytest.raises(ValueError, match=r"1\.png: 10×10 pixels where 12×12 are expected: say which side"):
+        small_images.read(tmp_path)
+    assert small_images.read(tmp_path, side=12).test.images.shape == (3, 3, 12, 12)
+
+
+def test_published_images_are_resized_as_those_of_files_are(tmp_path: Path) -> None:
+    stl10(tmp_path)
+    found = small_images.read(tmp_path, side=32)
+    whole = small_images.read(tmp_path)
+    assert small_images.read(tmp_path, side=96).fingerprint == whole.fingerprint
+    image = Image.fromarray(whole.test.images[1].permute(1, 2, 0).numpy()).resize((32, 32), Image.Resampling.BICUBIC)
+    assert np.array_equal(found.test.images[1].permute(1, 2, 0).numpy(), np.asarray(image))
+    assert found.train.images.is_contiguous()
+
+
+@pytest.mark.parametrize("places", [["."], ["train", "val"]])
+def test_encrypted_images_keep_their_size(tmp_path: Path, places: list[str]) -> None:
+    class_folders_in(tmp_path)
+    assert small_images.read(tmp_path).cipher is None
+    for place in places:
+        run_json(tmp_path / place, cipher="tanaka", size=12)
+    assert small_images.read(tmp_path).cipher == "tanaka"
+    assert small_images.read(tmp_path, side=12).cipher == "tanaka"
+    with pytest.raises(ValueError, match=r"\(tanaka\) cannot be resized; `veil encrypt --size 8`"):
+        small_images.read(tmp_path, side=8)
+    save(tmp_path / "train/b/1.png", 10)
+    with pytest.raises(ValueError, match=r"1\.png: 10×10 .*`veil encrypt --size N`"):
+        small_images.read(tmp_path)
+
+
+def test_what_a_run_says_of_the_cipher_is_not_guessed(tmp_path: Path) -> None:
+    class_folders_in(tmp_path)
+    run_json(tmp_path, decrypted="tanaka")
+    assert small_images.read(tmp_path, side=8).cipher is None
+    run_json(tmp_path / "train", cipher="tanaka")
+    with pytest.raises(ValueError, match="train and val are not encrypted with the same cipher"):
+        small_images.read(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(ValueError, match=r"run\.json: cannot be read"):
+        small_images.read(tmp_path)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("below", [".", "deep", "deep/deeper"])
+def test_published_sets_are_found_by_name(tmp_path: Path, layout: str, below: str) -> None:
+    (tmp_path / below).mkdir(parents=True, exist_ok=True)
+    LAYOUTS[layout](tmp_path / below)
+    name = layout.partition("-")[0]
+    archive = next(path for path in (tmp_path / below).iterdir() if path.is_dir() and path.name != "deep")
+    roots = [archive] if below == "deep/deeper" else [tmp_path / "absent", tmp_path]
+    for called in (name, name.upper(), archive.name):
+        assert small_images.find(roots, called).name == name
+
+
+def test_class_folders_are_found_by_their_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class_folders_in(tmp_path / "sets/cats")
+    class_folders_in(tmp_path / "cifar10")
+    cifar100_binary(tmp_path)
+    found = small_images.find([tmp_path], "cats", side=8)
+    assert (found.name, found.train.images.shape) == ("cats", (2, 3, 8, 8))
+    assert small_images.find([tmp_path], "cifar10").train.images.shape == (2, 3, 12, 12)
+    monkeypatch.chdir(tmp_path / "cifar10")
+    assert small_images.find([Path()], "CIFAR-10").name == "cifar10"
+
+
+def test_what_is_not_found_is_said_with_what_is_there(tmp_path: Path) -> None:
+    class_folders_in(tmp_path / "one/two/three")
+    class_folders_in(tmp_path / "one/cats")
+    with pytest.raises(FileNotFoundError) as raised:
+        small_images.find([tmp_path, tmp_path / "absent"], "three")
+    message = str(raised.value)
+    assert f"'three' in {tmp_path}, {tmp_path / 'absent'} (there is cats): expected CIFAR-10" in message
+    assert message.endswith("up to 2 folders below")
+    with pytest.raises(FileNotFoundError, match="no folder at all"):
+        small_images.find([], "cifar10")
+
+
+def test_plain_images_are_found_before_encrypted_ones_of_the_same_name(tmp_path: Path) -> None:
+    run_json(class_folders_in(tmp_path / "cats"), cipher="pixel")
+    assert small_images.find([tmp_path], "cats").cipher == "pixel"
+    class_folders_in(tmp_path / "plain/cats")
+    assert small_images.find([tmp_path], "cats").cipher is None
+
+
+def test_a_folder_of_several_sets_is_not_one(tmp_path: Path) -> None:
+    cifar10_binary(tmp_path)
+    cifar100_binary(tmp_path)
+    with pytest.raises(ValueError, match="several sets; name one of cifar-10-batches-bin, cifar-100-binary"):
+        small_images.read(tmp_path)
+
+
+def test_the_fingerprint_is_of_images_and_labels_alone(tmp_path: Path) -> None:
+    cifar10_binary(tmp_path)
+    parts = small_images.read(tmp_path)
+    assert re.fullmatch("[0-9a-f]{16}", parts.fingerprint)
+    moved = tmp_path.rename(tmp_path.with_name("elsewhere"))
+    assert small_images.read(moved).fingerprint == parts.fingerprint
+    assert replace(parts, name="other", cipher="tanaka").fingerprint == parts.fingerprint
+    pixel, label = parts.train.images.clone(), parts.test.labels.clone()
+    pixel[3, 1, 30, 2] ^= 1
+    label[0] += 1
+    others = [
+        replace(parts, train=replace(parts.train, images=pixel)),
+        replace(parts, test=replace(parts.test, labels=label)),
+        replace(parts, train=replace(parts.train, images=parts.train.images.view(10, 3, 16, 64))),
+        replace(parts, train=parts.test, test=parts.train),
+    ]
+    assert len({each.fingerprint for each in (parts, *others)}) == 5
+    turned = replace(parts.train, images=parts.train.images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2))
+    assert replace(parts, train=turned).fingerprint == parts.fingerprint
+
+
+def test_a_person_names_a_folder_or_a_set_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cifar10_binary(tmp_path)
+    assert small_images.load(str(tmp_path), 16).train.images.shape == (10, 3, 16, 16)
+    monkeypatch.setattr(hub, "read", lambda name, side: (name, side))
+    assert small_images.load("hub:uoft-cs/cifar10", 8) == ("uoft-cs/cifar10", 8)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

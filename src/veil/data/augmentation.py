@@ -72,3 +72,25 @@ def cutmix(images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor
     box = (..., slice(top, top + box_h), slice(left, left + box_w))
     mixed[box] = images[order][box]
     return mixed, labels[order], 1 - box_h * box_w / (height * width)
+
+
+def crop_and_flip(images: Tensor, generator: Generator, *, padding: int = 4, flip: bool = True) -> Tensor:
+    """Shifts each image by up to ``padding`` pixels, black where nothing comes in, and mirrors half of them.
+
+    The augmentation of He et al. 2016 (https://arxiv.org/abs/1512.03385, section 4.2) for CIFAR: a random crop of the
+    padded image, as large as it was.
+
+    Args:
+        images: (N, C, H, W) of any type, on any device; what is drawn is the same on all.
+        generator: on the CPU.
+    """
+    count, _, height, width = images.shape
+    place = torch.arange(count, device=images.device)
+    if padding:
+        top, left = (torch.randint(2 * padding + 1, (count,), generator=generator).to(images.device) for _ in range(2))
+        padded = F.pad(images, (padding,) * 4)
+        images = padded.unfold(2, height, 1).unfold(3, width, 1)[place, :, top, left]
+    if flip:
+        mirrored = torch.rand(count, generator=generator).lt(0.5).to(images.device)
+        images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
+    return images

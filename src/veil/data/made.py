@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from veil.data.class_folders import LabelledImages
 from veil.data.mnist import CLASSES, Mnist
+from veil.data.small_images import Parts
 from veil.images import quantise
 from veil.seeds import seed_of
 
@@ -22,6 +23,7 @@ _FINE = 2 * SIDE  # digits are drawn at twice the size
 _STROKES = 3  # stroke widths that digits are drawn with
 _BATCH = 1000  # bounds memory
 PHOTO_SIDES = (96, 160)  # pixels, the least and the most
+_GOLDEN = (math.sqrt(5) - 1) / 2  # of a turn: any number of hues this far apart are spread evenly
 
 
 def _uniform(count: int, low: float, high: float, generator: Generator) -> Tensor:
@@ -94,6 +96,63 @@ def _drawn() -> Tensor:
             top, left = (_FINE - ink.height) // 2, (_FINE - ink.width) // 2
             drawn[digit, stroke, top : top + ink.height, left : left + ink.width] = values
     return drawn
+
+
+def small_images(*, train: int = 1000, test: int = 200, classes: int = 10, side: int = 32, seed: int = 0) -> Parts:
+    """Colourful figures on colourful grounds, in the form of CIFAR: a small network learns them in seconds.
+
+    A class has its own hue, number of lobes and width of rings; each image has its own place, size, turn, shade,
+    ground and noise. Classes look the same whatever the seed, and are as often as can be in each part.
+
+    Args:
+        train, test: images of each part, which is drawn on its own.
+        side: of the images, in pixels.
+
+    Raises:
+        ValueError: where there is no image in a part, a class too few, or a side of less than 8 pixels.
+    """
+    if min(train, test) < 1 or classes < 2 or side < 8:
+        raise ValueError(
+            "make at least one image for each part, two classes and 8 pixels a side, "
+            f"not {train} and {test} images, {classes} classes and {side} pixels"
+        )
+    names = tuple(f"made{number:0{len(str(classes - 1))}}" for number in range(classes))
+
+    def part(name: str, count: int) -> LabelledImages:
+        generator = torch.Generator().manual_seed(seed_of("made small images", name, seed))
+        labels = (torch.arange(count) % classes)[torch.randperm(count, generator=generator)]
+        images = [_figures(some, side, generator) for some in torch.split(labels, _BATCH)]
+        return LabelledImages(torch.cat(images), labels, names)
+
+    return Parts("made", part("train", train), part("test", test))
+
+
+def _figures(labels: Tensor, side: int, generator: Generator) -> Tensor:
+    """One picture per label: uint8 (N, 3, side, side)."""
+    count = len(labels)
+
+    def drawn(low: float, high: float) -> Tensor:
+        return _uniform(count, low, high, generator)[:, None, None]
+
+    kind = labels[:, None, None]
+    y, x = _plane(side, side)
+    x, y, turn = x - drawn(-0.3, 0.3), y - drawn(-0.3, 0.3), drawn(0, 2 * math.pi)
+    angle, radius = torch.atan2(y, x) + turn, (x**2 + y**2).sqrt()
+    edge = drawn(0.45, 0.7) * (1 + 0.25 * torch.cos((2 + kind % 5) * angle))
+    mask = ((edge - radius) * side / 2 + 0.5).clamp(0, 1)[:, None]
+    rings = 1 + 0.3 * torch.sin((3 + 3 * (kind % 3)) * math.pi * radius + drawn(0, 2 * math.pi))
+    hue = kind * _GOLDEN + drawn(-0.02, 0.02)
+    figure = _rainbow(hue) * (rings * drawn(0.7, 1))[:, None]
+    ground = torch.empty(count, 3, 4, 4).uniform_(0.2, 0.8, generator=generator)
+    ground = F.interpolate(ground, (side, side), mode="bicubic", align_corners=False)
+    noise = torch.empty_like(ground).normal_(0, 0.05, generator=generator)
+    return quantise(torch.lerp(ground, figure, mask) + noise)
+
+
+def _rainbow(hue: Tensor) -> Tensor:
+    """Bright colours (N, 3, 1, 1) of hues (N, 1, 1), which count in turns."""
+    thirds = torch.arange(3).view(1, 3, 1, 1) / 3
+    return 0.5 + 0.45 * torch.cos(2 * math.pi * (hue[:, None] - thirds))
 
 
 def photos(count: int, generator: Generator) -> list[Tensor]:

@@ -1,14 +1,20 @@
-"""CIFAR-10, CIFAR-100 and STL-10 in the layouts that they are published in, and folders of class folders, as tensors.
+"""Sets of small labelled images in memory: CIFAR-10, CIFAR-100 and STL-10 as published, or folders of class folders.
 
 - CIFAR (Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html): the Python version (pickles, read by
   `veil.data.restricted_pickle`) and the binary version. 32×32, 50,000 training and 10,000 test images.
 - STL-10 (Coates et al. 2011, https://cs.stanford.edu/~acoates/stl10/): the binary version, labelled parts only. 96×96,
   5,000 training and 8,000 test images.
-- ``train/`` and ``test/`` (or ``val/``) with one folder per class, each image resized to the side that is wanted.
+- ``train/`` and ``test/`` (or ``val/``) with one folder per class. What `veil encrypt` makes of such a folder is one,
+  too; its images are never resized.
+
+`read` takes a folder, `find` looks for a name, and `load` takes what a person says on the command line: a folder, or
+``hub:NAME`` for a set of the Hugging Face hub (`veil.data.hub`).
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,63 +22,203 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from veil import folders
 from veil.data import class_folders, restricted_pickle
-from veil.data.class_folders import LabelledImages
+from veil.data.class_folders import LabelledImages, OtherSize
 
 LAYOUTS = (
     "CIFAR-10 or CIFAR-100 (Python or binary version), STL-10 (binary version), "
     "or train/ and test/ (or val/) with one folder per class"
 )
+HUB = "hub:"
+"""What the name of a set of the Hugging Face hub begins with, where `load` is to fetch it."""
+_DEPTH = 2  # folders below a root that `find` looks into
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A data set in memory: its name, and two parts of uint8 images (N, 3, side, side) with one set of classes."""
+    """A data set in memory: its name, and two parts of uint8 images (N, 3, side, side) with one set of classes.
+
+    Attributes:
+        cipher: what `veil encrypt` encrypted the images with; None for plain images.
+    """
 
     name: str
     train: LabelledImages
     test: LabelledImages
+    cipher: str | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that tell this data from any other: of the SHA-256 of images and labels, in order.
+
+        The same for the same pixels from any folder and layout; names, of the set and of classes, do not count.
+        """
+        digest = hashlib.sha256()
+        for part in (self.train, self.test):
+            for values in (part.images, part.labels):
+                digest.update(f"{values.dtype} {tuple(values.shape)} ".encode())
+                digest.update(values.cpu().contiguous().view(-1).numpy().data)
+        return digest.hexdigest()[:16]
+
+
+def load(what: str, side: int | None = None) -> Parts:
+    """The data set that a person names: a folder, or ``hub:NAME`` for one of the Hugging Face hub.
+
+    Args:
+        side: of the images in pixels, as `read` takes it.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read` does, or `veil.data.hub.read`.
+        HubMissing, DownloadError: as `veil.data.hub.read` does.
+    """
+    if what.startswith(HUB):
+        from veil.data import hub
+
+        return hub.read(what.removeprefix(HUB), side)
+    return read(Path(what), side)
 
 
 def read(folder: Path, side: int | None = None) -> Parts:
     """The data set that ``folder`` holds, itself or in its published folder one below.
 
     Args:
-        side: of the images of class folders, in pixels; that of the first image where it is None. Other layouts have
-            their own.
+        side: that all images are resized to, in pixels. Where it is None they stay as they are, all of one side.
 
     Raises:
-        FileNotFoundError: where a file of the layout is missing.
-        ValueError: where ``folder`` holds none of `LAYOUTS`, or a file is broken.
+        FileNotFoundError: where there is no such folder, or a file of the layout is missing.
+        ValueError: where ``folder`` holds none of `LAYOUTS`, or several sets; where a file is broken, or images
+            differ in size or are no squares and no ``side`` is given, or would have to be resized and are encrypted.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
-    for sign, reader in _PUBLISHED.items():
-        for place in (folder, *sorted(each for each in folder.iterdir() if each.is_dir())):
-            if (place / sign).is_file():
-                return reader(place)
     if (folder / "train").is_dir():
-        return _folders(folder, side)
-    raise ValueError(f"{folder}: not a set of small images: expected {LAYOUTS}")
+        return _read_class_folders(folder, side)
+    found = [(place, layout) for place in (folder, *_folders_in(folder)) if (layout := _published(place))]
+    if not found:
+        raise ValueError(f"{folder}: not a set of small images: expected {LAYOUTS}")
+    if len({layout.name for _, layout in found}) > 1:
+        raise ValueError(f"{folder}: holds several sets; name one of {', '.join(place.name for place, _ in found)}")
+    place, layout = found[0]
+    parts = layout.read(place)
+    return parts if side is None else replace(parts, train=parts.train.resized(side), test=parts.test.resized(side))
 
 
-def _folders(folder: Path, side: int | None) -> Parts:
+def find(roots: Sequence[Path], name: str, side: int | None = None) -> Parts:
+    """The first data set called ``name`` among ``roots``: a root itself, or a folder one or two below it.
+
+    A published set is called ``cifar10``, ``cifar100`` or ``stl10``, or as its archive's folder; any other as its
+    folder. Letter case does not count. In a root, plain images come before encrypted ones, then higher folders before
+    deeper ones, then they are sorted by name.
+
+    Args:
+        side: as `read` takes it.
+
+    Raises:
+        FileNotFoundError: where there is none of that name; or files of the one found are missing.
+        ValueError: where the one found is broken, or is not of one size, as in `read`.
+    """
+    seen: set[str] = set()
+    for root in roots:
+        candidates = list(_candidates(root))
+        seen |= {called for _, called in candidates}
+        named = [place for place, called in candidates if _alias(name) in (called, _alias(place.absolute().name))]
+        if named:
+            return read(next((place for place in named if _cipher(place) is None), named[0]), side)
+    where = ", ".join(map(str, roots)) or "no folder at all"
+    there = f" (there is {', '.join(sorted(seen))})" if seen else ""
+    raise FileNotFoundError(
+        f"no set of small images '{name}' in {where}{there}: expected {LAYOUTS}, there or up to {_DEPTH} folders below"
+    )
+
+
+def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
+    """The folders that look like a set, and what each is called; nothing inside of them."""
+    level = [root]
+    for _ in range(1 + _DEPTH):
+        below: list[Path] = []
+        for folder in level:
+            if called := _called(folder):
+                yield folder, called
+            else:
+                below += _folders_in(folder)
+        level = below
+
+
+def _called(folder: Path) -> str | None:
+    """The name of the set that ``folder`` itself looks like; None where it looks like none."""
+    try:
+        if (folder / "train").is_dir():
+            return _alias(folder.absolute().name)
+        layout = _published(folder)
+    except PermissionError:  # lost+found
+        return None
+    return layout.name if layout else None
+
+
+def _alias(name: str) -> str:
+    """A set's own name for that of its archive's folder; any other in small letters."""
+    name = name.casefold()
+    return _ARCHIVES.get(name, name)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """The folders in ``folder`` that can be seen, sorted; none where there is no ``folder``."""
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.is_dir())
+    except OSError:
+        return []
+
+
+def _read_class_folders(folder: Path, side: int | None) -> Parts:
     held_out = next((folder / name for name in ("test", "val") if (folder / name).is_dir()), None)
     if held_out is None:
         raise FileNotFoundError(f"{folder}: beside train/ there must be test/ or val/")
-    if side is None:
-        from PIL import Image
-
-        with Image.open(class_folders.list_files(folder / "train")[0][0]) as first:
-            if first.width != first.height:
-                raise ValueError(
-                    f"{folder}: its images are {first.width}×{first.height}; say which side they are to have"
-                )
-            side = first.width
-    train, test = (class_folders.read(part, side) for part in (folder / "train", held_out))
+    cipher = _cipher(folder, folder / "train", held_out)
+    resizes = side is not None and cipher is None
+    try:
+        train = class_folders.read(folder / "train", side, resizes=resizes)
+        test = class_folders.read(held_out, train.images.shape[-1], resizes=resizes)
+    except OtherSize as error:
+        raise ValueError(f"{error}: {_remedy(side, cipher)}") from None
     if train.classes != test.classes:
         raise ValueError(f"{folder}: train/ and {held_out.name}/ have different classes")
-    return Parts(folder.name, train, test)
+    return Parts(folder.absolute().name, train, test, cipher)
+
+
+def _remedy(side: int | None, cipher: str | None) -> str:
+    if cipher is None:
+        return "say which side the images are to have"
+    size = "N" if side is None else side
+    return f"encrypted images ({cipher}) cannot be resized; `veil encrypt --size {size}` does it before it encrypts"
+
+
+def _cipher(folder: Path, *parts: Path) -> str | None:
+    """What `veil encrypt` made ``folder`` with, or each of its ``parts``; None where it did not.
+
+    Raises:
+        ValueError: where there is a ``run.json`` that cannot be read, or where the parts differ.
+    """
+    cipher = _cipher_of_run(folder)
+    if cipher is not None or not parts:
+        return cipher
+    ciphers = {_cipher_of_run(part) for part in parts}
+    if len(ciphers) > 1:
+        raise ValueError(
+            f"{folder}: {' and '.join(part.name for part in parts)} are not encrypted with the same cipher"
+        )
+    return ciphers.pop()
+
+
+def _cipher_of_run(folder: Path) -> str | None:
+    try:
+        run = folders.read_manifest(folder)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder / folders.MANIFEST}: cannot be read ({error})") from None
+    cipher = run.get("cipher") if isinstance(run, dict) else None
+    return None if cipher is None else str(cipher)
 
 
 def _cifar_pickles(names: Sequence[str], folder: Path, labels: bytes, classes: Sequence[str]) -> LabelledImages:
@@ -172,10 +318,28 @@ def _existing(file: Path) -> Path:
     return file
 
 
-_PUBLISHED: dict[str, Callable[[Path], Parts]] = {
-    "batches.meta": _cifar10_python,
-    "batches.meta.txt": _cifar10_binary,
-    "fine_label_names.txt": _cifar100_binary,
-    "class_names.txt": _stl10,
-    "meta": _cifar100_python,
+@dataclass(frozen=True)
+class _Layout:
+    """How a set was published: its name, and what reads a folder of its files."""
+
+    name: str
+    read: Callable[[Path], Parts]
+
+
+_PUBLISHED = {
+    "batches.meta": _Layout("cifar10", _cifar10_python),
+    "batches.meta.txt": _Layout("cifar10", _cifar10_binary),
+    "fine_label_names.txt": _Layout("cifar100", _cifar100_binary),
+    "class_names.txt": _Layout("stl10", _stl10),
+    "meta": _Layout("cifar100", _cifar100_python),
 }
+"""Layouts by a file that tells them."""
+_ARCHIVES = {
+    "cifar-10-batches-py": "cifar10", "cifar-10-batches-bin": "cifar10", "cifar-10": "cifar10",
+    "cifar-100-python": "cifar100", "cifar-100-binary": "cifar100", "cifar-100": "cifar100",
+    "stl10_binary": "stl10", "stl-10": "stl10",
+}  # fmt: skip
+
+
+def _published(folder: Path) -> _Layout | None:
+    return next((layout for sign, layout in _PUBLISHED.items() if (folder / sign).is_file()), None)

@@ -1,0 +1,140 @@
+"""Labelled small images of the Hugging Face hub, by name, through the library ``datasets`` (extra ``hub``).
+
+A set on the hub once could bring a program that builds it. `datasets` runs none since its version 4, and no older one
+is used here; images are decoded by `veil.data.class_folders`, as those of files are.
+"""
+
+import importlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from veil.data import class_folders
+from veil.data.class_folders import LabelledImages, OtherSize
+from veil.data.download import DownloadError
+from veil.data.small_images import Parts
+
+LEAST_VERSION = 4
+HELD_OUT = ("test", "validation", "valid", "val")
+"""Names of the part that is not learned from, the first that has labels."""
+_LABELS = ("fine_label", "label")  # which column of classes is meant where there are several
+_BATCH = 1024  # images that are in memory as files
+
+
+class HubMissing(ImportError):
+    """The extra ``hub`` is not installed, or one that would run programs of data sets."""
+
+
+def read(name: str, side: int | None = None, *, cache: Path | None = None) -> Parts:
+    """The data set ``name`` of the hub; fetched once, then from the cache.
+
+    Args:
+        name: such as ``uoft-cs/cifar10``, or a folder with a copy of what the hub has.
+        side: that all images are resized to, in pixels. Where it is None they stay as they are, all of one side.
+        cache: where `datasets` keeps what it fetched; its own folder where it is None.
+
+    Raises:
+        HubMissing: where the library is missing.
+        DownloadError: where the hub cannot be reached.
+        ValueError: where there is no such set, it has no images with classes in two parts, or images differ in size
+            and no ``side`` is given.
+    """
+    splits = _fetched(_library(), name, cache)
+    if "train" not in splits:
+        raise ValueError(f"{name}: has no part 'train', only {', '.join(splits)}")
+    image, label = _columns(name, splits["train"].features)
+    held_out = next((part for part in HELD_OUT if part in splits and _labels(splits[part], label)), None)
+    if held_out is None:
+        raise ValueError(f"{name}: has no labelled part {' or '.join(HELD_OUT)}, only {', '.join(splits)}")
+    resizes = side is not None
+    try:
+        train = _part(f"{name} train", splits["train"], image, label, side, resizes)
+        test = _part(f"{name} {held_out}", splits[held_out], image, label, train.images.shape[-1], resizes)
+    except OtherSize as error:
+        raise ValueError(f"{error}: say which side the images are to have") from None
+    return Parts(name, train, test)
+
+
+def _library() -> ModuleType:
+    try:
+        datasets = importlib.import_module("datasets")
+    except ModuleNotFoundError as error:
+        raise HubMissing(f'{error.name} is not installed: pip install "veil[hub]"') from error
+    version = str(datasets.__version__)
+    if int(version.partition(".")[0]) < LEAST_VERSION:
+        raise HubMissing(f'datasets {version} would run programs of data sets: pip install --upgrade "veil[hub]"')
+    return datasets
+
+
+def _fetched(datasets: ModuleType, name: str, cache: Path | None) -> Any:
+    """A `datasets.DatasetDict` of all parts."""
+    try:
+        return datasets.load_dataset(name, cache_dir=None if cache is None else str(cache))
+    except (ConnectionError, TimeoutError) as error:
+        raise DownloadError(f"{name}: the hub cannot be reached ({_line(error)})") from error
+    except datasets.exceptions.DatasetNotFoundError as error:
+        raise ValueError(f"{name}: there is no such data set on the hub, or it is not public") from error
+    except Exception as error:  # of the libraries below it, or of a set that is not what it should be
+        raise ValueError(f"{name}: cannot be had from the hub ({_line(error)})") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _columns(name: str, features: Any) -> tuple[str, str]:
+    """The columns of images and of classes, by their types."""
+    of_type = {
+        kind: [column for column, feature in features.items() if type(feature).__name__ == kind]
+        for kind in ("Image", "ClassLabel")
+    }
+    images, labels = of_type["Image"], of_type["ClassLabel"]
+    if len(images) != 1 or not labels:
+        raise ValueError(f"{name}: expected one column of images and one of classes, not {_listed(features)}")
+    if len(labels) == 1:
+        return images[0], labels[0]
+    label = next((column for column in _LABELS if column in labels), None)
+    if label is None:
+        raise ValueError(f"{name}: which column of classes is meant is not clear: {', '.join(labels)}")
+    return images[0], label
+
+
+def _listed(features: Any) -> str:
+    return ", ".join(f"{column} ({type(feature).__name__})" for column, feature in features.items()) or "none"
+
+
+def _labels(split: Any, column: str) -> list[int]:
+    """The classes of a part; none where some are missing, as in the tests of competitions."""
+    labels: list[int | None] = list(split[column])
+    return [label for label in labels if label is not None] if all(x is not None and x >= 0 for x in labels) else []
+
+
+def _part(name: str, split: Any, image: str, label: str, side: int | None, resizes: bool) -> LabelledImages:
+    labels = _labels(split, label)
+    if not labels:
+        raise ValueError(f"{name}: has images without a class")
+    images = []
+    for names, files in _files(name, split, image):
+        images.append(class_folders.decode(files, names, side, resizes=resizes))
+        side = images[0].shape[-1]
+    return LabelledImages(torch.cat(images), torch.tensor(labels), tuple(split.features[label].names))
+
+
+def _files(name: str, split: Any, image: str) -> Iterator[tuple[Sequence[str], Sequence[Path | bytes]]]:
+    """Batches of images as they are stored, and what to call each."""
+    undecoded = type(split.features[image])(decode=False)
+    first = 1
+    for batch in split.select_columns([image]).cast_column(image, undecoded).iter(_BATCH):
+        stored = batch[image]
+        names = [f"{name}, image {number}" for number in range(first, first + len(stored))]
+        first += len(stored)
+        yield names, [_stored(each, called) for each, called in zip(stored, names, strict=True)]
+
+
+def _stored(image: dict[str, Any] | None, name: str) -> Path | bytes:
+    if image is None or (image["bytes"] is None and image["path"] is None):
+        raise ValueError(f"{name}: is missing")
+    return image["bytes"] if image["bytes"] is not None else Path(image["path"])
