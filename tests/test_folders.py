@@ -3,7 +3,9 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -188,3 +190,141 @@ def test_an_output_that_cannot_be_written_is_said(inputs: Path, tmp_path: Path) 
 def test_printable() -> None:
     assert folders.printable("a\nb\x1b[31m") == "a\\nb\\x1b[31m"
     assert folders.printable(os.fsdecode(b"\xff.jpg")) == "\\udcff.jpg"
+
+
+def test_files_of_one_name_get_their_folders_names(tmp_path: Path) -> None:
+    for folder in ("one", "two", "other/two"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.jpg").write_text(folder)
+    given = [tmp_path / folder / "a.jpg" for folder in ("one", "two", "other/two")]
+    rows = run(given, tmp_path / "out")
+    assert [row["file"] for row in rows] == ["one/a.jpg", "two/a.jpg", "two-2/a.jpg"]
+    assert [(tmp_path / "out" / row["out"]).read_text() for row in rows] == ["one", "two", "other/two"]
+    assert run(given, tmp_path / "out") == rows
+
+
+def test_files_that_are_no_outputs_are_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("precious")
+    with pytest.raises(FolderError, match=r"a\.png exists and would be replaced"):
+        run([tmp_path / "a.png"], tmp_path)
+    (tmp_path / "rows.jsonl").write_text("precious")
+    (tmp_path / "b.jpg").write_text("b")
+    with pytest.raises(FolderError, match=r"rows\.jsonl exists and would be replaced"):
+        run([tmp_path / "b.jpg"], tmp_path)
+    assert (tmp_path / "a.png").read_text() == (tmp_path / "rows.jsonl").read_text() == "precious"
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_an_output_is_not_replaced_by_itself(inputs: Path, tmp_path: Path) -> None:
+    (inputs / "e.png").write_text("e")
+    run([inputs], tmp_path / "out")
+    with pytest.raises(FolderError, match=r"e\.png exists and would be replaced"):
+        run([tmp_path / "out/e.png"], tmp_path / "out")
+
+
+def test_what_runs_leave_is_not_counted_as_passed_over(inputs: Path, tmp_path: Path) -> None:
+    run([inputs], tmp_path / "out")
+    assert folders.find([tmp_path / "out"], SUFFIXES, tmp_path / "next").passed_over == 0
+
+
+def test_outputs_reach_the_disk_before_their_rows(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    appended: list[list[str]] = []
+    append = folders.rows.append
+
+    def appending(handle: TextIO, *rows: Row) -> None:
+        assert {tmp_path / "out" / row["out"] for row in rows if row["out"]} <= set(synced)
+        appended.append([row["file"] for row in rows])
+        append(handle, *rows)
+
+    (inputs / "b.jpg").write_bytes(b"bad")
+    monkeypatch.setattr(folders, "_AT_ONCE", 3)
+    monkeypatch.setattr(folders, "_SECONDS", 1e9)
+    monkeypatch.setattr(folders, "_sync", synced.append)
+    monkeypatch.setattr(folders.rows, "append", appending)
+    run([inputs], tmp_path / "out", synced=False)
+    assert appended == [["a.jpg", "b.jpg", "sub/c.jpg"], ["sub/deep/d.webp"]]
+    assert tmp_path / "out/sub" in synced
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, RuntimeError])
+def test_rows_that_wait_are_written_however_the_work_ends(
+    inputs: Path, tmp_path: Path, end: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ending(items: Iterable[Item]) -> Iterator[tuple[Item, Row]]:
+        yield from list(copying(items))[:3]
+        raise end
+
+    monkeypatch.setattr(folders, "_SECONDS", 1e9)
+    with pytest.raises(end):
+        run([inputs], tmp_path / "out", ending, synced=False)
+    assert [row["file"] for row in folders.read_rows(tmp_path / "out/rows.jsonl")] == ["a.jpg", "b.jpg", "sub/c.jpg"]
+
+
+def test_rows_wait_no_longer_than_a_moment(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+
+    def looking(items: Iterable[Item]) -> Iterator[tuple[Item, Row]]:
+        for pair in copying(items):
+            found.append(len(folders.read_rows(tmp_path / "out/rows.jsonl")))
+            yield pair
+
+    monkeypatch.setattr(folders, "_SECONDS", 0)
+    run([inputs], tmp_path / "out", looking, synced=False)
+    assert found == [0, 1, 2, 3]
+
+
+def items_of(count: int) -> list[Item]:
+    return [Item(number, Path(), str(number), Path(), str(number)) for number in range(count)]
+
+
+def test_ahead_keeps_the_order_and_goes_no_further_than_it_may() -> None:
+    begun: list[int] = []
+
+    def do(item: Item) -> int:
+        begun.append(item.number)
+        return -item.number
+
+    with ThreadPoolExecutor(2) as pool:
+        results = folders.ahead(items_of(9), do, pool, depth=3)
+        assert [next(results)[1].result() for _ in range(2)] == [0, -1]
+        assert max(begun) <= 4
+        assert [(item.number, future.result()) for item, future in results] == [(n, -n) for n in range(2, 9)]
+
+
+def test_in_threads_makes_rows_of_failures_and_of_nothing_else() -> None:
+    def do(item: Item) -> Row:
+        if item.number == 1:
+            raise ValueError("two\nlines")
+        return {"file": item.name}
+
+    given = items_of(3)
+    rows = [row for _, row in folders.in_threads(given, do, fails=(ValueError,), workers=2)]
+    assert rows == [{"file": "0"}, {"file": "1", "out": None, "error": "two lines"}, {"file": "2"}]
+    with pytest.raises(ValueError, match="two"):
+        list(folders.in_threads(given, do, fails=(OSError,), workers=2))
+
+
+def test_failures_say_why_in_a_line() -> None:
+    item = items_of(1)[0]
+    assert folders.failure(item, MemoryError(), protected=False) == {
+        "file": "0", "out": None, "protected": False, "error": "not enough memory",
+    }  # fmt: skip
+    assert folders.failure(item, KeyError())["error"] == "KeyError"
+
+
+def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    longest = tmp_path / ("x" * 255)
+    folders.write_atomically(longest, "new", synced=False)
+    assert longest.read_text() == "new"
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        folders.write_atomically(longest, "newer")
+    assert longest.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [longest]

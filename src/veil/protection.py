@@ -220,12 +220,12 @@ class Protector:
             writing: deque[tuple[Item, Future[_Written]]] = deque()
 
             def plans() -> Iterator[tuple[_Work, Plan]]:
-                for item, future in _ahead(items, load, pool, workers):
+                for item, future in folders.ahead(items, load, pool, workers):
                     try:
                         loaded = future.result()
                         plan = self._plan(loaded)
                     except (ImageError, NoNoise, OSError, MemoryError) as error:
-                        failed.append((item, _failure(item, error)))
+                        failed.append((item, folders.failure(item, error, protected=False)))
                     else:
                         yield loaded, plan
 
@@ -235,7 +235,7 @@ class Protector:
                     try:
                         written = future.result()
                     except (ImageError, OSError, MemoryError) as error:
-                        yield item, _failure(item, error)
+                        yield item, folders.failure(item, error, protected=False)
                     else:
                         yield item, self._row(written)
                 while failed:
@@ -304,18 +304,6 @@ def _loaded(models: Iterable[str | Classifier]) -> list[Classifier]:
     return [catalog.load(model) if isinstance(model, str) else model for model in models]
 
 
-def _ahead(
-    items: Iterable[Item], load: Callable[[Item], _Work], pool: ThreadPoolExecutor, depth: int
-) -> Iterator[tuple[Item, Future[_Work]]]:
-    """Keeps ``depth`` items loading while one is taken."""
-    loading: deque[tuple[Item, Future[_Work]]] = deque()
-    for item in items:
-        loading.append((item, pool.submit(load, item)))
-        if len(loading) > depth:
-            yield loading.popleft()
-    yield from loading
-
-
 def _alike(original: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
     """A format without grey gives three equal channels back; then the original is compared as three, too."""
     channels = max(original.shape[0], decoded.shape[0])
@@ -336,14 +324,4 @@ def _looks(original: Tensor, decoded: Tensor) -> dict[str, Any]:
         "psnr": psnr if psnr != float("inf") else None,
         "ssim": fidelity.ssim(original, decoded),
         "ms_ssim": fidelity.ms_ssim(original, decoded),
-    }
-
-
-def _failure(item: Item, error: Exception) -> Row:
-    reason = "not enough memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
-    return {
-        "file": item.name,
-        "out": None,
-        "protected": False,
-        "error": folders.printable(" ".join(reason.split())),
     }

@@ -53,9 +53,9 @@ def open_to_append(file: Path) -> TextIO:
     return handle
 
 
-def append(handle: TextIO, row: Mapping[str, Any]) -> None:
-    """Writes a row, to the disk."""
-    handle.write(json.dumps(row) + "\n")
+def append(handle: TextIO, *rows: Mapping[str, Any]) -> None:
+    """Writes rows, to the disk."""
+    handle.writelines(json.dumps(row) + "\n" for row in rows)
     handle.flush()
     os.fsync(handle.fileno())
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+MaxMegapixels = Annotated[float, typer.Option(min=0.000001, help="Refuse larger photos.")]
+
 
 def with_settings(tables: Mapping[str, type[Any]], choose: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Gives a command an option for every field of every settings class in ``tables``.
@@ -106,3 +108,18 @@ def read_labels(file: Path) -> dict[str, int]:
         return {name: int(index) for name, index in rows}
     except ValueError:
         raise typer.BadParameter(f"--labels {file}: every row must be a file and a class index") from None
+
+
+def cipher_named(cipher: str, key: Path | None, per_image: bool) -> str:
+    """The row of `veil.encryption.CIPHERS` that ``--cipher``, ``--key`` and ``--per-image`` name together.
+
+    Raises:
+        typer.BadParameter: where they do not go together.
+    """
+    if (key is not None) == per_image:
+        raise typer.BadParameter("give --key FILE, or --per-image for a key for every image that nobody keeps")
+    if cipher == "tanaka":
+        if per_image:
+            raise typer.BadParameter("--per-image does not go with tanaka, which has one key for all images")
+        return "tanaka"
+    return "pixel-different" if per_image else "pixel-same"

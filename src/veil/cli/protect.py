@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from veil import folders, images, report
-from veil.cli.options import checked, read_labels, with_settings
+from veil.cli.options import MaxMegapixels, checked, read_labels, with_settings
 from veil.cli.terminal import FolderProgress, errors, output
 from veil.noise import SCHEMES, UniversalNoise
 from veil.protection import Protector
@@ -56,8 +56,7 @@ def protect(
     keep_metadata: Annotated[
         bool, typer.Option("--keep-metadata", help="Keep EXIF and XMP, without place and thumbnail.")
     ] = False,
-    max_megapixels: Annotated[float, typer.Option(min=0.000001, help="Refuse larger photos.")] = images.MAX_PIXELS
-    / 1e6,
+    max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Photos in work at once.", show_default="8 on a CPU, else 64")
     ] = None,
@@ -86,7 +85,9 @@ def protect(
         )  # fmt: skip
     if noise is not None:
         _name_strangers(protector, noise)
-    with FolderProgress() as progress:
+    with FolderProgress(
+        {"protected": "green", "not": "yellow"}, lambda row: "protected" if row["protected"] else "not"
+    ) as progress:
         rows = protector.protect_folder(
             photos, out, format=format, quality=quality, keep_metadata=keep_metadata, truths=truths,
             max_pixels=int(max_megapixels * 1e6), started=progress.started, finished=progress.finished,

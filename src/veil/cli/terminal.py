@@ -1,6 +1,7 @@
 """What commands show while they work: progress on standard error, results on standard output."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -32,17 +33,26 @@ class _Rate(ProgressColumn):
 
 
 class FolderProgress(AbstractContextManager["FolderProgress"]):
-    """Live counts of protected, not protected and failed photos, with rate and time left."""
+    """Live counts of what became of the files of a `veil.folders` job, with rate and time left.
 
-    def __init__(self) -> None:
+    Args:
+        colours: of the outcomes of files that did not fail, in the order in which they are shown.
+        outcome: one of them for a row; the first unless given.
+        files: what messages call the files.
+    """
+
+    def __init__(
+        self, colours: Mapping[str, str], outcome: Callable[[Row], str] | None = None, *, files: str = "photos"
+    ) -> None:
+        self.outcome = outcome or (lambda row: next(iter(colours)))
+        self.files = files
+        self.colours = {**colours, "failed": "red"}
+        self.counts: Counter[str] = Counter()
         self.bar = Progress(
             SpinnerColumn(), BarColumn(bar_width=24), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(),
-            TextColumn("[green]{task.fields[protected]} protected[/] · [yellow]{task.fields[missed]} not · "
-                       "[red]{task.fields[failed]} failed"),
-            console=errors,
+            TextColumn("{task.description}"), console=errors,
         )  # fmt: skip
-        self.task = self.bar.add_task("", total=None, start=False, protected=0, missed=0, failed=0)
-        self.counts: dict[str, Any] = {"protected": 0, "missed": 0, "failed": 0}
+        self.task = self.bar.add_task(self._counted(), total=None, start=False)
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         self.bar.stop()
@@ -53,7 +63,7 @@ class FolderProgress(AbstractContextManager["FolderProgress"]):
     def started(self, total: int, done: Sequence[Row], passed_over: int) -> None:
         """Shows how much there is to do and what an earlier run has done."""
         if done:
-            errors.print(f"{len(done)} of {total} photos are done already; going on")
+            errors.print(f"{len(done)} of {total} {self.files} are done already; going on")
         if passed_over:
             errors.print(f"{passed_over} other files passed over")
         for row in done:
@@ -70,7 +80,10 @@ class FolderProgress(AbstractContextManager["FolderProgress"]):
         self._show(advance=1)
 
     def _show(self, **change: Any) -> None:
-        self.bar.update(self.task, **change, **self.counts)
+        self.bar.update(self.task, description=self._counted(), **change)
 
     def _count(self, row: Row) -> None:
-        self.counts["failed" if row["error"] else "protected" if row["protected"] else "missed"] += 1
+        self.counts["failed" if row["error"] else self.outcome(row)] += 1
+
+    def _counted(self) -> str:
+        return " · ".join(f"[{colour}]{self.counts[name]} {name}[/]" for name, colour in self.colours.items())

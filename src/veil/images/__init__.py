@@ -10,7 +10,7 @@ file is an `ImageError` with one line for a person. All functions may be called 
 """
 
 from .decoding import SUFFIXES, decode, load
-from .encoding import FORMATS, Format, encode, save
+from .encoding import FORMATS, Format, encode, over_white, save
 from .metadata import Metadata
 from .photo import MAX_PIXELS, ImageError, Photo, content_digest, quantise, to_float
 
@@ -26,6 +26,7 @@ __all__ = [
     "decode",
     "encode",
     "load",
+    "over_white",
     "quantise",
     "save",
     "to_float",

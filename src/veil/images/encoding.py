@@ -8,12 +8,13 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image, PngImagePlugin
 
 from .colour import Array
@@ -127,15 +128,20 @@ def encode(photo: Photo, format: str = "png", *, keep_metadata: bool = False, qu
 
 def _samples(photo: Photo, format: str) -> Array:
     """(H, W) or (H, W, C) with alpha last, or flattened."""
+    if _flattened(photo, format):
+        photo = over_white(photo)
     samples: Array = photo.pixels.detach().cpu().permute(1, 2, 0).contiguous().numpy()
     if photo.alpha is not None:
-        alpha: Array = photo.alpha.detach().cpu().numpy()[..., None]
-        if _flattened(photo, format):
-            # Over white: 255 - (255 - v) a / 255, to nearest.
-            samples = 255 - (((255 - samples.astype(np.uint32)) * alpha + 127) // 255).astype(np.uint8)
-        else:
-            samples = np.concatenate([samples, alpha], -1)
+        samples = np.concatenate([samples, photo.alpha.detach().cpu().numpy()[..., None]], -1)
     return samples[..., 0] if samples.shape[2] == 1 else samples
+
+
+def over_white(photo: Photo) -> Photo:
+    """The photo without alpha, as it looks on white: 255 - (255 - v) · alpha / 255, to nearest."""
+    if photo.alpha is None:
+        return photo
+    dark = (255 - photo.pixels.int()) * photo.alpha.int()
+    return replace(photo, pixels=(255 - (dark + 127) // 255).to(torch.uint8), alpha=None)
 
 
 def _flattened(photo: Photo, format: str) -> bool:

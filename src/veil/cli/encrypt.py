@@ -1,0 +1,107 @@
+"""`veil encrypt` and `veil decrypt`: folders of images through a cipher and back."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.markup import escape
+
+from veil import images
+from veil.cli import key as keys
+from veil.cli.options import MaxMegapixels, cipher_named
+from veil.cli.terminal import FolderProgress, errors, output
+from veil.encryption.folder import LOSSLESS, decrypt_folder, encrypt_folder
+from veil.folders import Row, printable
+
+FAILED = 1
+Format = Annotated[str, typer.Option(help=f"Of the files that are written: {', '.join(LOSSLESS)}; none with loss.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+
+
+def encrypt(
+    inputs: Annotated[list[Path], typer.Argument(help="Images, and folders of images.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the encrypted images, rows.jsonl and run.json.")],
+    cipher: Annotated[
+        Literal["tanaka", "pixel"],
+        typer.Option(
+            help="tanaka: blocks of 4×4 pixels; pixel: every pixel by itself.",
+            show_default=False,
+        ),
+    ],
+    key: Annotated[Path | None, typer.Option(help="Key file, made by `veil key new`.", show_default=False)] = None,
+    per_image: Annotated[
+        bool, typer.Option("--per-image", help="A key for every image that nobody keeps (pixel): nobody decrypts it.")
+    ] = False,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Resize to this side first, for a network of that input: encrypted images cannot be resized. "
+            "[default: as they are]",
+            show_default=False,
+        ),
+    ] = None,
+    format: Format = "png",
+    max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
+    as_json: AsJson = False,
+) -> None:
+    """Encrypt images: people see noise, networks can learn from it. It is no strong encryption: see docs/encryption.md.
+
+    The same command goes on where it was stopped. Exit status: 0 all encrypted, 1 some failed, 2 wrong usage.
+    """
+    name = cipher_named(cipher, key, per_image)
+    secret = keys.load(key) if key is not None else None
+    if secret is None:
+        errors.print("no key is kept: nobody can decrypt these images, so keep the originals")
+    with FolderProgress({"encrypted": "green"}, files="images") as progress:
+        rows = encrypt_folder(
+            inputs, out, name, secret, format=format, size=size, max_pixels=int(max_megapixels * 1e6),
+            started=progress.started, finished=progress.finished,
+        )  # fmt: skip
+    _finish(rows, "encrypted", out, secret.fingerprint if secret is not None else None, as_json)
+
+
+def decrypt(
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Folders that `veil encrypt` wrote, parts of them, files.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the decrypted images, rows.jsonl and run.json.")],
+    key: Annotated[Path, typer.Option(help="Key file that they were encrypted with.", show_default=False)],
+    cipher: Annotated[
+        Literal["tanaka", "pixel"] | None,
+        typer.Option(help="Of images that lie in no folder of `veil encrypt`; else its run.json says it."),
+    ] = None,
+    format: Format = "png",
+    max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
+    as_json: AsJson = False,
+) -> None:
+    """Decrypt images that `veil encrypt` wrote, to the pixels that they had.
+
+    The same command goes on where it was stopped. Exit status: 0 all decrypted, 1 some failed, 2 wrong usage.
+    """
+    secret = keys.load(key)
+    name = cipher_named(cipher, key, per_image=False) if cipher is not None else None
+    with FolderProgress({"decrypted": "green"}, files="images") as progress:
+        rows = decrypt_folder(
+            inputs, out, secret, name, format=format, max_pixels=int(max_megapixels * 1e6),
+            started=progress.started, finished=progress.finished,
+        )  # fmt: skip
+    _finish(rows, "decrypted", out, secret.fingerprint, as_json)
+
+
+def _finish(rows: Sequence[Row], done: str, out: Path, key: str | None, as_json: bool) -> None:
+    """Prints what became of the images, and ends with the status that says so."""
+    failed = sum(row["error"] is not None for row in rows)
+    if as_json:
+        summary = {"images": len(rows), done: len(rows) - failed, "failed": failed, "key": key, "out": printable(out)}
+        output.print_json(json.dumps(summary))
+    else:
+        named = f"key {key}" if key is not None else "no key kept"
+        output.print(
+            f"{len(rows)} images: [green]{len(rows) - failed} {done}[/], [red]{failed} failed[/]; {named}; "
+            f"in {escape(printable(out))}",
+            soft_wrap=True,
+        )
+    raise typer.Exit(FAILED if failed else 0)
