@@ -15,7 +15,8 @@ from veil.data.class_folders import LabelledImages
 from veil.models.mnist_cnn import MnistCnn
 from veil.models.residual import ResidualNet
 from veil.recipes.packaged import mnist_cnn, things100
-from veil.recipes.packaged.classifier_training import accuracy, calibrate, one_cycle
+from veil.recipes.packaged.classifier_training import calibrate
+from veil.training.classification import accuracy
 
 
 def coloured(folder: Path, count: int) -> None:
@@ -65,7 +66,7 @@ def test_mnist_cnn_learns(tmp_path: Path) -> None:
     data = LabelledImages(images, labels, tuple("0123456789"))
     network = mnist_cnn.train(data, mnist_cnn.Settings(steps=30, learning_rate=1e-3), tmp_path, seed=0)
     assert isinstance(network, MnistCnn)
-    assert accuracy(network, data, mnist_cnn.PLAIN)["top1"] > 0.9
+    assert accuracy(network, data, mnist_cnn.PLAIN, 0)["top1"] > 0.9
 
 
 def test_mnist_cnn_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,10 +97,3 @@ def test_calibration_finds_the_factor_that_was_taken_out() -> None:
     data = LabelledImages(images, labels, ("a", "b", "c"))
     assert calibrate(network, head, data, mnist_cnn.PLAIN) == pytest.approx(2, abs=0.3)
     assert calibrate(network, head, data, mnist_cnn.PLAIN) == 1
-
-
-def test_one_cycle_rises_and_falls_to_zero() -> None:
-    assert one_cycle(0, 2) == 0
-    assert one_cycle(0.05, 2) == pytest.approx(2)
-    assert one_cycle(0.525, 2) == pytest.approx(1)
-    assert one_cycle(1, 2) == pytest.approx(0)

@@ -324,6 +324,7 @@ DRAWINGS: dict[str, tuple[Callable[[], Figure], int]] = {
     "noises": (lambda: figures.noise_grid({str(k): np.full((28, 28), k / 9 - 0.5) for k in range(10)}, 0.35), 11),
     "one noise": (lambda: figures.noise_grid({"a title of many words, all of them": np.eye(28)}, 1.0), 2),
     "digits": (lambda: figures.digit_grid([np.eye(28)] * 7, ["7 → 0"] * 7, columns=3), 7),
+    "images": (lambda: figures.image_grid({str(n): np.full((8, 6, 3), n, np.uint8) for n in range(5)}), 5),
     "bars": (
         lambda: figures.bars(
             {"paper": {"0": 17.8, "1": 56.4}, "Veil": {"1": -5.0}}, "accuracy, %", xlabel="target class",
@@ -420,6 +421,8 @@ def _comparison(*pictures: Sequence[object], share: float = 0.5) -> Figure:
         (lambda: figures.noise_grid({"a": np.zeros((2, 2))}, 0), "positive"),
         (lambda: figures.noise_grid({}, 1), "grid of 0"),
         (lambda: figures.digit_grid([np.zeros((2, 2))], []), "1 images with 0 titles"),
+        (lambda: figures.image_grid({"a": np.zeros((2, 2), np.uint8)}), r"uint8 \(H, W, 3\)"),
+        (lambda: figures.image_grid({}), "grid of 0 images"),
         (lambda: figures.digit_grid([np.full((2, 2), 255.0)], ["a"]), r"within \[0, 1\]"),
         (lambda: figures.digit_grid([np.zeros((2, 2))], ["a"], columns=0), "0 columns"),
         (lambda: figures.bars({}, "y"), "nothing"),

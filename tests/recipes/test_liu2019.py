@@ -10,8 +10,8 @@ import torch
 
 from veil import rows
 from veil.folders import FolderError, locked
-from veil.recipes import papers
-from veil.recipes.liu2019 import combinations, examples, photos
+from veil.recipes import free_photos, papers
+from veil.recipes.liu2019 import combinations, photos
 from veil.recipes.recipe import Conditions, Evidence, Recipe, head
 from veil.rows import Row, RowsError
 
@@ -121,8 +121,8 @@ def test_noises_are_combined_by_the_rule() -> None:
 
 
 def test_example_photos_have_the_size_of_the_papers_network() -> None:
-    for name in examples.CREDITS:
-        assert examples.photo(name).shape == (3, 299, 299)
+    for name in free_photos.CREDITS:
+        assert free_photos.read(name, 299).shape == (3, 299, 299)
 
 
 def test_without_the_papers_network_things100_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,17 +9,21 @@ from rich.markup import escape
 import veil
 from veil.cli import key
 from veil.cli.demo import demo
+from veil.cli.encrypt import decrypt, encrypt
 from veil.cli.fit_noise import fit_noise
 from veil.cli.models import inspect, models
 from veil.cli.protect import protect
 from veil.cli.reproduce import report, reproduce
 from veil.cli.terminal import errors
+from veil.cli.train import train
 from veil.data.download import DownloadError
+from veil.data.hub import HubMissing
 from veil.folders import FolderError, printable
 from veil.images import ImageError
 from veil.models.cards import CardError
 from veil.models.catalog import UnknownModel
 from veil.models.zoo import HubError, ZooMissing
+from veil.training import TrainingError
 
 app = typer.Typer(
     name="veil", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
@@ -29,9 +33,12 @@ app.command()(protect)
 app.command("fit-noise")(fit_noise)
 app.command()(models)
 app.command()(inspect)
+app.command()(train)
 app.command()(reproduce)
 app.command()(report)
 app.add_typer(key.commands, name="key")
+app.command()(encrypt)
+app.command()(decrypt)
 app.command()(demo)
 
 
@@ -60,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ZooMissing,
         HubError,
         DownloadError,
+        TrainingError,
+        HubMissing,
         ValueError,
         FileNotFoundError,
     ) as error:

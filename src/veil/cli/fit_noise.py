@@ -13,11 +13,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from veil import folders, images
+from veil import devices, folders, images
 from veil.cli.options import checked, read_labels, with_settings
 from veil.cli.terminal import INTERRUPTED, errors, output
 from veil.models import catalog
-from veil.noise.engine import choose_device
 from veil.noise.fitting import Effect, FitSettings, by_size, fit_groups
 from veil.noise.universal import Size, named
 
@@ -79,7 +78,7 @@ def fit_noise(
     _check_out(out)
     listing = folders.find(photos, images.SUFFIXES, out)
     with errors.status("loading networks"):
-        classifiers = [catalog.load(name).to(choose_device(device)) for name in model or ["things100"]]
+        classifiers = [catalog.load(name).to(devices.choose(device)) for name in model or ["things100"]]
     try:
         with errors.status("reading photos"):
             groups = by_size(listing.files, settings, seed=seed, say=_say)

@@ -21,6 +21,7 @@ CIPHERS: dict[str, CipherRow] = {
             "one known image gives the key; equal blocks stay equal, so that flat areas and outlines show at a "
             "quarter of the resolution; GAN attack without pairs"
         ),
+        adaptation="block",
     ),
     "pixel-same": CipherRow(
         summary="values complemented and colours permuted, pixel by pixel, alike in all images",
@@ -33,6 +34,7 @@ CIPHERS: dict[str, CipherRow] = {
             "a few known images give the key; min(v, 255 - v) shows shapes without it; unshared weight attack and GAN "
             "attack without pairs"
         ),
+        adaptation="pixel",
     ),
     "pixel-different": CipherRow(
         summary="values complemented and colours permuted, pixel by pixel, by a key for every image that nobody keeps",
@@ -42,6 +44,7 @@ CIPHERS: dict[str, CipherRow] = {
         key_space=pixel.key_space,
         key_bits=pixel.key_bits,
         attacks="min(v, 255 - v) shows shapes without any key; GAN attack without pairs",
+        adaptation="pixel",
     ),
 }
 

@@ -7,10 +7,12 @@ work where other processes keep a core busy; so there are threads over pieces. `
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+Work = TypeVar("Work")
 Piece = tuple[slice, slice]
 """Which images of a batch, and which rows of each."""
 
@@ -57,9 +59,9 @@ def pieces(images: Tensor, *, most: int, rows: int) -> Iterator[Piece]:
             yield slice(first, first + together), slice(top, top + strip)
 
 
-def share(work: Callable[[Iterator[Piece]], None], cut: Iterable[Piece], device: torch.device) -> None:
-    """Has all pieces worked on, by several threads if on the CPU: each calls ``work`` with the one iterator of all."""
-    waiting = list(cut)
+def share(work: Callable[[Iterator[Work]], None], all_work: Iterable[Work], device: torch.device) -> None:
+    """Has the work on all pieces done, by several threads if on the CPU: each calls ``work`` with the one iterator."""
+    waiting = list(all_work)
     threads = min(torch.get_num_threads(), _THREADS, len(waiting)) if device.type == "cpu" else 1
     common = iter(waiting)
     if threads == 1:

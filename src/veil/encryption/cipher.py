@@ -65,6 +65,8 @@ class CipherRow:
         key_space: number of keys for images of a height and width, exactly; slow above some 1,000 pixels a side.
         key_bits: its base-2 logarithm.
         attacks: what is known to break it.
+        adaptation: the network that makes its images fit for convolutions, a key of
+            `veil.models.residual.ADAPTATIONS`.
     """
 
     summary: str
@@ -74,6 +76,7 @@ class CipherRow:
     key_space: Callable[[int, int], int]
     key_bits: Callable[[int, int], float]
     attacks: str
+    adaptation: str
 
     def effective_bits(self, height: int, width: int) -> float:
         """Bits to guess for who tries all keys: the 256 of the secret, at most. No known attack does that."""

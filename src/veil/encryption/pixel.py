@@ -96,7 +96,7 @@ class PixelDifferent:
     """The cipher with a fresh key for every image, which is nowhere kept. See `veil.encryption.cipher.Cipher`.
 
     Args:
-        throwaway: gives a stream whose key exists nowhere else.
+        throwaway: gives a stream whose key exists nowhere else; asked anew for every piece of a batch, in order.
     """
 
     def __init__(self, throwaway: Callable[[], Stream] = keys.throwaway) -> None:
@@ -149,18 +149,18 @@ _INTEGERS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.uint8}
 
 
 def by_pieces(images: Tensor, start: Callable[[], Step]) -> Tensor:
-    """Images (N, 3, H, W) changed piece by piece; every thread starts with a step of its own."""
+    """Images (N, 3, H, W) changed piece by piece, each by a step of its own: which thread takes it does not matter."""
     size = next(size for size in _INTEGERS if images.shape[2] * images.shape[3] % size == 0)
     out = torch.empty(images.shape, dtype=torch.uint8, device=images.device)
 
     @torch.inference_mode()
-    def work(waiting: Iterator[Piece]) -> None:
-        step = start()
-        for piece in waiting:
+    def work(waiting: Iterator[tuple[Piece, Step]]) -> None:
+        for piece, step in waiting:
             before, after = (piece_of(batch, piece).flatten(2).view(_INTEGERS[size]) for batch in (images, out))
             step(before, after, piece[1])
 
-    share(work, pieces(images, most=3 * size * SERIAL, rows=8), images.device)  # one channel to an operation
+    cut = pieces(images, most=3 * size * SERIAL, rows=8)  # one channel to an operation
+    share(work, ((piece, start()) for piece in cut), images.device)
     return out
 
 

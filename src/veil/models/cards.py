@@ -3,7 +3,7 @@
 .. code-block:: toml
 
     name = "mobilenetv2_100"
-    architecture = "timm/mobilenetv2_100"   # or torchvision/<name>, veil/residual, veil/mnist-cnn
+    architecture = "timm/mobilenetv2_100"   # or torchvision/<name>, veil/residual, veil/resnet18, veil/mnist-cnn
     weights = "mobilenetv2_100.safetensors" # beside the card; safetensors only
     labels = "imagenet_labels.txt"          # beside the card; one class a line
     [options]                               # given to the architecture
@@ -21,8 +21,9 @@ A card can come from a stranger: paths may not leave its folder, weights are rea
 must fit the architecture exactly.
 """
 
+import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,20 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 from torch import nn
 
+from veil import folders
 from veil.models import zoo
 from veil.models.classifier import Classifier, Preprocessing
 from veil.models.mnist_cnn import MnistCnn
-from veil.models.residual import ResidualNet
+from veil.models.residual import ResidualNet, ResNet18
 
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"residual": ResidualNet, "mnist-cnn": MnistCnn}
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "residual": ResidualNet,
+    "resnet18": ResNet18,
+    "mnist-cnn": MnistCnn,
+}
 
 
 class CardError(ValueError):
@@ -153,3 +160,40 @@ def load(path: Path) -> Classifier:
     if tuple(outputs) != (1, len(classes)):
         raise CardError(f"{path}: the network gives {tuple(outputs)[1:]} outputs for {len(classes)} labels")
     return classifier
+
+
+def write(
+    file: Path,
+    network: nn.Module,
+    *,
+    name: str,
+    architecture: str,
+    options: Mapping[str, Any],
+    classes: Sequence[str],
+    given: Mapping[str, Any],
+    accuracy: Mapping[str, Any],
+    training: Mapping[str, Any],
+) -> None:
+    """Writes a card, and beside it the network's weights and the names of its classes; the card last.
+
+    Args:
+        file: the card's, ending in ``.toml``.
+        name: what reports call the classifier.
+        options: what the architecture was made with.
+        given: the fields of ``[input]``.
+        accuracy: of ``[accuracy]``; top-1 and top-5 in percent.
+        training: of ``[training]``, for people.
+    """
+    weights, labels = file.with_suffix(".safetensors"), file.with_suffix(".labels.txt")
+    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    folders.write_atomically(weights, serialise(state))
+    folders.write_atomically(labels, "".join(" ".join(name.split()) + "\n" for name in classes))
+    top = {"name": name, "architecture": architecture, "weights": weights.name, "labels": labels.name}
+    tables = {"options": options, "input": given, "accuracy": accuracy, "training": training}
+    lines = [*_fields(top), *(line for name, table in tables.items() for line in ("", f"[{name}]", *_fields(table)))]
+    folders.write_atomically(file, "\n".join(lines) + "\n")
+
+
+def _fields(table: Mapping[str, Any]) -> list[str]:
+    """Lines of TOML; its strings, numbers, booleans and arrays are those of JSON."""
+    return [f"{key} = {json.dumps(value)}" for key, value in table.items() if value is not None]

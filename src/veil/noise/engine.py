@@ -29,6 +29,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from veil import devices
 from veil.allocator import keep_memory
 from veil.models.classifier import Classifier
 
@@ -153,16 +154,15 @@ class Engine:
     ) -> None:
         if not classifiers:
             raise ValueError("at least one classifier is needed")
-        self.device = choose_device(device)
+        self.device = devices.choose(device)
         if self.device.type == "cpu":
             keep_memory()
         self.classifiers = [classifier.to(self.device) for classifier in classifiers]
         if batch is not None and batch < 1:
             raise ValueError(f"batch must be at least 1, not {batch}")
         self.batch = batch or (8 if self.device.type == "cpu" else 64)
-        self.bfloat16 = precision == "bfloat16" or (
-            precision == "auto" and computes_bfloat16(self.device) and not any(c.has_depthwise for c in classifiers)
-        )
+        fast = devices.computes_bfloat16(self.device) and not any(c.has_depthwise for c in classifiers)
+        self.bfloat16 = precision == "bfloat16" or (precision == "auto" and fast)
         self.shapes = self._equal_shapes()
         self.evaluations = 0
 
@@ -334,27 +334,3 @@ def _outcome(slot: _Slot, reached: bool) -> Outcome:
     assert slot.goals is not None
     released = slot.best.detach()[0].mul(255).round_().to(torch.uint8).cpu()
     return Outcome(released, [goal.cpu() for goal in slot.goals], slot.best_score, slot.iteration, reached)
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto`` is CUDA, then MPS, then the CPU.
-
-    Raises:
-        ValueError: for a device that is not there.
-    """
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return torch.device(next(device for device in ("cuda", "mps", "cpu") if available[device]))
-    if not available.get(name.partition(":")[0], False):
-        there = ", ".join(device for device, here in available.items() if here)
-        raise ValueError(f"there is no device {name!r} here; available: auto, {there}")
-    return torch.device(name)
-
-
-def computes_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies in bfloat16 rather than emulating it."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type == "cpu":
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    return False

@@ -147,7 +147,7 @@ class Recipe:
     def state(self, conditions: Conditions) -> str:
         """``complete (seeds 0, 1)``, ``12 rows``, ``with table2`` or ``–``."""
         if self.measure is None:
-            return f"with {', '.join(self.needs)}"
+            return f"with {', '.join(self.needs)}" if self.needs else "nothing to measure"
         lines = rows.read(conditions.file(self.item))
         seeds = sorted({seed for line in lines for seed in line.get("complete", ())})
         count = len(rows.measured(lines))

@@ -143,6 +143,22 @@ def digit_grid(images: Sequence[NDArray[Any]], titles: Sequence[str], *, columns
 
 
 @style()
+def image_grid(images: Mapping[str, NDArray[Any]], *, columns: int = 4) -> "Figure":
+    """Colour images by title, each uint8 (H, W, 3), shown pixel by pixel.
+
+    Raises:
+        ValueError: where an image has another type or shape, or there is none.
+    """
+    for title, image in images.items():
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(f"{title}: an image must be uint8 (H, W, 3), not {_shape(image)}")
+    figure, panels = _grid(list(images.values()), list(images), columns)
+    for axes, image in zip(panels, images.values(), strict=True):
+        axes.imshow(image, interpolation="nearest")
+    return figure
+
+
+@style()
 def bars(
     series: Mapping[str, Mapping[str, float]],
     ylabel: str,

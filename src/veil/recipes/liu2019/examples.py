@@ -13,17 +13,13 @@ Walt) and "coffee" (Rachel Michetti), both CC0 (extra ``demo``).
 
 from collections.abc import Sequence
 from functools import partial
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor
 
-from veil import images, rows
-from veil.models.classifier import centre_crop
+from veil import rows
 from veil.noise import CisSettings, CrsSettings, Engine
+from veil.recipes import free_photos
 from veil.recipes.liu2019 import photos
 from veil.recipes.liu2019.photos import Bench, Photos
 from veil.recipes.recipe import Conditions, Evidence, Recipe
@@ -32,10 +28,6 @@ from veil.report.paper import Picture, Section
 
 SIDE = 299
 FACTOR = 20  # by which the noise is amplified to be seen
-CREDITS = {
-    "chelsea": "“chelsea”, Stéfan van der Walt, CC0",
-    "coffee": "“coffee”, Rachel Michetti, CC0",
-}
 ITEMS = {
     "figure8": ("chelsea", "crs", "CRS on a photo of a cat (the paper: a black swan)"),
     "figure9": ("coffee", "crs", "CRS on a cup of coffee (the paper: a minibus)"),
@@ -44,28 +36,12 @@ ITEMS = {
 }
 
 
-def photo(name: str) -> Tensor:
-    """The middle of one of scikit-image's photos, in the size of the paper's network: uint8 (3, 299, 299).
-
-    Raises:
-        ValueError: where scikit-image is not installed.
-    """
-    try:
-        whole = images.decode((files("skimage.data") / f"{name}.png").read_bytes()).pixels
-    except ModuleNotFoundError:
-        raise ValueError('the photos of Figures 8 to 11 are scikit-image\'s: pip install "veil[demo]"') from None
-    side = min(whole.shape[1:])
-    square = Image.fromarray(centre_crop(whole, side).permute(1, 2, 0).numpy())
-    resized = square.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.array(resized).transpose(2, 0, 1).copy())
-
-
 def measure(conditions: Conditions, item: str) -> None:
     """A row for each seed."""
     name, scheme, _ = ITEMS[item]
     classifier = photos.network(conditions)
     settings = photos.settings(conditions, CrsSettings() if scheme == "crs" else CisSettings())
-    shown = Photos(f"scikit-image, {name}", (name,), lambda _: photo(name), (None,))
+    shown = Photos(f"scikit-image, {name}", (name,), lambda _: free_photos.read(name, SIDE), (None,))
     bench = Bench(shown, Engine([classifier], device=conditions.device))
     seeds = conditions.seeds_or(photos.SEEDS)
     with conditions.rows(item, bench.about(settings)) as file:
@@ -88,11 +64,11 @@ def show(evidence: Evidence, item: str) -> Section:
     """The first seed's photo before and after, with the network's answers."""
     name, scheme, title = ITEMS[item]
     row = evidence.rows(item)[0]
-    original = photo(name).permute(1, 2, 0).numpy()
+    original = free_photos.read(name, SIDE).permute(1, 2, 0).numpy()
     noise = rows.unpack(row["noise"]).transpose(1, 2, 0).astype(np.int64)
     picture = Picture(
         item,
-        f"{CREDITS[name]}. Noise at most {row['linf']:.0f} grey levels, mean magnitude "
+        f"{free_photos.CREDITS[name]}. Noise at most {row['linf']:.0f} grey levels, mean magnitude "
         f"{255 * row['mean_abs']:.2f}; shown {FACTOR} times as strong.",
         lambda: figures.photo_comparison(
             original,

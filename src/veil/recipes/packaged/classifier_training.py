@@ -1,6 +1,5 @@
 """Supervised training of a small classifier on images held in memory: what both packaged recipes share."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from veil.data.class_folders import LabelledImages
+from veil.training.classification import Input
 
 
 def shuffled(data: LabelledImages, batch_size: int, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
@@ -21,23 +21,7 @@ def shuffled(data: LabelledImages, batch_size: int, generator: Generator) -> Ite
 
 
 @torch.inference_mode()
-def accuracy(
-    network: nn.Module, data: LabelledImages, normalise: tuple[Tensor, Tensor], batch_size: int = 250
-) -> dict[str, float]:
-    """Top-1 and top-5 accuracy, in float32. ``normalise`` is mean and standard deviation, on the network's device."""
-    network.eval()
-    mean, std = normalise
-    hits = torch.zeros(2)
-    for start in range(0, len(data), batch_size):
-        part = slice(start, start + batch_size)
-        logits = network((data.images[part].to(mean.device).float() / 255 - mean) / std).cpu()
-        best = logits.topk(min(5, logits.shape[1])).indices == data.labels[part, None]
-        hits += torch.stack([best[:, 0].sum(), best.any(1).sum()])
-    return {"top1": float(hits[0]) / len(data), "top5": float(hits[1]) / len(data)}
-
-
-@torch.inference_mode()
-def calibrate(network: nn.Module, head: nn.Linear, data: LabelledImages, normalise: tuple[Tensor, Tensor]) -> float:
+def calibrate(network: nn.Module, head: nn.Linear, data: LabelledImages, given: Input) -> float:
     """Scales the logits so that the cross-entropy on ``data`` is least, and folds the factor into ``head``.
 
     Temperature scaling (Guo et al. 2017, https://arxiv.org/abs/1706.04599, section 4.2). Label smoothing and mixed
@@ -47,21 +31,13 @@ def calibrate(network: nn.Module, head: nn.Linear, data: LabelledImages, normali
         The factor, between 0.5 and 3 in steps of 0.01. Predictions stay the same.
     """
     network.eval()
-    mean, std = normalise
     parts = torch.split(data.images, 250)
-    logits = torch.cat([network((part.to(mean.device).float() / 255 - mean) / std).cpu() for part in parts])
+    logits = torch.cat([network(given(part.to(head.weight.device), Generator())).cpu() for part in parts])
     factors = [step / 100 for step in range(50, 301)]
     best = min(factors, key=lambda factor: float(F.cross_entropy(factor * logits, data.labels)))
     head.weight.mul_(best)
     head.bias.mul_(best)
     return best
-
-
-def one_cycle(progress: float, peak: float, warmup: float = 0.05) -> float:
-    """Learning rate: linear from zero to ``peak`` over the first ``warmup`` of the run, then a half cosine to zero."""
-    if progress < warmup:
-        return peak * progress / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
 
 def save_float16(network: nn.Module, file: Path) -> None:

@@ -25,10 +25,11 @@ from veil import training
 from veil.data import mnist
 from veil.data.class_folders import LabelledImages
 from veil.models.mnist_cnn import MnistCnn
-from veil.recipes.packaged.classifier_training import accuracy, save_float16, shuffled
+from veil.recipes.packaged.classifier_training import save_float16, shuffled
 from veil.seeds import seed_of
+from veil.training.classification import Input, accuracy, unprotected
 
-PLAIN = (torch.zeros(1), torch.ones(1))
+PLAIN = Input(unprotected, (0.0,), (1.0,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ def main() -> None:
     network = train(data.train, Settings(), arguments.out, arguments.seed)
     save_float16(network, arguments.out / "mnist-cnn.safetensors")
     network.half().float()
-    judged = {part: accuracy(network, getattr(data, part), PLAIN) for part in ("validation", "test")}
+    judged = {part: accuracy(network, getattr(data, part), PLAIN, arguments.seed) for part in ("validation", "test")}
     print(json.dumps({"seed": arguments.seed, **judged}))
 
 

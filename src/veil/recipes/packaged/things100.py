@@ -27,11 +27,11 @@ from veil import training
 from veil.data import augmentation, class_folders
 from veil.data.class_folders import LabelledImages
 from veil.models.residual import ResidualNet
-from veil.recipes.packaged.classifier_training import accuracy, calibrate, one_cycle, save_float16, shuffled
+from veil.recipes.packaged.classifier_training import calibrate, save_float16, shuffled
 from veil.seeds import seed_of
+from veil.training.classification import Input, accuracy, one_cycle, unprotected
 
-MEAN = torch.tensor([0.48, 0.45, 0.40]).view(3, 1, 1)
-STD = torch.tensor([0.27, 0.26, 0.28]).view(3, 1, 1)
+GIVEN = Input(unprotected, (0.48, 0.45, 0.40), (0.27, 0.26, 0.28))
 SIDE = 64
 
 
@@ -85,7 +85,7 @@ def train(data: LabelledImages, settings: Settings, folder: Path, seed: int, dev
     ]
     optimizer = torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=True)
     model, optimizer = fabric.setup(network, optimizer)
-    mean, std = fabric.to_device(MEAN), fabric.to_device(STD)
+    mean, std = (fabric.to_device(torch.tensor(each).view(3, 1, 1)) for each in (GIVEN.mean, GIVEN.std))
 
     def batches(epoch: int, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
         return shuffled(learn, settings.batch_size, generator)
@@ -102,7 +102,7 @@ def train(data: LabelledImages, settings: Settings, folder: Path, seed: int, dev
         images = ((fabric.to_device(images) - mean) / std).contiguous(memory_format=torch.channels_last)
         labels, pasted = fabric.to_device((labels, pasted))
         for group in optimizer.param_groups:
-            group["lr"] = one_cycle(now.progress, settings.learning_rate)
+            group["lr"] = settings.learning_rate * one_cycle(now.progress)
         logits = model(images).float()
         loss = share * F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
         loss = loss + (1 - share) * F.cross_entropy(logits, pasted, label_smoothing=settings.label_smoothing)
@@ -114,7 +114,7 @@ def train(data: LabelledImages, settings: Settings, folder: Path, seed: int, dev
     training.run(
         training.Trained({"network": network}, {"sgd": optimizer.optimizer}), batches, step,
         epochs=settings.epochs, steps_per_epoch=len(learn) // settings.batch_size, folder=folder, seed=seed,
-        settings=asdict(settings), after_epoch=lambda _: accuracy(network, watched, (mean, std)),
+        settings=asdict(settings), after_epoch=lambda _: accuracy(network, watched, GIVEN, seed),
     )  # fmt: skip
     return network
 
@@ -130,12 +130,12 @@ def main() -> None:
     settings = SCALES[arguments.scale]
     learn = class_folders.read(arguments.data / "train", SIDE)
     network = train(learn, settings, arguments.out, arguments.seed, arguments.device).cpu()
-    factor = calibrate(network, network.head, split_watched(learn, settings.watched_per_class)[1], (MEAN, STD))
+    factor = calibrate(network, network.head, split_watched(learn, settings.watched_per_class)[1], GIVEN)
     save_float16(network, arguments.out / "things100.safetensors")
     words = class_folders.read_words(arguments.data / "words.txt")
     labels = "".join(words[each] + "\n" for each in learn.classes)
     (arguments.out / "things100.labels.txt").write_text(labels, encoding="utf-8")
-    judged = accuracy(network.half().float(), class_folders.read(arguments.data / "val", SIDE), (MEAN, STD))
+    judged = accuracy(network.half().float(), class_folders.read(arguments.data / "val", SIDE), GIVEN, arguments.seed)
     print(json.dumps({"seed": arguments.seed, "scale": arguments.scale, "logits_scaled": factor, **judged}))
 
 

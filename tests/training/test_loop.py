@@ -1,5 +1,6 @@
 """The training loop: the loss falls, a stopped run goes on and ends the same, other settings are refused."""
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from veil import training
-from veil.training import Moment, Trained
+from veil.training import Moment, Trained, TrainingError
 
 
 class Stop(Exception):
@@ -102,3 +103,53 @@ def test_progress_and_seeds_depend_on_the_epoch(tmp_path: Path) -> None:
     )  # fmt: skip
     assert [progress for _, progress, _ in seen] == [0, 0.25, 0.5, 0.75]
     assert len({seed for *_, seed in seen}) == 2
+
+
+def test_the_table_of_the_log_is_the_log(tmp_path: Path) -> None:
+    log, _ = regression(tmp_path)
+    with (tmp_path / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [{name: float(value) for name, value in row.items()} for row in rows] == log
+
+
+def test_steps_and_epochs_are_told(tmp_path: Path) -> None:
+    steps: list[tuple[int, int]] = []
+    rows: list[dict] = []
+    log = training.run(
+        Trained({}, {}), lambda epoch, generator: range(2), lambda batch, now: {"loss": 1.0},
+        epochs=2, steps_per_epoch=2, folder=tmp_path, seed=0, settings={},
+        stepped=lambda done, total: steps.append((done, total)), logged=rows.append,
+    )  # fmt: skip
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert rows == log
+
+
+def test_a_run_that_diverges_stops_before_its_checkpoint(tmp_path: Path) -> None:
+    def step(batch: int, now: Moment) -> dict[str, float]:
+        return {"loss": float("nan") if now.epoch == 1 else 1.0}
+
+    def attempt() -> None:
+        training.run(
+            Trained({}, {}), lambda epoch, generator: range(2), step,
+            epochs=3, steps_per_epoch=2, folder=tmp_path, seed=0, settings={},
+        )  # fmt: skip
+
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="diverged in epoch 1"):
+            attempt()
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_device_that_is_not_here_is_refused() -> None:
+    with pytest.raises(ValueError, match="no device 'tpu'"):
+        training.fabric("tpu")
+
+
+def test_events_for_tensorboard(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
+    for _ in range(2):  # the second run only loads
+        training.run(
+            Trained({}, {}), lambda epoch, generator: range(2), lambda batch, now: {"loss": 1.0},
+            epochs=2, steps_per_epoch=2, folder=tmp_path, seed=0, settings={}, tensorboard=True,
+        )  # fmt: skip
+    assert list(tmp_path.glob("events.out.*"))

@@ -1,0 +1,199 @@
+"""`veil train`: a classifier of plain or protected images, as a model card."""
+
+import json
+from contextlib import nullcontext
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from veil import folders, provenance, training
+from veil.cli import key as keys
+from veil.cli.options import cipher_named
+from veil.cli.terminal import INTERRUPTED, errors, output
+from veil.data import small_images
+from veil.data.small_images import Parts
+from veil.encryption import CIPHERS
+from veil.encryption.live import protection
+from veil.models import cards
+from veil.training import classification
+from veil.training.classification import PRESETS, ClassifierSettings, Fitted, Protection
+from veil.training.loop import Precision
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+CARD = "model.toml"
+
+
+def train(
+    data: Annotated[
+        str,
+        typer.Option(
+            help="Folder of a data set (CIFAR, STL-10, or train/ and test/ with a folder per class, as it is or as "
+            "`veil encrypt` wrote it), or hub:NAME.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model card, checkpoints and logs.")],
+    cipher: Annotated[
+        Literal["tanaka", "pixel"] | None,
+        typer.Option(help="Encrypt plain images in training, after augmentation. [default: none]", show_default=False),
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="Key file of the cipher.", show_default=False)] = None,
+    per_image: Annotated[bool, typer.Option("--per-image", help="A fresh key for every image (pixel).")] = False,
+    schedule: Annotated[
+        Literal["paper", "fast"],
+        typer.Option(help="paper: 200 epochs, rate divided by five at 60, 120, 160; fast: 30 epochs, one cycle."),
+    ] = "fast",
+    epochs: Annotated[int | None, typer.Option(min=1, help="[default: the schedule's]", show_default=False)] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=2, help="Over all devices. [default: 128]", show_default=False)
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="At its highest. [default: the schedule's]", show_default=False)
+    ] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(min=1, help="Parts of a batch, one after another. [default: 1]", show_default=False)
+    ] = None,
+    augment: Annotated[
+        bool | None,
+        typer.Option("--augment/--no-augment", help="Crop and mirror. [default: unless they are encrypted already]",
+                     show_default=False),
+    ] = None,
+    width: Annotated[int, typer.Option(min=1, help="Channels of ResNet-18's first stage.")] = 64,
+    adaptation: Annotated[
+        Literal["auto", "none", "block", "pixel", "pixel-random"],
+        typer.Option(help="Network in front of it: block for tanaka, pixel for pixel; auto chooses."),
+    ] = "auto",
+    side: Annotated[
+        int | None, typer.Option(min=1, help="Resize images to this. [default: as they are]", show_default=False)
+    ] = None,
+    validation: Annotated[int, typer.Option(min=0, help="Training images to leave out and watch.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="How many of them; each gets a process.")] = 1,
+    precision: Annotated[Precision, typer.Option(help="auto is bf16-mixed where it is fast.")] = "auto",
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:  # fmt: skip
+    """Train a ResNet-18 on plain or encrypted images; the test images are asked about once, at the end.
+
+    The same command goes on from the last finished epoch and ends with the same weights.
+    """
+    name = _cipher(cipher, key, per_image)
+    given: dict[str, Any] = {
+        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "accumulate": accumulate,
+    }  # fmt: skip
+    settings = replace(PRESETS[schedule], **{option: value for option, value in given.items() if value is not None})
+    secret = keys.load(key) if key is not None else None
+    with errors.status("reading images"):
+        parts = small_images.load(data, side)
+    if name is not None and parts.cipher is not None:
+        raise typer.BadParameter(f"--cipher does not go with {data}: its images are encrypted already ({parts.cipher})")
+    if augment is False or (augment is None and parts.cipher is not None):
+        settings = replace(settings, padding=0, flip=False)
+    protects: Protection = classification.unprotected
+    if name is not None:
+        row = CIPHERS[name]
+        protects = protection(row.create(secret) if row.decrypts else row.create())
+    seen = name or parts.cipher
+    runner = training.fabric(device, precision, devices)
+    first = runner.is_global_zero
+    with folders.locked(out) if first else nullcontext():
+        if first:
+            errors.print(escape(_described(parts, seen, settings)))
+        with _TrainProgress(shown=first) as progress:
+            fitted = classification.fit_resnet18(
+                parts, settings, protection=protects, adaptation=_adaptation(adaptation, seen), width=width,
+                watched=validation, folder=out, seed=seed, runner=runner, tensorboard=tensorboard,
+                about={"cipher": seen, "key": secret.fingerprint if secret is not None else None},
+                stepped=progress.stepped, logged=progress.logged,
+            )  # fmt: skip
+        if first:
+            _finish(out, parts, fitted, settings, seen, seed, runner, as_json)
+    runner.barrier()
+
+
+def _cipher(cipher: str | None, key: Path | None, per_image: bool) -> str | None:
+    """The row of `CIPHERS` that options name."""
+    if cipher is None:
+        if key is not None or per_image:
+            raise typer.BadParameter("--key and --per-image go with --cipher")
+        return None
+    return cipher_named(cipher, key, per_image)
+
+
+def _adaptation(option: str, cipher: str | None) -> str | None:
+    if option == "auto":
+        return CIPHERS[cipher].adaptation if cipher is not None else None
+    return None if option == "none" else option
+
+
+def _described(parts: Parts, cipher: str | None, settings: ClassifierSettings) -> str:
+    shape = "×".join(map(str, parts.train.images.shape[2:]))
+    how = f"encrypted by {cipher}" if cipher else "plain"
+    augmented = "cropped and mirrored" if settings.flip else "not augmented"
+    return (
+        f"{parts.name}: {len(parts.train):,} training and {len(parts.test):,} test images of {shape}, "
+        f"{len(parts.train.classes)} classes, {how}, {augmented}; {settings.epochs} epochs"
+    )
+
+
+def _finish(out: Path, parts: Parts, fitted: Fitted, settings: ClassifierSettings, cipher: str | None, seed: int,
+            runner: "Fabric", as_json: bool) -> None:  # fmt: skip
+    """Writes the model card and says how good it is."""
+    side = list(parts.test.images.shape[2:])
+    percent = {name: round(100 * value, 2) for name, value in fitted.test.items()}
+    changed = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    cards.write(
+        out / CARD, fitted.network, name=out.resolve().name, architecture="veil/resnet18", options=fitted.options,
+        classes=parts.train.classes,
+        given={"resize": side, "mean": list(fitted.given.mean), "std": list(fitted.given.std)},
+        accuracy=percent | {"on": f"{parts.name} test, {len(parts.test):,} images"},
+        training=changed | {
+            "data": f"{parts.name} {parts.fingerprint}", "cipher": cipher, "seed": seed,
+            "precision": runner._precision.precision, "command": provenance.command(),
+        },
+    )  # fmt: skip
+    card = out / CARD
+    seconds = round(sum(row["seconds"] for row in fitted.log), 1)
+    if as_json:
+        result: dict[str, Any] = {"card": folders.printable(card), "seconds": seconds, "log": fitted.log}
+        output.print_json(json.dumps(fitted.test | result))
+        return
+    output.print(f"test images: {percent['top1']} % right, {percent['top5']} % among the first five")
+    output.print(f"model card: {escape(folders.printable(card))}", soft_wrap=True)
+
+
+class _TrainProgress:
+    """A live count of steps, and a line for every epoch."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self.bar = Progress(
+            TextColumn("steps"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(),
+            console=errors, disable=not shown,
+        )  # fmt: skip
+        self.task = self.bar.add_task("", total=None)
+
+    def __enter__(self) -> "_TrainProgress":
+        self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.bar.stop()
+        if kind is KeyboardInterrupt:
+            errors.print("stopped; the same command goes on from the last finished epoch")
+            raise typer.Exit(INTERRUPTED)
+
+    def stepped(self, done: int, total: int) -> None:
+        """Shows how far the run is."""
+        self.bar.update(self.task, completed=done, total=total)
+
+    def logged(self, row: dict[str, Any]) -> None:
+        """Says how an epoch went."""
+        values = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name not in ("epoch", "seconds"))
+        errors.print(f"epoch {row['epoch'] + 1}: {values} ({row['seconds']:.0f} s)")

@@ -1,0 +1,27 @@
+"""Where to compute: the device that a person named, or the best that is here, and in what precision."""
+
+import torch
+
+
+def choose(name: str) -> torch.device:
+    """``auto`` is CUDA, then MPS, then the CPU.
+
+    Raises:
+        ValueError: for a device that is not there.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(device for device in ("cuda", "mps", "cpu") if available[device]))
+    if not available.get(name.partition(":")[0], False):
+        there = ", ".join(device for device, here in available.items() if here)
+        raise ValueError(f"there is no device {name!r} here; available: auto, {there}")
+    return torch.device(name)
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies in bfloat16 rather than emulating it."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return False

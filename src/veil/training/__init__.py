@@ -1,0 +1,6 @@
+"""Training: the loop for whatever Veil trains, its checkpoints, and classifiers of plain and protected images."""
+
+from veil.training.checkpoints import Trained
+from veil.training.loop import CHECKPOINT, LOG, Moment, Precision, TrainingError, fabric, report, run
+
+__all__ = ["CHECKPOINT", "LOG", "Moment", "Precision", "Trained", "TrainingError", "fabric", "report", "run"]

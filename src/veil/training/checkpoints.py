@@ -1,0 +1,94 @@
+"""Checkpoints: networks and optimisers as a folder of ``tensors.safetensors`` and ``state.json`` that appears by one
+rename."""
+
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+TENSORS, STATE = "tensors.safetensors", "state.json"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is trained together: networks and optimisers by name. Their order does not matter."""
+
+    modules: Mapping[str, nn.Module]
+    optimizers: Mapping[str, Optimizer]
+
+
+def save(trained: Trained, folder: Path, fingerprint: Mapping[str, object], log: list[Row]) -> None:
+    """Writes networks and optimisers to ``folder``, all or nothing."""
+    tensors: dict[str, Tensor] = {}
+    scalars: dict[str, Any] = {}
+    for name, module in trained.modules.items():
+        tensors |= {f"module/{name}/{key}": value for key, value in module.state_dict().items()}
+    for name, optimizer in trained.optimizers.items():
+        state = optimizer.state_dict()
+        scalars[name] = {"param_groups": state["param_groups"], "values": {}}
+        for index, slots in state["state"].items():
+            for slot, value in slots.items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimizer/{name}/{index}/{slot}"] = value
+                elif value is not None:
+                    scalars[name]["values"][f"{index}/{slot}"] = value
+    fresh = folder.with_name(folder.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, fresh / TENSORS)
+    state_file = {"fingerprint": fingerprint, "log": log, "optimizers": scalars}
+    (fresh / STATE).write_text(json.dumps(state_file), encoding="utf-8")
+    for name in (TENSORS, STATE):
+        with (fresh / name).open("rb") as file:
+            os.fsync(file.fileno())
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load(trained: Trained, folder: Path, fingerprint: Mapping[str, object]) -> list[Row]:
+    """Restores networks and optimisers in place and returns the log so far; an empty log where there is no
+    checkpoint."""
+    if not folder.exists():
+        # A process that died between the two renames of `save` left the finished one under its other name.
+        fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
+        found = next((f for f in (fresh, old) if (f / STATE).exists()), None) if old.exists() else None
+        if found is None:
+            return []
+        found.rename(folder)
+    state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    if state["fingerprint"] != fingerprint:
+        raise ValueError(
+            f"{folder} belongs to a run with other settings:\n  there: {state['fingerprint']}\n  here:  {fingerprint}\n"
+            "Choose another folder, or remove it to start again."
+        )
+    tensors = load_file(folder / TENSORS)
+    for name, module in trained.modules.items():
+        prefix = f"module/{name}/"
+        module.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
+    for name, optimizer in trained.optimizers.items():
+        slots: dict[int, dict[str, Any]] = defaultdict(dict)
+        prefix = f"optimizer/{name}/"
+        for key, value in tensors.items():
+            if key.startswith(prefix):
+                index, slot = key[len(prefix) :].split("/")
+                slots[int(index)][slot] = value
+        for key, value in state["optimizers"][name]["values"].items():
+            index, slot = key.split("/")
+            slots[int(index)][slot] = value
+        groups = state["optimizers"][name]["param_groups"]
+        optimizer.load_state_dict({"state": dict(slots), "param_groups": groups})
+    log: list[Row] = state["log"]
+    return log

@@ -1,0 +1,309 @@
+"""Classifiers of small images, plain or protected: augment, then protect, every epoch.
+
+The images stay as bytes on the device, all of them, where they fit; an epoch takes them in a new order, crops and
+mirrors whole batches, hands the batch to the *protection*, and only then makes it floating point. A protection is a
+callable on a batch (uint8 (N, 3, H, W) to the like, and a generator that it draws from, if it draws anything). Cropping
+what is encrypted already is not encrypting what is cropped: a permuted block of 4×4 pixels would be torn apart.
+
+Source of the settings: Sirichotedumrong and Kiya 2020, section IV-D. Deviation: the paper's client normalises before
+it protects; a cipher of bytes takes bytes, so that here protection comes first and normalisation last.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from veil.data.augmentation import crop_and_flip
+from veil.data.class_folders import LabelledImages
+from veil.data.small_images import Parts
+from veil.models.residual import ResNet18
+from veil.seeds import seed_of
+from veil.training import loop
+from veil.training.checkpoints import Row, Trained
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Protection = Callable[[Tensor, Generator], Tensor]
+STATISTICS_OF = 2_000  # images
+MILESTONES, FACTOR = (0.3, 0.6, 0.8), 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSettings:
+    """How a classifier is trained. The defaults are the paper's.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images of an update, over all devices.
+        learning_rate: of stochastic gradient descent, at its highest.
+        schedule: ``steps`` divides the rate by five after 30, 60 and 80 % of the run (epochs 60, 120 and 160 of 200);
+            ``one-cycle`` lets it rise for a fifth of the run and then fall to zero.
+        momentum: after Nesterov where ``nesterov``.
+        weight_decay: of convolutions and matrices; of all parameters where ``decay_all``.
+        label_smoothing: share of the target that goes to all classes alike.
+        padding: pixels by which images are shifted at most; 0 for none.
+        flip: whether half of the images are mirrored.
+        accumulate: parts of a batch that go through the network one after another, to save memory; batch
+            normalisation sees a part at a time.
+    """
+
+    epochs: int = field(default=200, metadata={"help": "Passes over the training images."})
+    batch_size: int = field(default=128, metadata={"help": "Images of an update, over all devices."})
+    learning_rate: float = field(default=0.1, metadata={"help": "Of SGD, at its highest."})
+    schedule: Literal["steps", "one-cycle"] = "steps"
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = field(default=5e-4, metadata={"help": "Of SGD."})
+    decay_all: bool = True
+    label_smoothing: float = field(default=0.0, metadata={"help": "Share of the target that goes to all classes."})
+    padding: int = 4
+    flip: bool = True
+    accumulate: int = field(default=1, metadata={"help": "Parts of a batch that are computed one after another."})
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+        if not (0 <= self.momentum < 1 and 0 <= self.label_smoothing < 1):
+            raise ValueError("momentum and label_smoothing must lie in [0, 1)")
+        if self.weight_decay < 0 or self.padding < 0:
+            raise ValueError("weight_decay and padding must not be negative")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"there is no schedule {self.schedule!r}; there are {', '.join(SCHEDULES)}")
+
+    def rate(self, progress: float) -> float:
+        """The learning rate at a point of the run, 0 to 1."""
+        return self.learning_rate * SCHEDULES[self.schedule](progress)
+
+
+def one_cycle(progress: float, warmup: float = 0.05) -> float:
+    """Share of the highest learning rate: linear from zero over the first ``warmup``, then a half cosine to zero."""
+    if progress < warmup:
+        return progress / warmup
+    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "steps": lambda progress: FACTOR ** sum(progress >= each for each in MILESTONES),
+    "one-cycle": lambda progress: one_cycle(progress, warmup=0.2),
+}
+
+PRESETS: dict[str, ClassifierSettings] = {
+    "paper": ClassifierSettings(),
+    "fast": ClassifierSettings(
+        epochs=30, learning_rate=0.2, schedule="one-cycle", nesterov=True, decay_all=False, label_smoothing=0.1
+    ),
+}
+"""``fast`` ends near the paper's schedule in a sixth of its time."""
+
+
+def unprotected(images: Tensor, generator: Generator) -> Tensor:
+    """No protection: the images as they are."""
+    return images
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """What a network is given: protected images, then normalised by mean and standard deviation of each channel.
+
+    Attributes:
+        protection: see the head of this module.
+        mean, std: of values in [0, 1].
+    """
+
+    protection: Protection
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, images: Tensor, protection: Protection, seed: int) -> "Input":
+        """Measures mean and standard deviation on the first protected training images (uint8 (N, 3, H, W))."""
+        protected = protection(images[:STATISTICS_OF], Generator().manual_seed(seed_of("statistics", seed)))
+        values = protected.double().div_(255).transpose(0, 1).flatten(1)
+        std = values.std(1).clamp_min(1 / 255)
+        return cls(protection, *(tuple(round(float(v), 4) for v in each) for each in (values.mean(1), std)))
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """uint8 (N, 3, H, W) to float32, protected and normalised."""
+        values = self.protection(images, generator).float().div_(255)
+        mean, std = (values.new_tensor(each).view(1, -1, 1, 1) for each in (self.mean, self.std))
+        return values.sub_(mean).div_(std).contiguous(memory_format=torch.channels_last)
+
+
+def train(
+    network: nn.Module,
+    data: LabelledImages,
+    settings: ClassifierSettings,
+    *,
+    given: Input,
+    folder: Path,
+    seed: int,
+    runner: "Fabric",
+    about: dict[str, object] | None = None,
+    watched: LabelledImages | None = None,
+    **reporting: Any,
+) -> list[Row]:
+    """Trains ``network`` in place, from the last checkpoint in ``folder`` on; see `veil.training.loop.run`.
+
+    Args:
+        network: maps ``given``'s output to logits (N, classes).
+        data: the training images.
+        about: what else the result depends on: data, architecture, protection.
+        watched: images that are not trained on; their accuracy goes to the log after each epoch.
+        reporting: ``tensorboard``, ``stepped``, ``logged`` of `veil.training.loop.run`.
+
+    Returns:
+        The log: ``loss``, ``accuracy`` in training, and ``watched``.
+
+    Raises:
+        ValueError: where batches cannot be divided among devices, or there are too few images.
+    """
+    batch = min(settings.batch_size, len(data))
+    shares = runner.world_size * settings.accumulate
+    if batch % shares or batch < 2 * shares:
+        raise ValueError(f"batches of {batch} images cannot be divided into {shares} equal parts of at least 2")
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.SGD(
+        _groups(network, settings), lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.nesterov
+    )
+    model, prepared = runner.setup(network, optimizer)
+    images, labels = _place(data, runner.device)
+    steps = len(data) // batch
+    own = slice(runner.global_rank * batch // runner.world_size, (runner.global_rank + 1) * batch // runner.world_size)
+
+    def batches(epoch: int, _: Generator) -> Iterator[Tensor]:
+        order = torch.randperm(len(data), generator=Generator().manual_seed(seed_of("order", seed, epoch)))
+        for whole in torch.split(order[: steps * batch], batch):
+            yield whole[own]
+
+    def step(index: Tensor, now: loop.Moment) -> dict[str, Tensor]:
+        for group in prepared.param_groups:
+            group["lr"] = settings.rate(now.progress)
+        index = index.to(images.device)
+        augmented = crop_and_flip(images[index], now.generator, padding=settings.padding, flip=settings.flip)
+        inputs, targets = given(augmented.to(runner.device), now.generator), labels[index].to(runner.device)
+        losses, hits = [], []
+        parts = list(zip(inputs.chunk(settings.accumulate), targets.chunk(settings.accumulate), strict=True))
+        for number, (part, target) in enumerate(parts, start=1):
+            with runner.no_backward_sync(model, enabled=number < len(parts)):
+                logits = model(part).float()
+                loss = F.cross_entropy(logits, target, label_smoothing=settings.label_smoothing)
+                runner.backward(loss / len(parts))
+            losses.append(loss.detach())
+            hits.append(logits.detach().argmax(1).eq(target).float().mean())
+        prepared.step()
+        prepared.zero_grad()
+        return {"loss": torch.stack(losses).mean(), "accuracy": torch.stack(hits).mean()}
+
+    def watch(_: int) -> dict[str, float]:
+        return {"watched": accuracy(network, watched, given, seed)["top1"]} if watched is not None else {}
+
+    return loop.run(
+        Trained({"network": network}, {"sgd": prepared.optimizer}), batches, step,
+        epochs=settings.epochs, steps_per_epoch=steps, folder=folder, seed=seed,
+        settings=asdict(settings) | {"mean": given.mean, "std": given.std} | (about or {}),
+        after_epoch=watch, runner=runner, **reporting,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A network that was trained, what it is to be given, the log, and its accuracy on the test images."""
+
+    network: ResNet18
+    options: dict[str, Any]
+    given: Input
+    log: list[Row]
+    test: dict[str, float]
+
+
+def fit_resnet18(
+    parts: Parts,
+    settings: ClassifierSettings,
+    *,
+    protection: Protection = unprotected,
+    adaptation: str | None = None,
+    width: int = 64,
+    watched: int = 0,
+    folder: Path,
+    seed: int,
+    runner: "Fabric",
+    about: dict[str, object] | None = None,
+    **reporting: Any,
+) -> Fitted:
+    """Trains a ResNet-18 on the training images of ``parts`` and asks it about the test images, once.
+
+    Args:
+        protection: of all images, after augmentation.
+        adaptation, width: see `veil.models.residual.ResNet18`.
+        watched: how many training images are left out of the training, for the log.
+        about, reporting: see `train`.
+
+    Raises:
+        ValueError: as `train` does, or where all training images were to be left out.
+    """
+    learn, held_out = _split(parts.train, watched, seed)
+    given = Input.of(learn.images, protection, seed)
+    torch.manual_seed(seed_of("weights", seed))
+    options: dict[str, Any] = {"num_classes": len(parts.train.classes), "width": width, "adaptation": adaptation}
+    network = ResNet18(**options)
+    log = train(
+        network, learn, settings, given=given, folder=folder, seed=seed, runner=runner, watched=held_out,
+        about=options | {"data": parts.fingerprint, "watched": watched} | (about or {}), **reporting,
+    )  # fmt: skip
+    return Fitted(network, options, given, log, accuracy(network, parts.test, given, seed))
+
+
+def _split(data: LabelledImages, watched: int, seed: int) -> tuple[LabelledImages, LabelledImages | None]:
+    if not watched:
+        return data, None
+    if watched >= len(data):
+        raise ValueError(f"{watched} of {len(data)} training images cannot be left out of the training")
+    order = torch.randperm(len(data), generator=Generator().manual_seed(seed_of("watched", seed)))
+    some, rest = (LabelledImages(data.images[each], data.labels[each], data.classes) for each in
+                  (order[:watched], order[watched:]))  # fmt: skip
+    return rest, some
+
+
+def _groups(network: nn.Module, settings: ClassifierSettings) -> list[dict[str, Any]]:
+    if settings.decay_all:
+        return [{"params": list(network.parameters()), "weight_decay": settings.weight_decay}]
+    return [
+        {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _place(data: LabelledImages, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Images and labels on the device, or on the CPU where they would take more than half of its free memory."""
+    if device.type == "cuda" and data.images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
+        return data.images, data.labels
+    return data.images.to(device), data.labels.to(device)
+
+
+@torch.inference_mode()
+def accuracy(
+    network: nn.Module, data: LabelledImages, given: Input, seed: int, batch_size: int = 250
+) -> dict[str, float]:
+    """Top-1 and top-5 accuracy, 0 to 1, in float32; what the protection draws comes from ``seed``."""
+    device = next(network.parameters()).device
+    generator = Generator().manual_seed(seed_of("evaluation", seed))
+    training = network.training
+    network.eval()
+    hits = torch.zeros(2)
+    for start in range(0, len(data), batch_size):
+        part = slice(start, start + batch_size)
+        logits = network(given(data.images[part].to(device), generator)).cpu()
+        best = logits.topk(min(5, logits.shape[1])).indices == data.labels[part, None]
+        hits += torch.stack([best[:, 0].sum(), best.any(1).sum()])
+    network.train(training)
+    return {"top1": float(hits[0]) / len(data), "top5": float(hits[1]) / len(data)}

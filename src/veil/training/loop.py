@@ -1,0 +1,187 @@
+"""One loop for whatever Veil trains: devices and precision by Lightning Fabric, checkpoints, exact resume, a log.
+
+A mechanism that knows no scheme. The caller brings networks, optimisers, the batches of an epoch and a *step*; `run`
+brings the order of things. A run that was stopped goes on from its last finished epoch and ends with the same weights
+as one that was not: all randomness of an epoch comes from the seed and the epoch's number, so nothing else needs to be
+kept.
+
+With several devices each process runs the same loop on its share of every batch: the caller's batches are those of
+``fabric.global_rank``, gradients are averaged by what `fabric.setup` returned, and the first process alone writes.
+
+In the folder of a run: ``checkpoint/`` (`veil.training.checkpoints`); ``log.jsonl`` and ``log.csv``, a row for every
+epoch; and, where wanted, ``events.out.…`` for TensorBoard.
+"""
+
+import csv
+import json
+import logging
+import math
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Generator, Tensor
+
+from veil import devices, folders
+from veil.allocator import keep_memory
+from veil.seeds import seed_of
+from veil.training import checkpoints
+from veil.training.checkpoints import Row, Trained
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes a second to import, which only training is worth
+
+Precision = Literal["auto", "32-true", "bf16-mixed"]
+CHECKPOINT, LOG, TABLE = "checkpoint", "log.jsonl", "log.csv"
+
+
+class TrainingError(RuntimeError):
+    """A run cannot go on; the message is one line for a person."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where in a run a step is. ``progress`` grows from 0 to 1 over the whole run; schedules are functions of it."""
+
+    epoch: int
+    progress: float
+    generator: Generator
+
+
+def fabric(device: str = "auto", precision: Precision = "bf16-mixed", processes: int = 1) -> "Fabric":
+    """A Fabric, launched.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        precision: ``auto`` is bfloat16, with weights in float32, where the hardware computes in it.
+        processes: how many devices, each with a process of its own that runs the same command again.
+
+    Raises:
+        ValueError: for a device that is not here.
+    """
+    from lightning_fabric import Fabric
+
+    keep_memory()
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision
+    chosen = devices.choose(device)
+    if precision == "auto":
+        precision = "bf16-mixed" if devices.computes_bfloat16(chosen) else "32-true"
+    strategy = "ddp" if processes > 1 else "auto"
+    made = Fabric(accelerator=chosen.type, devices=processes, strategy=strategy, precision=precision)
+    made.launch()
+    return made
+
+
+def report(row: Row) -> None:
+    """Prints a row of the log to standard error."""
+    print(json.dumps(row), file=sys.stderr, flush=True)
+
+
+def run(
+    trained: Trained,
+    batches: Callable[[int, Generator], Iterable[Any]],
+    step: Callable[[Any, Moment], Mapping[str, float | Tensor]],
+    *,
+    epochs: int,
+    steps_per_epoch: int,
+    folder: Path,
+    seed: int,
+    settings: Mapping[str, object],
+    after_epoch: Callable[[int], Mapping[str, float]] | None = None,
+    runner: "Fabric | None" = None,
+    tensorboard: bool = False,
+    stepped: Callable[[int, int], None] = lambda done, total: None,
+    logged: Callable[[Row], None] = report,
+) -> list[Row]:
+    """Runs ``step`` over ``batches(epoch, generator)`` for ``epochs`` epochs, from the last checkpoint in ``folder``
+    on.
+
+    Args:
+        step: one update; it calls backward and the optimisers itself and returns named scalars, averaged for the log.
+        settings: everything that the result depends on; a checkpoint written under other settings is refused.
+        after_epoch: returns further scalars for the log, a validation accuracy for instance.
+        runner: the Fabric that set networks and optimisers up; needed with several processes.
+        tensorboard: write the log for TensorBoard, too (extra ``tensorboard``).
+        stepped: called after each step with how many of all steps are done.
+        logged: called with each new row of the log.
+
+    Returns:
+        The rows of ``folder / "log.jsonl"``, one per epoch.
+
+    Raises:
+        ValueError: where ``folder`` holds a checkpoint of a run with other settings.
+        TrainingError: where a scalar is no longer finite; the last checkpoint is that of the epoch before.
+    """
+    first = runner is None or runner.is_global_zero
+    folder.mkdir(parents=True, exist_ok=True)
+    fingerprint = {"seed": seed, "epochs": epochs, **{k: str(v) for k, v in settings.items()}}
+    log = checkpoints.load(trained, folder / CHECKPOINT, fingerprint)
+    write_events = _events(folder, log) if tensorboard and first else None
+    for epoch in range(len(log), epochs):
+        started = time.perf_counter()
+        torch.manual_seed(seed_of("global", seed, epoch))
+        generator = Generator().manual_seed(seed_of("batches", seed, epoch))
+        for module in trained.modules.values():
+            module.train()
+        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(()))
+        count = 0
+        for count, batch in enumerate(batches(epoch, generator), start=1):
+            progress = (epoch + (count - 1) / steps_per_epoch) / epochs
+            for name, value in step(batch, Moment(epoch, progress, generator)).items():
+                sums[name] = sums[name] + torch.as_tensor(value).detach()
+            stepped(epoch * steps_per_epoch + count, epochs * steps_per_epoch)
+        row: Row = {"epoch": epoch} | {name: _mean(total, count, runner) for name, total in sums.items()}
+        if after_epoch is not None:
+            row |= after_epoch(epoch)
+        if not all(math.isfinite(value) for value in row.values()):
+            raise TrainingError(f"the training has diverged in epoch {epoch}: {json.dumps(row)}")
+        log.append(row | {"seconds": round(time.perf_counter() - started, 2)})
+        if first:
+            checkpoints.save(trained, folder / CHECKPOINT, fingerprint, log)
+            folders.write_atomically(folder / LOG, "".join(json.dumps(each) + "\n" for each in log))
+            folders.write_atomically(folder / TABLE, _csv(log))
+            if write_events is not None:
+                write_events(log[-1])
+            logged(log[-1])
+        if runner is not None:
+            runner.barrier()
+    return log
+
+
+def _mean(total: Tensor, count: int, runner: "Fabric | None") -> float:
+    if runner is not None and runner.world_size > 1:
+        count *= runner.world_size
+        total = torch.as_tensor(runner.all_reduce(runner.to_device(total), reduce_op="sum"))
+    return float(total) / count
+
+
+def _csv(log: Sequence[Row]) -> str:
+    names = list(dict.fromkeys(name for row in log for name in row))
+    text = StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(log)
+    return text.getvalue()
+
+
+def _events(folder: Path, log: Sequence[Row]) -> Callable[[Row], None]:
+    """Writes rows as TensorBoard's events; what an earlier, stopped run wrote of later epochs does not count."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise TrainingError('TensorBoard needs an extra: pip install "veil[tensorboard]"') from None
+    writer = SummaryWriter(str(folder), purge_step=len(log))
+
+    def write(row: Row) -> None:
+        for name, value in row.items():
+            if name != "epoch":
+                writer.add_scalar(name, value, row["epoch"])
+        writer.flush()
+
+    return write

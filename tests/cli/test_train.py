@@ -1,0 +1,164 @@
+"""`veil train` as a user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from veil.cli import main
+from veil.data import made, small_images
+from veil.encryption import CIPHERS
+from veil.keys import Key
+from veil.models import catalog
+
+QUICK = ("--epochs", 2, "--batch-size", 20, "--width", 4, "--device", "cpu", "--precision", "32-true")
+
+
+def veil(*arguments: object) -> int:
+    """Runs a command in this process and returns its exit status."""
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders of 60 training and 20 test images of 16×16."""
+    root = tmp_path_factory.mktemp("data") / "shapes"
+    parts = made.small_images(train=60, test=20, classes=4, side=16, seed=0)
+    for name, part in (("train", parts.train), ("test", parts.test)):
+        for number, (image, label) in enumerate(zip(part.images, part.labels, strict=True)):
+            file = root / name / part.classes[label] / f"{number:03}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(file)
+    return root
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("key") / "my.key"
+    Key.new().save(file)
+    return file
+
+
+def test_the_card_that_it_writes_is_the_network(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "my-net"
+    assert veil("train", "--data", data, "-o", out, *QUICK, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    classifier = catalog.load(result["card"])
+    assert classifier.name == "my-net"
+    parts = small_images.read(data)
+    assert classifier.classes == parts.test.classes
+    right = classifier(parts.test.images.float() / 255).argmax(1).eq(parts.test.labels).float().mean()
+    assert float(right) == pytest.approx(result["top1"])
+    assert [row["epoch"] for row in result["log"]] == [0, 1]
+    assert veil("train", "--data", data, "-o", out, *QUICK, "--json") == 0  # done already
+    assert json.loads(capsys.readouterr().out) == result
+
+
+@pytest.mark.parametrize(
+    ("cipher", "options", "adaptation"),
+    [("tanaka", ["--key"], "block"), ("pixel", ["--key"], "pixel"), ("pixel", ["--per-image"], "pixel")],
+)
+def test_encrypting_in_training(
+    data: Path, key: Path, tmp_path: Path, cipher: str, options: list[str], adaptation: str
+) -> None:
+    options = [*options, str(key)] if options == ["--key"] else options
+    assert veil("train", "--data", data, "-o", tmp_path, *QUICK, "--cipher", cipher, *options) == 0
+    card = (tmp_path / "model.toml").read_text()
+    assert f'adaptation = "{adaptation}"' in card
+    assert key.read_text().split('"secret"')[1].split('"')[1] not in "".join(
+        file.read_text(errors="replace") for file in tmp_path.rglob("*") if file.is_file()
+    )
+
+
+def test_a_network_answers_to_what_the_key_encrypts(data: Path, key: Path, tmp_path: Path) -> None:
+    """Queries that are encrypted by `veil.encryption` with the same key are classified as the test images were."""
+    assert veil("train", "--data", data, "-o", tmp_path, *QUICK, "--cipher", "tanaka", "--key", key) == 0
+    classifier = catalog.load(str(tmp_path / "model.toml"))
+    parts = small_images.read(data)
+    encrypted = CIPHERS["tanaka"].create(Key.load(key)).encrypt(parts.test.images)
+    right = classifier(encrypted.float() / 255).argmax(1).eq(parts.test.labels).float().mean()
+    assert f"top1 = {round(100 * float(right), 2)}" in (tmp_path / "model.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--cipher", "tanaka"], "--key FILE"),
+        (["--cipher", "tanaka", "--per-image"], "one key for all images"),
+        (["--per-image"], "go with --cipher"),
+        (["--batch-size", "20", "--accumulate", "3"], "cannot be divided"),
+        (["--learning-rate", "-1"], "learning_rate must be positive"),
+        (["--validation", "60"], "left out"),
+        (["--data", "nowhere"], "no folder nowhere"),
+        (["--device", "tpu"], "no device"),
+    ],
+)
+def test_wrong_usage(
+    data: Path, tmp_path: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert veil("train", "--data", data, "-o", tmp_path, *QUICK, *options) == 2
+    assert message in said(capsys)
+    assert not (tmp_path / "model.toml").exists()
+
+
+def test_other_settings_are_not_mixed_in(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert veil("train", "--data", data, "-o", tmp_path, *QUICK) == 0
+    assert veil("train", "--data", data, "-o", tmp_path, *QUICK, "--seed", 1) == 2
+    assert "other settings" in said(capsys)
+
+
+def command(data: Path, out: Path, *options: object) -> list[str]:
+    words = ("-m", "veil", "train", "--data", data, "-o", out, *QUICK, *options)
+    return [sys.executable, *map(str, words)]
+
+
+def environment() -> dict[str, Any]:
+    return os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_weights(data: Path, tmp_path: Path) -> None:
+    assert veil("train", "--data", data, "-o", tmp_path / "whole", *QUICK, "--epochs", 40) == 0
+    running = subprocess.Popen(
+        command(data, tmp_path / "killed", "--epochs", 40), env=environment(), stderr=subprocess.DEVNULL
+    )
+    log = tmp_path / "killed" / "log.jsonl"
+    while not log.exists() or len(log.read_text().splitlines()) < 3:
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "model.toml").exists()
+    assert veil("train", "--data", data, "-o", tmp_path / "killed", *QUICK, "--epochs", 40) == 0
+    expected, found = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(value, expected[name]) for name, value in found.items())
+
+
+def test_two_processes_train_one_network(data: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(data, tmp_path, "--devices", 2, "--json"),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)  # one of them speaks
+    assert len(result["log"]) == 2
+    assert catalog.load(result["card"]).classes
