@@ -1,0 +1,85 @@
+"""The recipes of Sirichotedumrong and Kiya 2020 at smoke scale: measured whole, interrupted, resumed, shown."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from veil.recipes import papers
+from veil.recipes.recipe import Conditions, Evidence
+from veil.recipes.sirichotedumrong2020 import table1_accuracy
+from veil.recipes.sirichotedumrong2020.table1_accuracy import (
+    ADAPTATION,
+    ITEM,
+    PIXEL_BASED,
+    PROTECTIONS,
+    RANDOM,
+    SETTINGS,
+)
+from veil.rows import Row
+
+PAPER = papers.find("sirichotedumrong2020")
+
+
+def conditions(folder: Path, **other: Any) -> Conditions:
+    return Conditions(
+        paper=PAPER.name, scale="smoke", results=folder / "results", work=folder / "work", device="cpu", **other
+    )
+
+
+def measured(given: Conditions) -> list[Row]:
+    """The rows without what differs from run to run."""
+    return [
+        {key: value for key, value in row.items() if key not in ("run", "seconds", "training_seconds")}
+        for row in Evidence(given).rows(ITEM)
+    ]
+
+
+def test_every_protection_is_measured_and_shown(tmp_path: Path) -> None:
+    given = conditions(tmp_path)
+    papers.reproduce(PAPER, [], given)
+    rows = measured(given)
+    first, second = SETTINGS["smoke"].data
+    found = [(row["data"], row["protection"], row["adaptation"]) for row in rows]
+    expected = [(data, each, ADAPTATION[each]) for data in (first, second) for each in PROTECTIONS]
+    expected += [(first, each, RANDOM) for each in PIXEL_BASED]
+    assert sorted(map(str, found)) == sorted(map(str, expected))
+    assert all(0 <= row["top1"] <= row["top5"] <= 1 for row in rows)
+    text = papers.write(PAPER, given).read_text()
+    assert "Not measured" not in text
+    assert "91.29" in text
+    papers.reproduce(PAPER, [], given)
+    assert measured(given) == rows
+
+
+def test_an_interrupted_recipe_goes_on_to_the_same_rows(tmp_path: Path) -> None:
+    whole = conditions(tmp_path / "whole")
+    papers.reproduce(PAPER, [ITEM], whole)
+    count = 0
+
+    def stop(line: str) -> None:
+        nonlocal count
+        count += line.startswith("epoch")
+        if count == 4:  # in the middle of the second training
+            count = 5
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        papers.reproduce(PAPER, [ITEM], conditions(tmp_path / "cut", say=stop))
+    resumed = conditions(tmp_path / "cut")
+    assert len(measured(resumed)) == 1
+    papers.reproduce(PAPER, [ITEM], resumed)
+    assert measured(resumed) == measured(whole)
+
+
+def test_keys_differ_by_seed_and_stay_for_it() -> None:
+    images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
+    first, again, other = (table1_accuracy.protect("tanaka", seed)(images, torch.Generator()) for seed in (0, 0, 1))
+    assert first.equal(again)
+    assert not first.equal(other)
+
+
+def test_a_data_set_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="cifar10"):
+        papers.reproduce(PAPER, [ITEM], Conditions(paper=PAPER.name, scale="cpu", results=tmp_path, data=(tmp_path,)))
