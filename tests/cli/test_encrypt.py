@@ -7,13 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
+from commands import full_disk, rows_of, said, same, veil
 from PIL import Image
 
 from veil import images
-from veil.cli import main
 from veil.cli.encrypt import FAILED
 from veil.encryption import folder as encrypted_folders
 from veil.keys import Key
@@ -41,28 +40,6 @@ def write(folder: Path, count: int) -> Path:
         image = Image.effect_noise((5 + number % 3, 7), 50).convert("RGB")
         image.save(folder / (f"sub/{number:03}.png" if number % 2 else f"{number:03}.png"))
     return folder
-
-
-def veil(*arguments: object) -> int:
-    """Runs a command in this process and returns its exit status."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    return int(stopped.value.code or 0)
-
-
-def said(capsys: Captured) -> str:
-    return " ".join(capsys.readouterr().err.replace("│", " ").split())
-
-
-def rows_of(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
-
-
-def same(out: Path) -> dict[str, Any]:
-    """Everything that two runs of one command must share: all files' bytes, and rows apart from times."""
-    files = {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
-    files.pop("rows.jsonl")
-    return {"files": files, "rows": [row | {"seconds": None} for row in rows_of(out)]}
 
 
 @pytest.mark.parametrize("format", ["png", "webp", "tiff"])
@@ -173,14 +150,7 @@ def test_bad_files_do_not_stop_the_others(inputs: Path, tmp_path: Path, key: Pat
 def test_a_full_disk_is_one_line_per_image(
     inputs: Path, tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replace = Path.replace
-
-    def full(self: Path, target: Path) -> Path:
-        if Path(target).suffix == ".png":
-            raise OSError(28, "No space left on device")
-        return replace(self, target)
-
-    monkeypatch.setattr(Path, "replace", full)
+    full_disk(monkeypatch)
     out = tmp_path / "out"
     assert veil("encrypt", inputs, "-o", out, "--cipher", "tanaka", "--key", key) == FAILED
     assert all(row["error"] == "the file cannot be written (No space left on device)" for row in rows_of(out))

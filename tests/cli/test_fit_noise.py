@@ -4,17 +4,16 @@ import json
 import math
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from commands import rows_of, said, veil
 from PIL import Image
 from torch.nn import functional as F
 
 import cards
 from networks import photos
 from veil import images
-from veil.cli import main
 from veil.cli.protect import FAILED, NOT_PROTECTED
 from veil.models import catalog
 from veil.noise import NoNoise, UniversalNoise, fitting
@@ -23,23 +22,6 @@ from veil.noise.universal import add
 from veil.protection import Protector
 
 QUICK = ["--budget", "24", "--iterations", "40", "--batch-size", "8"]
-
-
-def veil(*arguments: object) -> int:
-    """Runs a command in this process and returns its exit status."""
-    try:
-        main([str(a) for a in arguments])
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
-def rows_of(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
-
-
-def said(capsys: pytest.CaptureFixture[str]) -> str:
-    return " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
 def write(folder: Path, count: int, size: tuple[int, int] = (32, 40), seed: int = 0, prefix: str = "") -> Path:

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands import veil
 
 from veil import keys
-from veil.cli import main
 from veil.cli.key import PASSPHRASE
 from veil.keys import Key
 from veil.keys import file as key_file
@@ -48,12 +48,6 @@ def typing(monkeypatch: pytest.MonkeyPatch, *words: str | type[Exception]) -> It
 
     monkeypatch.setattr(getpass, "getpass", answer)
     return left
-
-
-def veil(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    return int(stopped.value.code or 0)
 
 
 def test_new_show_check(tmp_path: Path, capsys: Captured) -> None:

@@ -5,18 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import veil
 from PIL import Image
 
 import cards
 from veil import images
-from veil.cli import main
 from veil.models import catalog, zoo
-
-
-def veil(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    return int(stopped.value.code or 0)
 
 
 def test_models_lists_packaged_ones_and_cards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,17 +8,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from commands import full_disk, rows_of, same, veil
 from PIL import Image
 
 import cards
 import odd_images
 from networks import photos
 from veil import images
-from veil.cli import main
 from veil.cli.protect import FAILED, NOT_PROTECTED
 
 FIELDS = {
@@ -43,25 +42,6 @@ def folder(tmp_path: Path) -> Path:
         name = f"sub/{number}.png" if number % 2 else f"{number}.png"
         Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(inputs / name)
     return inputs
-
-
-def veil(*arguments: object) -> int:
-    """Runs a command in this process and returns its exit status."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(a) for a in arguments])
-    return int(stopped.value.code or 0)
-
-
-def rows_of(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
-
-
-def same(out: Path) -> dict[str, Any]:
-    """Everything that two runs of one command must share: all files' bytes, and rows apart from times."""
-    files = {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
-    files.pop("rows.jsonl")
-    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in rows_of(out)]
-    return {"files": files, "rows": rows}
 
 
 def test_a_folder_of_photos(folder: Path, tmp_path: Path, card: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -240,14 +220,7 @@ def test_missing_input_and_used_output_are_status_2(
 def test_a_full_disk_is_one_line_per_photo(
     folder: Path, tmp_path: Path, card: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replace = Path.replace
-
-    def full(self: Path, target: Path) -> Path:
-        if Path(target).suffix == ".png":
-            raise OSError(28, "No space left on device")
-        return replace(self, target)
-
-    monkeypatch.setattr(Path, "replace", full)
+    full_disk(monkeypatch)
     out = tmp_path / "out"
     assert veil("protect", folder, "-o", out, "-m", card, *QUICK) == FAILED
     assert all("No space left" in row["error"] for row in rows_of(out))

@@ -11,29 +11,16 @@ from typing import Any
 
 import pytest
 import torch
+from commands import said, veil
 from PIL import Image
 from safetensors.torch import load_file
 
-from veil.cli import main
 from veil.data import made, small_images
 from veil.encryption import CIPHERS
 from veil.keys import Key
 from veil.models import catalog
 
 QUICK = ("--epochs", 2, "--batch-size", 20, "--width", 4, "--device", "cpu", "--precision", "32-true")
-
-
-def veil(*arguments: object) -> int:
-    """Runs a command in this process and returns its exit status."""
-    try:
-        main([str(a) for a in arguments])
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
-
-
-def said(capsys: pytest.CaptureFixture[str]) -> str:
-    return " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +82,24 @@ def test_a_network_answers_to_what_the_key_encrypts(data: Path, key: Path, tmp_p
     encrypted = CIPHERS["tanaka"].create(Key.load(key)).encrypt(parts.test.images)
     right = classifier(encrypted.float() / 255).argmax(1).eq(parts.test.labels).float().mean()
     assert f"top1 = {round(100 * float(right), 2)}" in (tmp_path / "model.toml").read_text()
+
+
+@pytest.mark.parametrize(("cipher", "adaptation"), [("tanaka", "block"), ("pixel", "pixel")])
+def test_a_folder_that_was_encrypted_trains_like_any_other(
+    data: Path, key: Path, tmp_path: Path, cipher: str, adaptation: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encrypted, out = tmp_path / "encrypted", tmp_path / "net"
+    assert veil("encrypt", data, "-o", encrypted, "--cipher", cipher, "--key", key) == 0
+    capsys.readouterr()
+    assert veil("train", "--data", encrypted, "-o", out, *QUICK) == 0
+    assert "60 training and 20 test images of 16×16, 4 classes, encrypted by" in said(capsys)
+    card = (out / "model.toml").read_text()
+    assert f'adaptation = "{adaptation}"' in card
+    assert "padding = 0\nflip = false" in card  # encrypted images are neither cropped nor mirrored
+    assert veil("train", "--data", encrypted, "-o", out / "b", *QUICK, "--cipher", cipher, "--key", key) == 2
+    assert "encrypted already" in said(capsys)
+    assert veil("train", "--data", encrypted, "-o", out / "b", *QUICK, "--side", 8) == 2
+    assert "cannot be resized" in said(capsys)
 
 
 @pytest.mark.parametrize(
