@@ -132,7 +132,7 @@ class Contest:
         middle = {way: median(found) for way, found in seconds.items()}
         return {
             "protection": self.name,
-            "precision": self.runner._precision.precision,
+            "precision": training.precision_of(self.runner),
             **{f"seconds_{way}": [round(each, 4) for each in found] for way, found in seconds.items()},
             "loop_images_per_second": round(images / middle["loop"], 1),
             "bare_images_per_second": round(images / middle["bare"], 1),

@@ -156,7 +156,7 @@ def _finish(out: Path, parts: Parts, fitted: Fitted, settings: ClassifierSetting
         accuracy=percent | {"on": f"{parts.name} test, {len(parts.test):,} images"},
         training=changed | {
             "data": f"{parts.name} {parts.fingerprint}", "cipher": cipher, "seed": seed,
-            "precision": runner._precision.precision, "command": provenance.command(),
+            "precision": training.precision_of(runner), "command": provenance.command(),
         },
     )  # fmt: skip
     card = out / CARD

@@ -1,6 +1,17 @@
 """Training: the loop for whatever Veil trains, its checkpoints, and classifiers of plain and protected images."""
 
 from veil.training.checkpoints import Trained
-from veil.training.loop import CHECKPOINT, LOG, Moment, Precision, TrainingError, fabric, report, run
+from veil.training.loop import CHECKPOINT, LOG, Moment, Precision, TrainingError, fabric, precision_of, report, run
 
-__all__ = ["CHECKPOINT", "LOG", "Moment", "Precision", "Trained", "TrainingError", "fabric", "report", "run"]
+__all__ = [
+    "CHECKPOINT",
+    "LOG",
+    "Moment",
+    "Precision",
+    "Trained",
+    "TrainingError",
+    "fabric",
+    "precision_of",
+    "report",
+    "run",
+]

@@ -78,6 +78,11 @@ def fabric(device: str = "auto", precision: Precision = "bf16-mixed", processes:
     return made
 
 
+def precision_of(runner: "Fabric") -> str:
+    """What it computes in: ``32-true`` or ``bf16-mixed``, as rows and cards name it."""
+    return str(runner._precision.precision)  # Fabric has no public name for it
+
+
 def report(row: Row) -> None:
     """Prints a row of the log to standard error."""
     print(json.dumps(row), file=sys.stderr, flush=True)

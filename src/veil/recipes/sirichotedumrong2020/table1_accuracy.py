@@ -2,14 +2,14 @@
 
 Paper:   Sirichotedumrong and Kiya 2020, section IV-D, Table I, accuracy
 Item:    table1-accuracy
-Cost:    smoke seconds; cpu 90 min on two cores; paper 12 trainings of 200 epochs of a ResNet-18 on a GPU
+Cost:    smoke seconds; cpu 2.2 h on two cores; paper 12 trainings of 200 epochs of a ResNet-18 on a GPU
 Expect:  CIFAR-10: plain 95.05, pixel-based same 91.29, different 91.14, Tanaka 88.96 %; CIFAR-100: 77.24, 67.17, 67.28,
          68.13 %
 Command: veil reproduce sirichotedumrong2020 table1-accuracy --scale cpu --data DIR
 
 At cpu scale the network has a quarter of the channels and sees the images sixteen times, with a rate that rises once
 and falls to zero; settings were chosen on 4,000 training images that were kept apart, never on test images. CIFAR-100
-cannot be had without its licence's download; at cpu scale things100, 100 classes of Tiny ImageNet at 32×32, stands in.
+has a stand-in at cpu scale: things100, 100 classes of Tiny ImageNet at 32×32.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -141,7 +141,7 @@ def _row(
         "training_accuracy": last["accuracy"],
         "training_loss": last["loss"],
         "training_seconds": round(sum(row["seconds"] for row in fitted.log), 1),
-        "precision": runner._precision.precision,
+        "precision": training.precision_of(runner),
     }
 
 
