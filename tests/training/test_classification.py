@@ -35,7 +35,7 @@ def fit(parts: Parts, folder: Path, *, stop_after: int | None = None, settings: 
         if done == stop_after:
             raise Stop
 
-    return classification.fit_resnet18(
+    return classification.fit(
         parts, settings, protection=protects, width=4, folder=folder, seed=0,
         runner=training.fabric("cpu", "32-true"), stepped=stepped, logged=lambda row: None, **other,
     )  # fmt: skip

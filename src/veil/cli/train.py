@@ -64,7 +64,8 @@ def train(
         typer.Option("--augment/--no-augment", help="Crop and mirror. [default: unless they are encrypted already]",
                      show_default=False),
     ] = None,
-    width: Annotated[int, typer.Option(min=1, help="Channels of ResNet-18's first stage.")] = 64,
+    network: Annotated[Literal["resnet18", "vgg13"], typer.Option(help="In their forms for small images.")] = "resnet18",
+    width: Annotated[int, typer.Option(min=1, help="Channels of the network's first stage.")] = 64,
     adaptation: Annotated[
         Literal["auto", "none", "block", "pixel", "pixel-random"],
         typer.Option(help="Network in front of it: block for tanaka, pixel for pixel; auto chooses."),
@@ -80,7 +81,7 @@ def train(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:  # fmt: skip
-    """Train a ResNet-18 on plain or encrypted images; the test images are asked about once, at the end.
+    """Train a network on plain or encrypted images; the test images are asked about once, at the end.
 
     The same command goes on from the last finished epoch and ends with the same weights.
     """
@@ -107,9 +108,9 @@ def train(
         if first:
             errors.print(escape(_described(parts, seen, settings)))
         with _TrainProgress(shown=first) as progress:
-            fitted = classification.fit_resnet18(
-                parts, settings, protection=protects, adaptation=_adaptation(adaptation, seen), width=width,
-                watched=validation, folder=out, seed=seed, runner=runner, tensorboard=tensorboard,
+            fitted = classification.fit(
+                parts, settings, architecture=network, protection=protects, adaptation=_adaptation(adaptation, seen),
+                width=width, watched=validation, folder=out, seed=seed, runner=runner, tensorboard=tensorboard,
                 about={"cipher": seen, "key": secret.fingerprint if secret is not None else None},
                 stepped=progress.stepped, logged=progress.logged,
             )  # fmt: skip
@@ -150,7 +151,7 @@ def _finish(out: Path, parts: Parts, fitted: Fitted, settings: ClassifierSetting
     percent = {name: round(100 * value, 2) for name, value in fitted.test.items()}
     changed = {each.name: getattr(settings, each.name) for each in fields(settings)}
     cards.write(
-        out / CARD, fitted.network, name=out.resolve().name, architecture="veil/resnet18", options=fitted.options,
+        out / CARD, fitted.network, name=out.resolve().name, architecture=f"veil/{fitted.architecture}", options=fitted.options,
         classes=parts.train.classes,
         given={"resize": side, "mean": list(fitted.given.mean), "std": list(fitted.given.std)},
         accuracy=percent | {"on": f"{parts.name} test, {len(parts.test):,} images"},

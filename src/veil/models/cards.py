@@ -3,7 +3,7 @@
 .. code-block:: toml
 
     name = "mobilenetv2_100"
-    architecture = "timm/mobilenetv2_100"   # or torchvision/<name>, veil/residual, veil/resnet18, veil/mnist-cnn
+    architecture = "timm/mobilenetv2_100"   # or torchvision/<name>, or veil/ and a key of `ARCHITECTURES`
     weights = "mobilenetv2_100.safetensors" # beside the card; safetensors only
     labels = "imagenet_labels.txt"          # beside the card; one class a line
     [options]                               # given to the architecture
@@ -39,10 +39,12 @@ from veil.models import zoo
 from veil.models.classifier import Classifier, Preprocessing
 from veil.models.mnist_cnn import MnistCnn
 from veil.models.residual import ResidualNet, ResNet18
+from veil.models.vgg import VGG13
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "residual": ResidualNet,
     "resnet18": ResNet18,
+    "vgg13": VGG13,
     "mnist-cnn": MnistCnn,
 }
 

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from veil.data.augmentation import crop_and_flip
 from veil.data.class_folders import LabelledImages
 from veil.data.small_images import Parts
-from veil.models.residual import ResNet18
+from veil.models import cards
 from veil.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 Protection = Callable[[Tensor, Generator], Tensor]
+ARCHITECTURES = ("resnet18", "vgg13")
+"""Of `veil.models.cards.ARCHITECTURES`, those for small images of any kind."""
 STATISTICS_OF = 2_000  # images
 MILESTONES, FACTOR = (0.3, 0.6, 0.8), 0.2
 
@@ -219,17 +221,19 @@ def train(
 class Fitted:
     """A network that was trained, what it is to be given, the log, and its accuracy on the test images."""
 
-    network: ResNet18
+    network: nn.Module
+    architecture: str
     options: dict[str, Any]
     given: Input
     log: list[Row]
     test: dict[str, float]
 
 
-def fit_resnet18(
+def fit(
     parts: Parts,
     settings: ClassifierSettings,
     *,
+    architecture: str = "resnet18",
     protection: Protection = unprotected,
     adaptation: str | None = None,
     width: int = 64,
@@ -240,11 +244,12 @@ def fit_resnet18(
     about: dict[str, object] | None = None,
     **reporting: Any,
 ) -> Fitted:
-    """Trains a ResNet-18 on the training images of ``parts`` and asks it about the test images, once.
+    """Trains a network on the training images of ``parts`` and asks it about the test images, once.
 
     Args:
+        architecture: one of `ARCHITECTURES`.
         protection: of all images, after augmentation.
-        adaptation, width: see `veil.models.residual.ResNet18`.
+        adaptation, width: of the network; see `veil.models.residual.ResNet18`.
         watched: how many training images are left out of the training, for the log.
         about, reporting: see `train`.
 
@@ -255,12 +260,13 @@ def fit_resnet18(
     given = Input.of(learn.images, protection, seed)
     torch.manual_seed(seed_of("weights", seed))
     options: dict[str, Any] = {"num_classes": len(parts.train.classes), "width": width, "adaptation": adaptation}
-    network = ResNet18(**options)
+    network = cards.ARCHITECTURES[architecture](**options)
     log = train(
         network, learn, settings, given=given, folder=folder, seed=seed, runner=runner, watched=held_out,
-        about=options | {"data": parts.fingerprint, "watched": watched} | (about or {}), **reporting,
+        about=options | {"architecture": architecture, "data": parts.fingerprint, "watched": watched} | (about or {}),
+        **reporting,
     )  # fmt: skip
-    return Fitted(network, options, given, log, accuracy(network, parts.test, given, seed))
+    return Fitted(network, architecture, options, given, log, accuracy(network, parts.test, given, seed))
 
 
 def _split(data: LabelledImages, watched: int, seed: int) -> tuple[LabelledImages, LabelledImages | None]:

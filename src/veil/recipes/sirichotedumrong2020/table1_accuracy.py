@@ -120,7 +120,7 @@ def _row(
     conditions: Conditions, setting: Setting, parts: Parts, data: str, name: str, adaptation: str | None, seed: int,
     runner: "Fabric",
 ) -> Row:  # fmt: skip
-    fitted = classification.fit_resnet18(
+    fitted = classification.fit(
         parts, setting.training, protection=protect(name, seed), width=setting.width, adaptation=adaptation,
         folder=conditions.work / conditions.paper / conditions.scale / f"{data}-{name}-{adaptation}-seed-{seed}",
         seed=seed, runner=runner, about={"protection": name},
