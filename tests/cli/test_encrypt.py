@@ -12,9 +12,8 @@ import pytest
 from commands import full_disk, rows_of, said, same, veil
 from PIL import Image
 
-from veil import images
+from veil import images, lossless
 from veil.cli.encrypt import FAILED
-from veil.encryption import folder as encrypted_folders
 from veil.keys import Key
 
 Captured = pytest.CaptureFixture[str]
@@ -165,7 +164,7 @@ def test_ctrl_c_says_how_to_go_on(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(encrypted_folders.folders, "in_threads", lambda *_, **__: interrupted())
+    monkeypatch.setattr(lossless, "_changed", interrupted)
     assert veil("encrypt", inputs, "-o", tmp_path / "out", "--cipher", "tanaka", "--key", key) == 130
     assert "the same command goes on" in said(capsys)
 

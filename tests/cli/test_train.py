@@ -15,10 +15,12 @@ from commands import said, veil
 from PIL import Image
 from safetensors.torch import load_file
 
+from transformations import tiny
 from veil.data import made, small_images
 from veil.encryption import CIPHERS
 from veil.keys import Key
 from veil.models import catalog
+from veil.transformation.file import Transformation
 
 QUICK = ("--epochs", 2, "--batch-size", 20, "--width", 4, "--device", "cpu", "--precision", "32-true")
 
@@ -100,6 +102,67 @@ def test_a_folder_that_was_encrypted_trains_like_any_other(
     assert "encrypted already" in said(capsys)
     assert veil("train", "--data", encrypted, "-o", out / "b", *QUICK, "--side", 8) == 2
     assert "cannot be resized" in said(capsys)
+
+
+@pytest.fixture(scope="module")
+def transformation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("transformation") / "tiny.safetensors"
+    tiny(file)
+    return file
+
+
+def test_transforming_in_training(
+    data: Path, transformation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The network answers to what `veil transform apply` writes, and the run goes on with no other transformation."""
+    command = ["train", "--data", data, "-o", tmp_path / "net", *QUICK]
+    assert veil(*command, "--transform", transformation) == 0
+    assert "4 classes, transformed, cropped and mirrored" in said(capsys)
+    card = (tmp_path / "net/model.toml").read_text()
+    fingerprint = Transformation.load(transformation).fingerprint
+    assert f'cipher = "transformation"\ntransformation = "{fingerprint}"' in card
+    assert 'adaptation = "' not in card
+    assert veil("transform", "apply", data, "-o", tmp_path / "out", "--with", transformation) == 0
+    classifier, parts = catalog.load(str(tmp_path / "net/model.toml")), small_images.read(tmp_path / "out")
+    right = classifier(parts.test.images.float() / 255).argmax(1).eq(parts.test.labels).float().mean()
+    assert f"top1 = {round(100 * float(right), 2)}" in card
+    tiny(tmp_path / "other.safetensors", seed=1)
+    assert veil(*command, "--transform", tmp_path / "other.safetensors") == 2
+    assert "other settings" in said(capsys)
+
+
+def test_a_folder_that_was_transformed_trains_like_any_other(
+    data: Path, key: Path, transformation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    transformed, out = tmp_path / "transformed", tmp_path / "net"
+    assert veil("transform", "apply", data, "-o", transformed, "--with", transformation) == 0
+    capsys.readouterr()
+    command = ["train", "--data", transformed, "-o"]
+    assert veil(*command, out, *QUICK) == 0
+    assert "60 training and 20 test images of 16×16, 4 classes, transformed, not augmented" in said(capsys)
+    card = (out / "model.toml").read_text()
+    assert 'cipher = "transformation"' in card
+    assert 'adaptation = "' not in card
+    assert "padding = 0\nflip = false" in card
+    for options, message in (
+        (["--transform", transformation], "--transform does not go with"),
+        (["--cipher", "tanaka", "--key", key], "transformed already"),
+        (["--side", 8], "transformed images cannot be resized; `veil transform apply --size 8`"),
+    ):
+        assert veil(*command, out / "b", *QUICK, *options) == 2
+        assert message in said(capsys)
+
+
+def test_a_transformation_goes_with_no_cipher(
+    data: Path, key: Path, transformation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "--data", data, "-o", tmp_path / "net", *QUICK, "--transform", transformation]
+    assert veil(*command, "--cipher", "tanaka", "--key", key) == 2
+    assert "--transform does not go with --cipher" in said(capsys)
+    assert veil("encrypt", data, "-o", tmp_path / "encrypted", "--cipher", "tanaka", "--key", key) == 0
+    command[2] = tmp_path / "encrypted"
+    assert veil(*command) == 2
+    assert "encrypted already by tanaka" in said(capsys)
 
 
 @pytest.mark.parametrize(

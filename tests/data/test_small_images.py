@@ -163,6 +163,24 @@ def test_encrypted_images_keep_their_size(tmp_path: Path, places: list[str]) -> 
         small_images.read(tmp_path)
 
 
+@pytest.mark.parametrize("places", [["."], ["train", "val"]])
+def test_transformed_images_keep_their_size(tmp_path: Path, places: list[str]) -> None:
+    class_folders_in(tmp_path)
+    for place in places:
+        run_json(tmp_path / place, transformation="0123456789abcdef", name="tiny")
+    assert small_images.read(tmp_path).cipher == small_images.TRANSFORMED
+    with pytest.raises(ValueError, match="transformed images cannot be resized; `veil transform apply --size 8`"):
+        small_images.read(tmp_path, side=8)
+
+
+def test_parts_are_protected_in_one_way(tmp_path: Path) -> None:
+    class_folders_in(tmp_path)
+    run_json(tmp_path / "train", transformation="0123456789abcdef")
+    run_json(tmp_path / "val", cipher="tanaka")
+    with pytest.raises(ValueError, match="or not both transformed"):
+        small_images.read(tmp_path)
+
+
 def test_what_a_run_says_of_the_cipher_is_not_guessed(tmp_path: Path) -> None:
     class_folders_in(tmp_path)
     run_json(tmp_path, decrypted="tanaka")

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 import veil
-from veil.cli import key
+from veil.cli import key, transform
 from veil.cli.demo import demo
 from veil.cli.encrypt import decrypt, encrypt
 from veil.cli.fit_noise import fit_noise
@@ -39,6 +39,7 @@ app.command()(report)
 app.add_typer(key.commands, name="key")
 app.command()(encrypt)
 app.command()(decrypt)
+app.add_typer(transform.commands, name="transform")
 app.command()(demo)
 
 

@@ -87,3 +87,37 @@ class FolderProgress(AbstractContextManager["FolderProgress"]):
 
     def _counted(self) -> str:
         return " · ".join(f"[{colour}]{self.counts[name]} {name}[/]" for name, colour in self.colours.items())
+
+
+class TrainingProgress:
+    """A live count of steps, and a line for every epoch."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self.bar = Progress(
+            TextColumn("steps"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(),
+            console=errors, disable=not shown,
+        )  # fmt: skip
+        self.task = self.bar.add_task("", total=None)
+
+    def __enter__(self) -> "TrainingProgress":
+        self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.bar.stop()
+        if kind is KeyboardInterrupt:
+            errors.print("stopped; the same command goes on from the last finished epoch")
+            raise typer.Exit(INTERRUPTED)
+
+    def stepped(self, done: int, total: int) -> None:
+        """Shows how far the run is."""
+        self.bar.update(self.task, completed=done, total=total)
+
+    def logged(self, row: dict[str, Any]) -> None:
+        """Says how an epoch went."""
+        values = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name not in ("epoch", "seconds"))
+        errors.print(f"epoch {row['epoch'] + 1}: {values} ({row['seconds']:.0f} s)")
+
+    def say(self, line: str) -> None:
+        """A line about what is being done."""
+        errors.print(escape(line))

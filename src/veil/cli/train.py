@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from veil import folders, provenance, training
 from veil.cli import key as keys
 from veil.cli.options import cipher_named
-from veil.cli.terminal import INTERRUPTED, errors, output
+from veil.cli.terminal import TrainingProgress, errors, output
 from veil.data import small_images
 from veil.data.small_images import Parts
 from veil.encryption import CIPHERS
 from veil.encryption.live import protection
-from veil.models import cards
 from veil.training import classification
 from veil.training.classification import PRESETS, ClassifierSettings, Fitted, Protection
 from veil.training.loop import Precision
+from veil.transformation.file import Transformation
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -34,7 +33,7 @@ def train(
         str,
         typer.Option(
             help="Folder of a data set (CIFAR, STL-10, or train/ and test/ with a folder per class, as it is or as "
-            "`veil encrypt` wrote it), or hub:NAME.",
+            "`veil encrypt` or `veil transform apply` wrote it), or hub:NAME.",
             show_default=False,
         ),
     ],
@@ -45,6 +44,14 @@ def train(
     ] = None,
     key: Annotated[Path | None, typer.Option(help="Key file of the cipher.", show_default=False)] = None,
     per_image: Annotated[bool, typer.Option("--per-image", help="A fresh key for every image (pixel).")] = False,
+    transform: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Transform plain images in training, after augmentation: see `veil transform`. [default: none]",
+            show_default=False,
+        ),
+    ] = None,
     schedule: Annotated[
         Literal["paper", "fast"],
         typer.Option(help="paper: 200 epochs, rate divided by five at 60, 120, 160; fast: 30 epochs, one cycle."),
@@ -61,10 +68,12 @@ def train(
     ] = None,
     augment: Annotated[
         bool | None,
-        typer.Option("--augment/--no-augment", help="Crop and mirror. [default: unless they are encrypted already]",
+        typer.Option("--augment/--no-augment", help="Crop and mirror. [default: unless they are protected already]",
                      show_default=False),
     ] = None,
-    network: Annotated[Literal["resnet18", "vgg13"], typer.Option(help="In their forms for small images.")] = "resnet18",
+    network: Annotated[
+        Literal["resnet18", "vgg13"], typer.Option(help="In their forms for small images.")
+    ] = "resnet18",
     width: Annotated[int, typer.Option(min=1, help="Channels of the network's first stage.")] = 64,
     adaptation: Annotated[
         Literal["auto", "none", "block", "pixel", "pixel-random"],
@@ -81,11 +90,14 @@ def train(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:  # fmt: skip
-    """Train a network on plain or encrypted images; the test images are asked about once, at the end.
+    """Train a network on plain, encrypted or transformed images; the test images are asked about once, at the end.
 
     The same command goes on from the last finished epoch and ends with the same weights.
     """
     name = _cipher(cipher, key, per_image)
+    if name is not None and transform is not None:
+        raise typer.BadParameter("--transform does not go with --cipher")
+    transformation = Transformation.load(transform) if transform is not None else None
     given: dict[str, Any] = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "accumulate": accumulate,
     }  # fmt: skip
@@ -93,29 +105,36 @@ def train(
     secret = keys.load(key) if key is not None else None
     with errors.status("reading images"):
         parts = small_images.load(data, side)
-    if name is not None and parts.cipher is not None:
-        raise typer.BadParameter(f"--cipher does not go with {data}: its images are encrypted already ({parts.cipher})")
+    if parts.cipher is not None and (name is not None or transformation is not None):
+        option = "--cipher" if name is not None else "--transform"
+        how = _protected(parts.cipher, " already")
+        raise typer.BadParameter(f"{option} does not go with {data}: its images are {how}")
     if augment is False or (augment is None and parts.cipher is not None):
         settings = replace(settings, padding=0, flip=False)
     protects: Protection = classification.unprotected
     if name is not None:
         row = CIPHERS[name]
         protects = protection(row.create(secret) if row.decrypts else row.create())
-    seen = name or parts.cipher
+    elif transformation is not None:
+        protects = transformation
+    seen = small_images.TRANSFORMED if transformation is not None else name or parts.cipher
+    known: dict[str, Any] = {"cipher": seen}
+    if transformation is not None:
+        known["transformation"] = transformation.fingerprint
     runner = training.fabric(device, precision, devices)
     first = runner.is_global_zero
     with folders.locked(out) if first else nullcontext():
         if first:
             errors.print(escape(_described(parts, seen, settings)))
-        with _TrainProgress(shown=first) as progress:
+        with TrainingProgress(shown=first) as progress:
             fitted = classification.fit(
                 parts, settings, architecture=network, protection=protects, adaptation=_adaptation(adaptation, seen),
                 width=width, watched=validation, folder=out, seed=seed, runner=runner, tensorboard=tensorboard,
-                about={"cipher": seen, "key": secret.fingerprint if secret is not None else None},
+                about=known | {"key": secret.fingerprint if secret is not None else None},
                 stepped=progress.stepped, logged=progress.logged,
             )  # fmt: skip
         if first:
-            _finish(out, parts, fitted, settings, seen, seed, runner, as_json)
+            _finish(out, parts, fitted, settings, known, seed, runner, as_json)
     runner.barrier()
 
 
@@ -130,13 +149,17 @@ def _cipher(cipher: str | None, key: Path | None, per_image: bool) -> str | None
 
 def _adaptation(option: str, cipher: str | None) -> str | None:
     if option == "auto":
-        return CIPHERS[cipher].adaptation if cipher is not None else None
+        return CIPHERS[cipher].adaptation if cipher in CIPHERS else None
     return None if option == "none" else option
+
+
+def _protected(cipher: str, when: str = "") -> str:
+    return f"transformed{when}" if cipher == small_images.TRANSFORMED else f"encrypted{when} by {cipher}"
 
 
 def _described(parts: Parts, cipher: str | None, settings: ClassifierSettings) -> str:
     shape = "×".join(map(str, parts.train.images.shape[2:]))
-    how = f"encrypted by {cipher}" if cipher else "plain"
+    how = _protected(cipher) if cipher else "plain"
     augmented = "cropped and mirrored" if settings.flip else "not augmented"
     return (
         f"{parts.name}: {len(parts.train):,} training and {len(parts.test):,} test images of {shape}, "
@@ -144,19 +167,15 @@ def _described(parts: Parts, cipher: str | None, settings: ClassifierSettings) -
     )
 
 
-def _finish(out: Path, parts: Parts, fitted: Fitted, settings: ClassifierSettings, cipher: str | None, seed: int,
+def _finish(out: Path, parts: Parts, fitted: Fitted, settings: ClassifierSettings, protected: dict[str, Any], seed: int,
             runner: "Fabric", as_json: bool) -> None:  # fmt: skip
     """Writes the model card and says how good it is."""
-    side = list(parts.test.images.shape[2:])
     percent = {name: round(100 * value, 2) for name, value in fitted.test.items()}
     changed = {each.name: getattr(settings, each.name) for each in fields(settings)}
-    cards.write(
-        out / CARD, fitted.network, name=out.resolve().name, architecture=f"veil/{fitted.architecture}", options=fitted.options,
-        classes=parts.train.classes,
-        given={"resize": side, "mean": list(fitted.given.mean), "std": list(fitted.given.std)},
-        accuracy=percent | {"on": f"{parts.name} test, {len(parts.test):,} images"},
+    fitted.save(
+        out / CARD, name=out.resolve().name, on=f"{parts.name} test, {len(parts.test):,} images",
         training=changed | {
-            "data": f"{parts.name} {parts.fingerprint}", "cipher": cipher, "seed": seed,
+            "data": f"{parts.name} {parts.fingerprint}", **protected, "seed": seed,
             "precision": training.precision_of(runner), "command": provenance.command(),
         },
     )  # fmt: skip
@@ -168,33 +187,3 @@ def _finish(out: Path, parts: Parts, fitted: Fitted, settings: ClassifierSetting
         return
     output.print(f"test images: {percent['top1']} % right, {percent['top5']} % among the first five")
     output.print(f"model card: {escape(folders.printable(card))}", soft_wrap=True)
-
-
-class _TrainProgress:
-    """A live count of steps, and a line for every epoch."""
-
-    def __init__(self, *, shown: bool) -> None:
-        self.bar = Progress(
-            TextColumn("steps"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(),
-            console=errors, disable=not shown,
-        )  # fmt: skip
-        self.task = self.bar.add_task("", total=None)
-
-    def __enter__(self) -> "_TrainProgress":
-        self.bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.bar.stop()
-        if kind is KeyboardInterrupt:
-            errors.print("stopped; the same command goes on from the last finished epoch")
-            raise typer.Exit(INTERRUPTED)
-
-    def stepped(self, done: int, total: int) -> None:
-        """Shows how far the run is."""
-        self.bar.update(self.task, completed=done, total=total)
-
-    def logged(self, row: dict[str, Any]) -> None:
-        """Says how an epoch went."""
-        values = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name not in ("epoch", "seconds"))
-        errors.print(f"epoch {row['epoch'] + 1}: {values} ({row['seconds']:.0f} s)")

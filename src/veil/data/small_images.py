@@ -4,8 +4,8 @@
   `veil.data.restricted_pickle`) and the binary version. 32×32, 50,000 training and 10,000 test images.
 - STL-10 (Coates et al. 2011, https://cs.stanford.edu/~acoates/stl10/): the binary version, labelled parts only. 96×96,
   5,000 training and 8,000 test images.
-- ``train/`` and ``test/`` (or ``val/``) with one folder per class. What `veil encrypt` makes of such a folder is one,
-  too; its images are never resized.
+- ``train/`` and ``test/`` (or ``val/``) with one folder per class. What `veil encrypt` or `veil transform apply` makes
+  of such a folder is one, too; its images are never resized.
 
 `read` takes a folder, `find` looks for a name, and `load` takes what a person says on the command line: a folder, or
 ``hub:NAME`` for a set of the Hugging Face hub (`veil.data.hub`).
@@ -32,6 +32,8 @@ LAYOUTS = (
 )
 HUB = "hub:"
 """What the name of a set of the Hugging Face hub begins with, where `load` is to fetch it."""
+TRANSFORMED = "transformation"
+"""What stands for a cipher where `veil transform apply` made the images."""
 _DEPTH = 2  # folders below a root that `find` looks into
 
 
@@ -40,7 +42,7 @@ class Parts:
     """A data set in memory: its name, and two parts of uint8 images (N, 3, side, side) with one set of classes.
 
     Attributes:
-        cipher: what `veil encrypt` encrypted the images with; None for plain images.
+        cipher: what `veil encrypt` encrypted the images with, or `TRANSFORMED`; None for plain images.
     """
 
     name: str
@@ -88,7 +90,7 @@ def read(folder: Path, side: int | None = None) -> Parts:
     Raises:
         FileNotFoundError: where there is no such folder, or a file of the layout is missing.
         ValueError: where ``folder`` holds none of `LAYOUTS`, or several sets; where a file is broken, or images
-            differ in size or are no squares and no ``side`` is given, or would have to be resized and are encrypted.
+            differ in size or are no squares and no ``side`` is given, or would have to be resized and are protected.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
@@ -108,7 +110,7 @@ def find(roots: Sequence[Path], name: str, side: int | None = None) -> Parts:
     """The first data set called ``name`` among ``roots``: a root itself, or a folder one or two below it.
 
     A published set is called ``cifar10``, ``cifar100`` or ``stl10``, or as its archive's folder; any other as its
-    folder. Letter case does not count. In a root, plain images come before encrypted ones, then higher folders before
+    folder. Letter case does not count. In a root, plain images come before protected ones, then higher folders before
     deeper ones, then they are sorted by name.
 
     Args:
@@ -190,11 +192,13 @@ def _remedy(side: int | None, cipher: str | None) -> str:
     if cipher is None:
         return "say which side the images are to have"
     size = "N" if side is None else side
+    if cipher == TRANSFORMED:
+        return f"transformed images cannot be resized; `veil transform apply --size {size}` does it before"
     return f"encrypted images ({cipher}) cannot be resized; `veil encrypt --size {size}` does it before it encrypts"
 
 
 def _cipher(folder: Path, *parts: Path) -> str | None:
-    """What `veil encrypt` made ``folder`` with, or each of its ``parts``; None where it did not.
+    """What `veil encrypt` or `veil transform apply` made ``folder`` with, or each of its ``parts``; else None.
 
     Raises:
         ValueError: where there is a ``run.json`` that cannot be read, or where the parts differ.
@@ -205,7 +209,8 @@ def _cipher(folder: Path, *parts: Path) -> str | None:
     ciphers = {_cipher_of_run(part) for part in parts}
     if len(ciphers) > 1:
         raise ValueError(
-            f"{folder}: {' and '.join(part.name for part in parts)} are not encrypted with the same cipher"
+            f"{folder}: {' and '.join(part.name for part in parts)} are not encrypted with the same cipher, "
+            "or not both transformed"
         )
     return ciphers.pop()
 
@@ -217,7 +222,8 @@ def _cipher_of_run(folder: Path) -> str | None:
         return None
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder / folders.MANIFEST}: cannot be read ({error})") from None
-    cipher = run.get("cipher") if isinstance(run, dict) else None
+    known = run if isinstance(run, dict) else {}
+    cipher = TRANSFORMED if TRANSFORMED in known else known.get("cipher")
     return None if cipher is None else str(cipher)
 
 

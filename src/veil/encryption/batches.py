@@ -23,25 +23,6 @@ _ON_DEVICE = 64 << 20  # bytes of a piece elsewhere than on the CPU, where few l
 _THREADS = 4  # more would only wait for Python's interpreter
 
 
-def require_batch(images: Tensor) -> None:
-    """Refuses everything but uint8 colour images (N, 3, height, width), of which there is at least one pixel.
-
-    Raises:
-        ValueError: says what was wrong, and for grey images what to do.
-    """
-    shape = tuple(images.shape)
-    if images.dtype != torch.uint8:
-        raise ValueError(f"ciphers take uint8 images with values from 0 to 255, not {images.dtype}")
-    if images.ndim != 4:
-        raise ValueError(f"ciphers take a batch of the shape (N, 3, height, width), not {shape}")
-    if images.shape[1] == 1:
-        raise ValueError("ciphers mix three colours; convert grey images to RGB first: images.expand(-1, 3, -1, -1)")
-    if images.shape[1] != 3:
-        raise ValueError(f"ciphers take images of three colours, (N, 3, height, width), not {shape}")
-    if images.numel() == 0:
-        raise ValueError(f"there is no pixel in a batch of the shape {shape}")
-
-
 def pieces(images: Tensor, *, most: int, rows: int) -> Iterator[Piece]:
     """Cuts a batch (N, 3, H, W) of bytes.
 

@@ -1,7 +1,7 @@
 """Folders of images through a cipher and back: `veil encrypt` and `veil decrypt`.
 
-Every file is written without loss, decoded again and compared: what counts is the file. A file that does not hold the
-encrypted pixels is a failure.
+Every file is written without loss, decoded again and compared (`veil.lossless`): what counts is the file. A file that
+does not hold the encrypted pixels is a failure.
 
 Threat model: as for the cipher (`veil.encryption`). Hidden are pixels, in the measure that the cipher hides them, and
 metadata, which is left out. Not hidden are file names, sizes, and what ``rows.jsonl`` says of each image; the key is in
@@ -19,13 +19,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image
 from torch import Tensor
 
-from veil import folders, images
-from veil.data import class_folders
+from veil import folders, images, lossless
 from veil.encryption import CIPHERS
 from veil.encryption.cipher import Cipher
 from veil.folders import FolderError, Item, Row, printable
@@ -33,8 +29,8 @@ from veil.images import ImageError, Photo
 from veil.keys import Key
 
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
-LOSSLESS = tuple(name for name, stored in images.FORMATS.items() if stored.lossless)
-_FAILS = (ImageError, OSError, MemoryError)
+LOSSLESS = lossless.FORMATS
+_HARM = "changed ones decrypt to noise, and networks learn other images"
 _CHANGED = "changed since it was encrypted: changed pixels decrypt to noise"
 
 
@@ -92,38 +88,22 @@ def encrypt_folder(
         folders.FolderError: where the job cannot start or go on.
     """
     scheme = _create(cipher, key)
-    suffix = _lossless(format).suffix
-    if size is not None and not 1 <= size * size <= max_pixels:
-        raise ValueError(f"images of {size}×{size} pixels are out of range: from 1 pixel to {max_pixels:,}")
+    suffix = lossless.suffix_of(format, _HARM)
+    lossless.check_size(size, max_pixels)
 
-    def encrypt(item: Item) -> Row:
-        begun = time.perf_counter()
-        photo = images.load(item.source, max_pixels=max_pixels)
-        source = folders.stamp(item.source)
-        plain, notes = _prepared(photo, size)
-        encrypted = scheme.encrypt(plain[None])[0]
-        _save(encrypted, item.out, format)
+    def described(encrypted: Tensor) -> Row:
         return {
-            "file": item.name,
-            "out": item.out_name,
-            "width": photo.width,
-            "height": photo.height,
-            "channels": photo.pixels.shape[0],
             "encrypted_width": encrypted.shape[2],
             "encrypted_height": encrypted.shape[1],
             "digest": _digest(encrypted),
-            "seconds": round(time.perf_counter() - begun, 3),
-            "error": None,
-            "notes": [*photo.notes, *notes],
-            "source": source,
         }
 
     settings = {
         "version": VERSION, "cipher": cipher, "key": key.fingerprint if key else None, "format": format, "size": size,
     }  # fmt: skip
-    return folders.run(
-        inputs, out, lambda items: folders.in_threads(items, encrypt, fails=_FAILS, workers=workers),
-        suffixes=images.SUFFIXES, suffix=suffix, settings=settings, synced=False, started=started, finished=finished,
+    return lossless.run(
+        inputs, out, scheme.encrypt, settings=settings, format=format, suffix=suffix, size=size, max_pixels=max_pixels,
+        workers=workers, described=described, started=started, finished=finished,
     )  # fmt: skip
 
 
@@ -154,7 +134,7 @@ def decrypt_folder(
         folders.FolderError: where the job cannot start or go on; before anything is written where images were encrypted
             with another key or cipher, or with keys that were thrown away.
     """
-    suffix = _lossless(format).suffix
+    suffix = lossless.suffix_of(format, _HARM)
     if cipher is not None and not (cipher in CIPHERS and CIPHERS[cipher].decrypts):
         known = ", ".join(name for name, row in CIPHERS.items() if row.decrypts)
         raise ValueError(f"a cipher that decrypts is one of {known}, not {cipher!r}")
@@ -172,7 +152,7 @@ def decrypt_folder(
         plain, notes = _decrypted(photo, scheme, origin, row)
         if row is None and cipher == "tanaka":
             notes.append("no row of its encryption beside it: padding to a multiple of 4 pixels, if any, stays on")
-        _save(plain, item.out, format)
+        lossless.save(plain, item.out, format)
         return {
             "file": item.name,
             "out": item.out_name,
@@ -188,7 +168,7 @@ def decrypt_folder(
     # Not "cipher": these images are encrypted no more.
     settings = {"version": VERSION, "decrypted": cipher, "key": key.fingerprint, "format": format}
     return folders.run(
-        inputs, out, lambda items: folders.in_threads(items, decrypt, fails=_FAILS, workers=workers),
+        inputs, out, lambda items: folders.in_threads(items, decrypt, fails=lossless.FAILS, workers=workers),
         suffixes=images.SUFFIXES, suffix=suffix, settings=settings, synced=False, started=started, finished=finished,
     )  # fmt: skip
 
@@ -202,30 +182,6 @@ def _create(cipher: str, key: Key | None) -> Cipher:
     if not row.decrypts and key is not None:
         raise ValueError(f"{cipher} takes no key: every image has its own, which is thrown away")
     return row.create(key) if row.decrypts else row.create()
-
-
-def _lossless(format: str) -> images.Format:
-    if format in LOSSLESS:
-        return images.FORMATS[format]
-    reason = "JPEG changes pixels: changed ones decrypt to noise, and networks learn other images; "
-    raise ValueError(
-        (reason if format in ("jpeg", "jpg") else f"there is no format {format!r}; ") + f"take {', '.join(LOSSLESS)}"
-    )
-
-
-def _prepared(photo: Photo, size: int | None) -> tuple[Tensor, list[str]]:
-    """uint8 (3, height, width) as ciphers take it, and what was changed for that."""
-    pixels, notes = images.over_white(photo).pixels, []
-    if photo.alpha is not None:
-        notes.append("alpha flattened over white")
-    if len(pixels) == 1:
-        pixels = pixels.expand(3, -1, -1)
-        notes.append("grey became three equal colours")
-    if size is not None and pixels.shape[1:] != (size, size):
-        image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
-        pixels = torch.from_numpy(np.array(class_folders.resize(image, size))).permute(2, 0, 1).contiguous()
-        notes.append(f"resized from {photo.width}×{photo.height} to {size}×{size}")
-    return pixels, notes
 
 
 def _decrypted(photo: Photo, cipher: Cipher, origin: Encrypted | None, row: Row | None) -> tuple[Tensor, list[str]]:
@@ -245,24 +201,6 @@ def _decrypted(photo: Photo, cipher: Cipher, origin: Encrypted | None, row: Row 
     if row is not None and row["channels"] == 1 and bool((plain == plain[:1]).all()):
         plain = plain[:1].contiguous()
     return plain, notes
-
-
-def _save(pixels: Tensor, out: Path, format: str) -> None:
-    """Writes an image and decodes it again.
-
-    Raises:
-        ImageError: where it cannot be written, or the file holds other pixels, which is then removed.
-    """
-    data = images.encode(Photo(pixels), format)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folders.write_atomically(out, data, synced=False)
-    except OSError as error:
-        raise ImageError(f"the file cannot be written ({error.strerror})") from error
-    decoded = images.load(out, max_pixels=pixels[0].numel()).pixels
-    if decoded.shape[1:] != pixels.shape[1:] or not bool((decoded == pixels).all()):  # WebP makes grey three colours
-        out.unlink(missing_ok=True)
-        raise ImageError("the written file, decoded again, holds other pixels; it was removed")
 
 
 def _digest(pixels: Tensor) -> str:

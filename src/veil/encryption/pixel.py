@@ -32,8 +32,9 @@ import torch
 from torch import Tensor
 
 from veil import keys
-from veil.encryption.batches import SERIAL, Piece, piece_of, pieces, require_batch, share
+from veil.encryption.batches import SERIAL, Piece, piece_of, pieces, share
 from veil.encryption.cipher import Key, Stream
+from veil.images import require_batch
 
 ORDERS = tuple(itertools.permutations(range(3)))
 """Of order number o, channel c of the encrypted pixel is channel ORDERS[o][c] of the pixel."""
@@ -61,7 +62,7 @@ class PixelSame:
         Raises:
             ValueError: where the images are not such a batch.
         """
-        require_batch(images)
+        require_batch(images, "ciphers take")
         return self._change(images, scramble)
 
     def decrypt(self, images: Tensor, size: tuple[int, int] | None = None) -> Tensor:
@@ -70,7 +71,7 @@ class PixelSame:
         Raises:
             ValueError: where the images are not such a batch, or ``size`` is another one.
         """
-        require_batch(images)
+        require_batch(images, "ciphers take")
         height, width = images.shape[2:]
         if size is not None and tuple(size) != (height, width):
             raise ValueError(f"images of {size[0]}×{size[1]} do not become {height}×{width} when they are encrypted")
@@ -111,7 +112,7 @@ class PixelDifferent:
         Raises:
             ValueError: where the images are not such a batch.
         """
-        require_batch(images)
+        require_batch(images, "ciphers take")
 
         def start() -> Step:
             stream = self._throwaway()

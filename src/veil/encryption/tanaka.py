@@ -33,8 +33,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from veil.encryption.batches import SERIAL, Piece, piece_of, pieces, require_batch, share
+from veil.encryption.batches import SERIAL, Piece, piece_of, pieces, share
 from veil.encryption.cipher import Key
+from veil.images import require_batch
 
 SIDE = 4
 NIBBLES = 2 * 3 * SIDE**2
@@ -96,7 +97,7 @@ class Tanaka:
         Raises:
             ValueError: where the images are not such a batch.
         """
-        require_batch(images)
+        require_batch(images, "ciphers take")
         size = images.shape[2], images.shape[3]
         out = torch.empty(images.shape[:2] + encrypted_size(*size), dtype=torch.uint8, device=images.device)
         if out.shape == images.shape:
@@ -113,7 +114,7 @@ class Tanaka:
             ValueError: where the images are not such a batch, their size is no multiple of 4, or images of ``size`` do
                 not become as large as these.
         """
-        require_batch(images)
+        require_batch(images, "ciphers take")
         height, width = images.shape[2:]
         if encrypted_size(height, width) != (height, width):
             raise ValueError(f"images from Tanaka's cipher have sizes that are multiples of 4, not {height}×{width}")

@@ -12,7 +12,7 @@ file is an `ImageError` with one line for a person. All functions may be called 
 from .decoding import SUFFIXES, decode, load
 from .encoding import FORMATS, Format, encode, over_white, save
 from .metadata import Metadata
-from .photo import MAX_PIXELS, ImageError, Photo, content_digest, quantise, to_float
+from .photo import MAX_PIXELS, ImageError, Photo, content_digest, quantise, require_batch, to_float
 
 __all__ = [
     "FORMATS",
@@ -28,6 +28,7 @@ __all__ = [
     "load",
     "over_white",
     "quantise",
+    "require_batch",
     "save",
     "to_float",
 ]

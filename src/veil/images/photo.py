@@ -95,6 +95,28 @@ def to_float(x: Tensor) -> Tensor:
     return x.to(torch.float32) / 255
 
 
+def require_batch(batch: Tensor, who: str) -> None:
+    """Refuses everything but uint8 colour images (N, 3, height, width), of which there is at least one pixel.
+
+    Args:
+        who: what takes such images, for the message: ``"ciphers take"``.
+
+    Raises:
+        ValueError: says what was wrong, and for grey images what to do.
+    """
+    shape = tuple(batch.shape)
+    if batch.dtype != torch.uint8:
+        raise ValueError(f"{who} uint8 images with values from 0 to 255, not {batch.dtype}")
+    if batch.ndim != 4:
+        raise ValueError(f"{who} a batch of the shape (N, 3, height, width), not {shape}")
+    if batch.shape[1] == 1:
+        raise ValueError(f"{who} three colours; convert grey images to RGB first: images.expand(-1, 3, -1, -1)")
+    if batch.shape[1] != 3:
+        raise ValueError(f"{who} images of three colours, (N, 3, height, width), not {shape}")
+    if batch.numel() == 0:
+        raise ValueError(f"there is no pixel in a batch of the shape {shape}")
+
+
 def content_digest(pixels: Tensor) -> bytes:
     """SHA-256 over the shape and bytes of a uint8 tensor: 32 bytes, the root of an image's randomness.
 

@@ -10,7 +10,7 @@ it protects; a cipher of bytes takes bytes, so that here protection comes first 
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -219,14 +219,38 @@ def train(
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A network that was trained, what it is to be given, the log, and its accuracy on the test images."""
+    """A network that was trained, what it is to be given, the log, and its accuracy on the test images.
+
+    Attributes:
+        architecture, options: what the network was made with; a key of `veil.models.cards.ARCHITECTURES`.
+        classes: their names.
+        size: height and width of the images.
+        test: top-1 and top-5 accuracy, 0 to 1.
+    """
 
     network: nn.Module
     architecture: str
     options: dict[str, Any]
     given: Input
+    classes: tuple[str, ...]
+    size: tuple[int, int]
     log: list[Row]
     test: dict[str, float]
+
+    def save(self, card: Path, *, name: str, on: str, training: Mapping[str, Any]) -> None:
+        """Writes a model card (`veil.models.cards`), and the weights beside it.
+
+        Args:
+            on: what the test images were, in words.
+            training: of the card, for people.
+        """
+        percent = {key: round(100 * value, 2) for key, value in self.test.items()}
+        cards.write(
+            card, self.network, name=name, architecture=f"veil/{self.architecture}", options=self.options,
+            classes=self.classes,
+            given={"resize": list(self.size), "mean": list(self.given.mean), "std": list(self.given.std)},
+            accuracy=percent | {"on": on}, training=training,
+        )  # fmt: skip
 
 
 def fit(
@@ -266,7 +290,9 @@ def fit(
         about=options | {"architecture": architecture, "data": parts.fingerprint, "watched": watched} | (about or {}),
         **reporting,
     )  # fmt: skip
-    return Fitted(network, architecture, options, given, log, accuracy(network, parts.test, given, seed))
+    height, width_of = parts.test.images.shape[2:]
+    test = accuracy(network, parts.test, given, seed)
+    return Fitted(network, architecture, options, given, parts.train.classes, (height, width_of), log, test)
 
 
 def _split(data: LabelledImages, watched: int, seed: int) -> tuple[LabelledImages, LabelledImages | None]:

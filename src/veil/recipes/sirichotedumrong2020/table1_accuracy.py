@@ -92,7 +92,7 @@ def measure(conditions: Conditions) -> None:
             parts = load(conditions, name)
             for seed, each, adaptation in lacking:
                 conditions.say(f"{name}, {NAMES[each]}, seed {seed}, adaptation network {adaptation or 'none'}")
-                rows.add(_row(conditions, setting, parts, name, each, adaptation, seed, runner))
+                rows.add(row_of(conditions, setting, parts, name, each, adaptation, seed, runner))
         rows.finish(seeds)
 
 
@@ -103,7 +103,7 @@ def load(conditions: Conditions, name: str) -> Parts:
         FileNotFoundError: where it is in none of ``conditions.data``.
     """
     if conditions.scale == "smoke":
-        return made.small_images(train=200, test=100, classes=int(name.removeprefix("made")), side=16, seed=0)
+        return made.small_images(train=200, test=100, classes=int(name.removeprefix("made")), side=32, seed=0)
     return small_images.find(conditions.data, name, 32)
 
 
@@ -116,13 +116,17 @@ def protect(name: str, seed: int) -> Protection:
     return protection(row.create(Key(secret.numpy().tobytes())) if row.decrypts else row.create())
 
 
-def _row(
+def row_of(
     conditions: Conditions, setting: Setting, parts: Parts, data: str, name: str, adaptation: str | None, seed: int,
     runner: "Fabric",
 ) -> Row:  # fmt: skip
+    """Trains a network on a data set by a protection, from where it was stopped, and says how often it is right."""
+    name_of_run = f"{data}-{name}-{adaptation}-seed-{seed}"
+    if setting.training != SETTINGS[conditions.scale].training:
+        name_of_run += f"-epochs-{setting.training.epochs}"
     fitted = classification.fit(
         parts, setting.training, protection=protect(name, seed), width=setting.width, adaptation=adaptation,
-        folder=conditions.work / conditions.paper / conditions.scale / f"{data}-{name}-{adaptation}-seed-{seed}",
+        folder=conditions.work / conditions.paper / conditions.scale / name_of_run,
         seed=seed, runner=runner, about={"protection": name},
         logged=lambda row: conditions.say(f"epoch {row['epoch'] + 1}: accuracy in training {row['accuracy']:.3f}"),
     )  # fmt: skip

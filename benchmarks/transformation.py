@@ -1,0 +1,223 @@
+"""What training and applying a transformation cost beside the bare passes of their networks.
+
+    python benchmarks/transformation.py --scale smoke
+    python benchmarks/transformation.py --scale cpu
+
+Random images of 32×32; the frozen classifier is an untrained VGG-13. In turns: `train`, an epoch of a method's training
+with all that it does (order, losses, replay, updates, the log, what is watched, the checkpoint at the end); `bare`,
+each forward and backward pass that its mathematics needs, once, on tensors that are there already, in the same
+precision, without losses and updates. And `apply`, bytes to bytes, beside `forward`, the network alone on batches in
+floating point.
+
+Cost: smoke ten seconds; cpu ten minutes on two cores.
+Expected: training within 1.2 times the bare passes, applying within 1.1 times the forward pass.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from veil import training
+from veil.models.classifier import Classifier, Preprocessing
+from veil.models.patch_discriminator import PatchDiscriminator
+from veil.models.unet import UNet
+from veil.models.vgg import VGG13
+from veil.provenance import provenance
+from veil.transformation import METHODS, Guide, Material, Transformation
+
+RESULTS = Path(__file__).resolve().parent.parent / "results/benchmarks/transformation.jsonl"
+SIDE, CLASSES = 32, 10
+HEADINGS = ("what", "precision", "Veil, images/s", "bare, images/s", "time / bare")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much is measured."""
+
+    width: int
+    batch: int
+    steps: int
+    applied: int
+    turns: int
+
+
+SCALES = {
+    "smoke": Scale(width=8, batch=8, steps=2, applied=64, turns=1),
+    "cpu": Scale(width=16, batch=64, steps=30, applied=4_096, turns=3),
+    "gpu": Scale(width=64, batch=64, steps=200, applied=50_000, turns=5),
+}
+
+
+class Contest:
+    """All that is timed at a scale; random images and networks."""
+
+    def __init__(self, scale: Scale, device: str) -> None:
+        self.scale = scale
+        self.runner = training.fabric(device, "auto")
+        torch.manual_seed(0)
+        count = scale.batch * scale.steps
+        plain, protected = (torch.randint(0, 256, (count, 3, SIDE, SIDE), dtype=torch.uint8) for _ in range(2))
+        labels = torch.randint(0, CLASSES, (count,))
+        self.material = Material(plain, labels, plain[:2], labels[:2], protected, protected[:2])
+        resize = Preprocessing(resize=(SIDE, SIDE), mean=(0.5,) * 3, std=(0.25,) * 3)
+        classifier = Classifier("vgg13", VGG13(CLASSES, 2 * scale.width), resize, [str(c) for c in range(CLASSES)])
+        self.guide = Guide.of(classifier).to(self.runner.device)
+        self.batch = torch.rand(scale.batch, 3, SIDE, SIDE, device=self.runner.device)
+
+    def train(self, method: str) -> float:
+        """Seconds of an epoch."""
+        settings = replace(
+            METHODS[method].presets["veil"], epochs=1, batch_size=self.scale.batch, width=self.scale.width
+        )
+        if method == "cyclegan":
+            settings = replace(settings, discriminator_width=2 * self.scale.width)
+        with tempfile.TemporaryDirectory() as folder:
+            fitted = METHODS[method].train(
+                self.material, self.guide, settings, folder=Path(folder), seed=0, runner=self.runner,
+                logged=lambda row: None,
+            )  # fmt: skip
+        return float(fitted.log[0]["seconds"])
+
+    def bare(self, method: str) -> float:
+        """Seconds of the passes alone.
+
+        CycleGAN: two generators twice each; the frozen networks on 2 batches, and φ once without gradients; each
+        discriminator once for the generators, with the gradient to its input alone, and twice for itself. U-Net: the
+        generator once, the frozen networks on one batch, and φ once.
+        """
+        skips = METHODS[method].presets["veil"].skips
+        forth, back = self._network(UNet(self.scale.width, skips)), self._network(UNet(self.scale.width))
+        judge = self._network(PatchDiscriminator(2 * self.scale.width))
+        gan = method == "cyclegan"
+        seen = self.batch.repeat(2, 1, 1, 1) if gan else self.batch
+
+        def frozen() -> None:
+            with self.runner.autocast():
+                with torch.no_grad():
+                    self.guide.features(self.batch)
+                features, logits = self.guide.both(inputs := seen.clone().requires_grad_())
+                self.runner.backward(features.float().mean() + logits.float().mean())
+            assert inputs.grad is not None
+
+        def step() -> None:
+            self._pass(forth)
+            frozen()
+            if gan:
+                self._pass(forth, inner=True)
+                self._pass(back)
+                self._pass(back, inner=True)
+                judge.requires_grad_(False)
+                for _ in range(2):
+                    self._pass(judge, inner=True)
+                judge.requires_grad_(True)
+                for _ in range(4):
+                    self._pass(judge)
+
+        return self._timed(step, self.scale.steps)
+
+    def _network(self, network: nn.Module) -> nn.Module:
+        module: nn.Module = self.runner.setup_module(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        return module
+
+    def _pass(self, network: nn.Module, *, inner: bool = False) -> None:
+        """Forward and backward; ``inner`` asks for the gradient of the input, too."""
+        inputs = self.batch.clone().requires_grad_() if inner else self.batch
+        self.runner.backward(network(inputs).float().mean())
+
+    def apply(self) -> float:
+        """Seconds of bytes to bytes."""
+        transformation = Transformation("random", UNet(self.scale.width), "unet")
+        images = torch.randint(
+            0, 256, (self.scale.applied, 3, SIDE, SIDE), dtype=torch.uint8, device=self.runner.device
+        )
+        return self._timed(lambda: transformation(images), 1)
+
+    def forward(self) -> float:
+        """Seconds of the network alone, on the same batches."""
+        network = UNet(self.scale.width).eval().to(memory_format=torch.channels_last).to(self.runner.device)  # type: ignore[call-overload]
+        size = min(self.scale.applied, 256)
+        inputs: Tensor = torch.rand(size, 3, SIDE, SIDE, device=self.runner.device)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            return self._timed(lambda: network(inputs), self.scale.applied // size)
+
+    def _timed(self, step: Callable[[], object], times: int) -> float:
+        step()  # warm
+        began = time.perf_counter()
+        for _ in range(times):
+            step()
+        if self.runner.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - began
+
+
+def compete(
+    what: str, ours: Callable[[], float], floor: Callable[[], float], images: int, turns: int
+) -> dict[str, Any]:
+    """Lets the two take turns, after one to warm up."""
+    ours(), floor()
+    seconds = [(ours(), floor()) for _ in range(turns)]
+    return {
+        "what": what,
+        "seconds": [round(one, 4) for one, _ in seconds],
+        "seconds_bare": [round(other, 4) for _, other in seconds],
+        "images_per_second": round(images / median(one for one, _ in seconds), 1),
+        "bare_images_per_second": round(images / median(other for _, other in seconds), 1),
+        "to_bare": round(median(one / other for one, other in seconds), 4),
+    }
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """The table, rebuilt from the rows."""
+    table = Table()
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    for row in rows:
+        table.add_row(
+            row["what"], row["precision"], f"{row['images_per_second']:,.0f}", f"{row['bare_images_per_second']:,.0f}",
+            f"{row['to_bare']:.3f}",
+        )  # fmt: skip
+    Console(width=120).print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", choices=list(SCALES), required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, help=f"rows are appended to it; not smoke: {RESULTS.name} if not given")
+    given = parser.parse_args()
+    scale = SCALES[given.scale]
+    out = given.out or (RESULTS if given.scale != "smoke" else None)
+    session = {"benchmark": "transformation", "scale": given.scale, "width": scale.width, "batch": scale.batch,
+               "steps": scale.steps, "threads": torch.get_num_threads(), **provenance()}  # fmt: skip
+    contest = Contest(scale, given.device)
+    trained, precision = scale.batch * scale.steps, training.precision_of(contest.runner)
+    rows = [
+        {**session, "precision": precision}
+        | compete(f"train {name}", partial(contest.train, name), partial(contest.bare, name),
+                  trained, scale.turns)
+        for name in METHODS
+    ]  # fmt: skip
+    applied = compete("apply", contest.apply, contest.forward, scale.applied, scale.turns)
+    rows.append({**session, "precision": "32-true"} | applied)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+    show(rows)
+
+
+if __name__ == "__main__":
+    main()

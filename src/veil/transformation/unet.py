@@ -1,0 +1,132 @@
+"""The transformation network by itself: one U-Net, no second network and no judges (Ito et al., "Image to perturbation:
+An image transformation network for generating visually protected images for privacy-preserving deep neural networks",
+IEEE Access 9, 2021), a later work of the laboratory of the GAN scheme.
+
+What it minimises on a frozen classifier h_θ and features φ is
+
+    L_c(h_θ(h_p(x)), y) − w · L_feat(φ(h_p(x)), φ(x)).
+
+Threat model: that of `veil.transformation.file`.
+
+Deviations: preset ``paper`` is theirs (w = 0.01, stochastic gradient descent at 0.1). It has no bound; preset ``veil``
+counts distances in units of different plain images, each up to a margin, and takes Adam, which is further after few
+epochs.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from veil import images
+from veil.models.unet import UNet
+from veil.seeds import seed_of
+from veil.training import loop
+from veil.training.checkpoints import Trained
+from veil.training.classification import one_cycle
+from veil.transformation import fitting, losses
+from veil.transformation.fitting import Fitted, Material
+from veil.transformation.guide import Guide
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetSettings:
+    """Settings of the training. The defaults are the paper's, where it gives them.
+
+    Attributes:
+        epochs: passes over the images.
+        batch_size: images of a step, over all devices.
+        width: of the U-Net.
+        optimizer: ``sgd`` with momentum 0.9, or ``adam`` with (0.5, 0.999), whose rate rises and falls.
+        learning_rate: of it, at its highest.
+        weight: w, of the distance in features.
+        hiding: weight of `losses.visible`, ours; 0 in the paper.
+        skips: of the U-Net, see `veil.models.unet.UNet`; 5 in the paper.
+        margin: None is the paper's form; else the largest distance that counts, and distances are in units of different
+            plain images.
+    """
+
+    epochs: int = field(default=200, metadata={"help": "Passes over the images."})
+    batch_size: int = field(default=128, metadata={"help": "Images of a step, over all devices."})
+    width: int = field(default=64, metadata={"help": "Channels of the U-Net at the full resolution."})
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    learning_rate: float = field(default=0.1, metadata={"help": "At its highest."})
+    weight: float = 0.01
+    margin: float | None = None
+    hiding: float = 0.0
+    skips: int = 5
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 2:
+            raise ValueError("epochs and batch_size must be at least 1 and 2")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+        if self.margin is not None and not self.margin > 0:
+            raise ValueError(f"margin must be positive, not {self.margin}")
+
+
+def train(
+    material: Material,
+    guide: Guide,
+    settings: UNetSettings,
+    *,
+    folder: Path,
+    seed: int,
+    runner: "Fabric",
+    about: dict[str, object] | None = None,
+    **reporting: Any,
+) -> Fitted:
+    """Trains h_p, from the last checkpoint in ``folder`` on; see `veil.transformation.fitting.run`.
+
+    Args:
+        guide: h_θ and φ, on the runner's device.
+        about: what else the result depends on.
+
+    Raises:
+        ValueError, TrainingError: as `fitting.run` does.
+    """
+    torch.manual_seed(seed_of("weights", seed))
+    network = UNet(settings.width, settings.skips).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    rate = settings.learning_rate
+    optimizer: torch.optim.Optimizer = (
+        torch.optim.SGD(network.parameters(), lr=rate, momentum=0.9)
+        if settings.optimizer == "sgd"
+        else torch.optim.Adam(network.parameters(), lr=rate, betas=(0.5, 0.999))
+    )
+    model, prepared = runner.setup(network, optimizer)
+    plain, labels = material.plain.to(runner.device), material.labels.to(runner.device)
+
+    def step(index: Tensor, now: loop.Moment) -> dict[str, Tensor]:
+        for group in prepared.param_groups:
+            group["lr"] = rate * (one_cycle(now.progress) if settings.optimizer == "adam" else 1)
+        index = index.to(runner.device)
+        x, y = images.to_float(plain[index]), labels[index]
+        b = model(x)
+        with runner.autocast():
+            with torch.no_grad():
+                shown = guide.features(x)
+            features, logits = guide.both(b)
+        distance = losses.feature(shown, features)
+        if settings.margin is not None:
+            distance = (distance / losses.unrelated(shown)).clamp_max(settings.margin)
+        classification = F.cross_entropy(logits.float(), y)
+        shows = losses.visible(x, b).mean()
+        runner.backward(classification - settings.weight * distance.mean() + settings.hiding * shows)
+        prepared.step()
+        prepared.zero_grad()
+        return {
+            "classification": classification.detach(), "perceptual": distance.mean().detach(),
+            "visible": shows.detach(), "accuracy": logits.argmax(1).eq(y).float().mean(),
+        }  # fmt: skip
+
+    return fitting.run(
+        Trained({"network": network}, {settings.optimizer: prepared.optimizer}), step, material, guide,
+        network=network, epochs=settings.epochs, batch_size=settings.batch_size, folder=folder, seed=seed,
+        runner=runner, settings=asdict(settings) | (about or {}), **reporting,
+    )  # fmt: skip
