@@ -55,12 +55,20 @@ METHODS: dict[str, MethodRow] = {
         presets={
             "paper": UNetSettings(),
             "veil": UNetSettings(
-                batch_size=64, optimizer="adam", learning_rate=2e-3, weight=0.1, margin=2.0, hiding=1.0, skips=2
+                batch_size=64,
+                optimizer="adam",
+                learning_rate=2e-3,
+                weight=0.1,
+                margin=2.0,
+                padding=4,
+                flip=True,
+                hiding=1.0,
+                skips=2,
             ),
         },
         scales={
             "smoke": {"epochs": 2, "width": 8, "batch_size": 20},
-            "cpu": {"epochs": 8, "width": 16},
+            "cpu": {"epochs": 24, "width": 16},
             "paper": {},
         },
         preliminary=False,

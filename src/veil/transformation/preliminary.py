@@ -7,7 +7,7 @@ Projected gradient descent as attacks have it, but downhill, towards the true cl
 
 These images are only what the transformation network is trained with; nobody releases them.
 
-Deviations: the paper gives neither ε nor α; the defaults come from the sweep in docs/transformation.md. Its equation
+Deviations: the paper gives neither ε nor α; the defaults come from the sweep in docs/sirichotedumrong2020.md. Equation
 (3) takes the gradient at x, which would be the same in all fifty steps; here it is taken at x_p^t, as in PGD. Images
 stay within [0, 1], and are rounded to bytes at the end.
 """
@@ -38,7 +38,7 @@ class PreliminarySettings:
     """
 
     epsilon: float = field(
-        default=96.0, metadata={"help": "Limit of the noise of the preliminary protection, in grey levels."}
+        default=128.0, metadata={"help": "Limit of the noise of the preliminary protection, in grey levels."}
     )
     steps: int = 50
     alpha: float | None = None

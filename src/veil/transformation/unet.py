@@ -9,8 +9,8 @@ What it minimises on a frozen classifier h_θ and features φ is
 Threat model: that of `veil.transformation.file`.
 
 Deviations: preset ``paper`` is theirs (w = 0.01, stochastic gradient descent at 0.1). It has no bound; preset ``veil``
-counts distances in units of different plain images, each up to a margin, and takes Adam, which is further after few
-epochs.
+counts distances in units of different plain images, each up to a margin, crops and mirrors images as h_θ's training
+did, and takes Adam, which is further after few epochs.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from veil import images
+from veil.data.augmentation import crop_and_flip
 from veil.models.unet import UNet
 from veil.seeds import seed_of
 from veil.training import loop
@@ -46,6 +47,8 @@ class UNetSettings:
         optimizer: ``sgd`` with momentum 0.9, or ``adam`` with (0.5, 0.999), whose rate rises and falls.
         learning_rate: of it, at its highest.
         weight: w, of the distance in features.
+        padding: pixels by which images are shifted at most; 0 for none.
+        flip: whether half of the images are mirrored.
         hiding: weight of `losses.visible`, ours; 0 in the paper.
         skips: of the U-Net, see `veil.models.unet.UNet`; 5 in the paper.
         margin: None is the paper's form; else the largest distance that counts, and distances are in units of different
@@ -59,6 +62,8 @@ class UNetSettings:
     learning_rate: float = field(default=0.1, metadata={"help": "At its highest."})
     weight: float = 0.01
     margin: float | None = None
+    padding: int = 0
+    flip: bool = False
     hiding: float = 0.0
     skips: int = 5
 
@@ -67,6 +72,8 @@ class UNetSettings:
             raise ValueError("epochs and batch_size must be at least 1 and 2")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+        if self.padding < 0:
+            raise ValueError(f"padding must not be negative, not {self.padding}")
         if self.margin is not None and not self.margin > 0:
             raise ValueError(f"margin must be positive, not {self.margin}")
 
@@ -106,7 +113,8 @@ def train(
         for group in prepared.param_groups:
             group["lr"] = rate * (one_cycle(now.progress) if settings.optimizer == "adam" else 1)
         index = index.to(runner.device)
-        x, y = images.to_float(plain[index]), labels[index]
+        seen = crop_and_flip(plain[index], now.generator, padding=settings.padding, flip=settings.flip)
+        x, y = images.to_float(seen), labels[index]
         b = model(x)
         with runner.autocast():
             with torch.no_grad():
