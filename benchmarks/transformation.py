@@ -97,10 +97,9 @@ class Contest:
         discriminator once for the generators, with the gradient to its input alone, and twice for itself. U-Net: the
         generator once, the frozen networks on one batch, and φ once.
         """
-        skips = METHODS[method].presets["veil"].skips
-        forth, back = self._network(UNet(self.scale.width, skips)), self._network(UNet(self.scale.width))
-        judge = self._network(PatchDiscriminator(2 * self.scale.width))
-        gan = method == "cyclegan"
+        skips, width, gan = METHODS[method].presets["veil"].skips, self.scale.width, method == "cyclegan"
+        forth = self._network(UNet(width, skips) if gan else UNet(2 * width, skips, up=width, norm="batch"))
+        back, judge = self._network(UNet(width)), self._network(PatchDiscriminator(2 * width))
         seen = self.batch.repeat(2, 1, 1, 1) if gan else self.batch
 
         def frozen() -> None:

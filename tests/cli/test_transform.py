@@ -170,7 +170,7 @@ def test_a_card_is_shown(network: Path, capsys: Captured) -> None:
     assert veil("transform", "show", network, "--json") == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown == {
-        "name": "tiny", "method": "unet", "width": 8, "skips": 5,
+        "name": "tiny", "method": "unet", "network": transformation.network.options,
         "parameters": sum(value.numel() for value in transformation.network.parameters()),
         "fingerprint": transformation.fingerprint, "training": {"epochs": 2}, "measured": {},
     }  # fmt: skip

@@ -38,6 +38,18 @@ def test_without_skips_all_passes_through_one_pixel() -> None:
     torch.testing.assert_close(network(torch.rand(1, 3, 32, 32)), outputs)  # another image changes nothing
 
 
+def test_the_way_up_may_be_narrower() -> None:
+    network = UNet(16, 2, up=8, norm="batch")
+    assert network.head.in_channels == 8
+    assert network(torch.rand(2, 3, 32, 32)).shape == (2, 3, 32, 32)
+    assert UNet(**network.options).load_state_dict(network.state_dict())
+
+
+def test_other_normalisations_are_refused() -> None:
+    with pytest.raises(ValueError, match="no normalisation 'layer'"):
+        UNet(8, norm="layer")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("width", [0, 4, 12])
 def test_other_widths_are_refused(width: int) -> None:
     with pytest.raises(ValueError, match="multiple of 8"):

@@ -12,6 +12,8 @@ from veil.models.unet import UNet
 from veil.transformation import Transformation, TransformationError
 from veil.transformation.file import HEADER
 
+NETWORK = {"width": 8, "skips": 3, "up": 8, "norm": "group"}
+
 
 @pytest.fixture(scope="module")
 def transformation() -> Transformation:
@@ -63,7 +65,8 @@ def test_a_file_gives_the_same_back(transformation: Transformation, tmp_path: Pa
     file = tmp_path / "tiny.safetensors"
     transformation.save(file)
     again = Transformation.load(file)
-    assert (again.name, again.method, again.network.width, again.network.skips) == ("tiny", "unet", 8, 3)
+    assert (again.name, again.method) == ("tiny", "unet")
+    assert again.network.options == {"width": 8, "skips": 3, "up": 8, "norm": "group"}
     assert again.training == {"data": "made"}
     assert again.measured == {"accuracy": 0.5}
     assert again.fingerprint == transformation.fingerprint
@@ -93,10 +96,14 @@ def spoil(file: Path, **changes: object) -> None:
     ("changes", "said"),
     [
         ({"kind": "veil noise 1"}, "not a transformation"),
-        ({"width": 16}, "the weights do not fit a U-Net of width 16"),
-        ({"width": 12}, "multiple of 8"),
-        ({"width": 10**9}, "width 1000000000"),
-        ({"skips": 9}, "0 to 5 skips"),
+        ({"network": NETWORK | {"width": 16}}, "the weights do not fit"),
+        ({"network": NETWORK | {"width": 12}}, "multiple of 8"),
+        ({"network": NETWORK | {"up": 10**9}}, "width 1000000000"),
+        ({"network": NETWORK | {"skips": 9}}, "0 to 5 skips"),
+        ({"network": NETWORK | {"norm": "layer"}}, "no normalisation 'layer'"),
+        ({"network": NETWORK | {"width": "8"}}, "damaged"),
+        ({"network": {"width": 8}}, "damaged"),
+        ({"network": NETWORK | {"norm": "batch"}}, "the weights do not fit"),
         ({"name": 7}, "damaged"),
         ({"tensor": None}, "the weights do not fit"),
         ({"infinite": None}, "not finite"),

@@ -13,13 +13,14 @@ from veil.data import made
 from veil.data.small_images import Parts
 from veil.models import cards
 from veil.models.classifier import Classifier, Preprocessing
+from veil.models.unet import UNet
 from veil.models.vgg import VGG13
 from veil.rows import Row
 from veil.training import classification
 from veil.training.classification import PRESETS
 from veil.transformation import METHODS, Guide, PreliminarySettings, fitting, making
 from veil.transformation.cyclegan import CycleGanSettings, ReplayPool
-from veil.transformation.unet import UNetSettings
+from veil.transformation.unet import UNetSettings, begin
 
 NOISE = PreliminarySettings(steps=3)
 
@@ -171,3 +172,24 @@ def test_a_guide_needs_vgg13_for_its_own_features() -> None:
     network = VGG13(3, width=4)
     guide = Guide.of(Classifier("v", network, Preprocessing(resize=(32, 32)), "abc"), layer="relu1_2")
     assert guide.features(torch.rand(1, 3, 32, 32)).shape == (1, 4, 32, 32)
+
+
+def test_the_way_down_begins_as_the_classifier(guide: Guide) -> None:
+    """Away from the border the features are h_θ's own, and stay so through the poolings."""
+    trained = guide.classifier.network
+    assert isinstance(trained, VGG13)
+    given = guide.classifier.preprocessing
+    network = UNet(trained.width, norm="batch").eval()
+    begin(network, trained.eval(), given)
+    images = torch.rand(2, 3, 64, 64)
+    wanted = trained.until(Preprocessing(resize=(64, 64), mean=given.mean, std=given.std)(images), "relu2_2")
+    first = network.down[0](2 * images - 1)
+    found = network.down[1](torch.nn.functional.max_pool2d(first, 2))
+    torch.testing.assert_close(found[:, :, 4:-4, 4:-4], wanted[:, :, 4:-4, 4:-4], atol=1e-4, rtol=1e-3)
+
+
+def test_only_a_vgg13_can_be_begun_with(guide: Guide, parts: Parts, tmp_path: Path) -> None:
+    linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 4))
+    foreign = Guide(Classifier("linear", linear, Preprocessing(resize=(32, 32)), "abcd"), "relu2_2", guide.classifier)
+    with pytest.raises(ValueError, match="linear is no vgg13, which the way down"):
+        make(parts, foreign, "unet", tmp_path)

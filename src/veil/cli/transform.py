@@ -77,8 +77,7 @@ def show(
     about = {
         "name": found.name,
         "method": found.method,
-        "width": found.network.width,
-        "skips": found.network.skips,
+        "network": found.network.options,
         "parameters": sum(parameter.numel() for parameter in found.network.parameters()),
         "fingerprint": found.fingerprint,
         "training": dict(found.training),

@@ -3,10 +3,14 @@
 Two 3×3 convolutions at each resolution, five times halved by max-pooling, and back up with the features of the way down
 beside those that come from below.
 
-Deviations: convolutions are padded, so that the size stays; group normalisation (Wu and He 2018) follows each of them.
-It takes an image by itself: one image gives the same alone, in any batch, and in training, where batch normalisation
-would mix the statistics of plain and protected images that go through one network.
+Deviations: convolutions are padded, so that the size stays, and each is followed by a normalisation. Group
+normalisation (Wu and He 2018) takes an image by itself, in training, too: for networks that two kinds of images go
+through, whose statistics batch normalisation would mix.
 """
+
+import itertools
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +20,10 @@ FACTORS = (1, 2, 4, 8, 8, 8)
 """Channels at each resolution, in units of the width."""
 STRIDE = 2 ** (len(FACTORS) - 1)
 _GROUPS = 8
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "group": lambda channels: nn.GroupNorm(_GROUPS, channels),
+    "batch": nn.BatchNorm2d,
+}
 
 
 class UNet(nn.Module):
@@ -24,29 +32,40 @@ class UNet(nn.Module):
     Sides that are no multiple of 32 are filled up with their last row and column, and cut again.
 
     Args:
-        width: channels at the full resolution, a multiple of 8; the lower ones have 2, 4, 8, 8 and 8 times as many.
+        width: channels at the full resolution on the way down, a multiple of 8; the lower resolutions have 2, 4, 8, 8
+            and 8 times as many.
         skips: how many resolutions of the way up, counted from below, get the features of the way down. 5 is the
-            U-Net; with 3, nothing finer than a quarter of the resolution passes beside the rest.
+            U-Net; with 2, nothing finer than an eighth of the resolution passes beside the rest.
+        up: as ``width``, on the way up; the same where it is None.
+        norm: ``group`` or ``batch`` normalisation.
 
     Raises:
-        ValueError: for another width or number.
+        ValueError: for another width, number or normalisation.
     """
 
-    def __init__(self, width: int = 64, skips: int = 5) -> None:
+    def __init__(
+        self, width: int = 64, skips: int = 5, *, up: int | None = None, norm: Literal["group", "batch"] = "group"
+    ) -> None:
         super().__init__()
-        if width < _GROUPS or width % _GROUPS:
-            raise ValueError(f"the width of a U-Net is a multiple of {_GROUPS}, not {width}")
+        up = width if up is None else up
+        for each in (width, up):
+            if each < _GROUPS or each % _GROUPS:
+                raise ValueError(f"the width of a U-Net is a multiple of {_GROUPS}, not {each}")
         if not 0 <= skips < len(FACTORS):
             raise ValueError(f"a U-Net has 0 to {len(FACTORS) - 1} skips, not {skips}")
-        channels = [factor * width for factor in FACTORS]
-        self.down = nn.ModuleList(_convolutions(i, o) for i, o in zip([3, *channels], channels, strict=False))
-        below, beside = channels[:0:-1], channels[-2::-1]
-        self.width, self.skips = width, skips
+        if norm not in NORMS:
+            raise ValueError(f"there is no normalisation {norm!r}; there are {', '.join(NORMS)}")
+        self.options = {"width": width, "skips": skips, "up": up, "norm": norm}
+        self.skips = skips
+        descending, ascending = ([factor * each for factor in FACTORS] for each in (width, up))
+        self.down = nn.ModuleList(_convolutions(i, o, norm) for i, o in itertools.pairwise([3, *descending]))
+        beside, outputs = descending[-2::-1], ascending[-2::-1]
+        below = [descending[-1], *outputs]
         self.up = nn.ModuleList(
-            _convolutions(i + o if number < skips else i, o)
-            for number, (i, o) in enumerate(zip(below, beside, strict=True))
+            _convolutions(below[level] + (beside[level] if level < skips else 0), outputs[level], norm)
+            for level in range(len(outputs))
         )
-        self.head = nn.Conv2d(width, 3, 1)
+        self.head = nn.Conv2d(up, 3, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
@@ -63,8 +82,8 @@ class UNet(nn.Module):
         return self.head(x).float().sigmoid()[..., :height, :width]  # type: ignore[no-any-return]
 
 
-def _convolutions(inputs: int, outputs: int) -> nn.Sequential:
+def _convolutions(inputs: int, outputs: int, norm: str) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.GroupNorm(_GROUPS, outputs), nn.ReLU(),
-        nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), nn.GroupNorm(_GROUPS, outputs), nn.ReLU(),
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), NORMS[norm](outputs), nn.ReLU(),
+        nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), NORMS[norm](outputs), nn.ReLU(),
     )  # fmt: skip

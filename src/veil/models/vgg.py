@@ -26,6 +26,7 @@ class VGG13(nn.Module):
 
     def __init__(self, num_classes: int, width: int = 64, adaptation: str | None = None) -> None:
         super().__init__()
+        self.width = width
         self.adaptation, inputs = adaptations.create(adaptation)
         layers: list[nn.Module] = []
         self.ends: dict[str, int] = {}

@@ -64,11 +64,12 @@ METHODS: dict[str, MethodRow] = {
                 flip=True,
                 hiding=1.0,
                 skips=2,
+                start=True,
             ),
         },
         scales={
             "smoke": {"epochs": 2, "width": 8, "batch_size": 20},
-            "cpu": {"epochs": 24, "width": 16},
+            "cpu": {"epochs": 12, "width": 16},
             "paper": {},
         },
         preliminary=False,

@@ -26,6 +26,7 @@ from veil import folders, images
 from veil.models.unet import STRIDE, UNet
 
 KIND, HEADER = "veil transformation 1", "veil"
+_SIZES, _WIDEST = ("width", "skips", "up"), 256
 MAX_PIXELS = 12_000_000
 """Of one image: a U-Net of width 16 takes some 5 GB for it."""
 _AT_ONCE, _AT_ONCE_ON_CPU = 1 << 17, 1 << 14
@@ -56,7 +57,7 @@ class Transformation:
     def __post_init__(self) -> None:
         self.network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for value in self.network.state_dict().values():
-            value.copy_(value.half())  # as its file will have them: what is measured is what is released
+            value.copy_(_rounded(value))  # as its file will have them: what is measured is what is released
 
     @torch.inference_mode()
     def __call__(self, batch: Tensor, generator: Generator | None = None) -> Tensor:
@@ -96,13 +97,13 @@ class Transformation:
         return digest.hexdigest()[:16]
 
     def _stored(self) -> dict[str, Tensor]:
-        return {k: v.detach().cpu().half().contiguous() for k, v in self.network.state_dict().items()}
+        return {name: _rounded(value).cpu().contiguous() for name, value in self.network.state_dict().items()}
 
     def save(self, file: Path) -> None:
         """Writes the file, whole or not at all."""
         card = {
             "kind": KIND, "name": self.name, "method": self.method,
-            "width": self.network.width, "skips": self.network.skips, "fingerprint": self.fingerprint,
+            "network": self.network.options, "fingerprint": self.fingerprint,
             "training": dict(self.training), "measured": dict(self.measured),
         }  # fmt: skip
         folders.write_atomically(file, save(self._stored(), {HEADER: json.dumps(card, sort_keys=True)}))
@@ -117,7 +118,7 @@ class Transformation:
         try:
             with safe_open(file, "pt") as stored:
                 card = _card((stored.metadata() or {}).get(HEADER))
-                network = UNet(card["width"], card["skips"])
+                network = UNet(**card["network"])
                 network.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
         except SafetensorError as error:
             raise TransformationError(f"{file}: not a safetensors file: {' '.join(str(error).split())}") from None
@@ -127,9 +128,7 @@ class Transformation:
             raise TransformationError(f"{file}: not a transformation: {error}") from None
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
-            raise TransformationError(
-                f"{file}: the weights do not fit a U-Net of width {card['width']}: {reason}"
-            ) from None
+            raise TransformationError(f"{file}: the weights do not fit {card['network']}: {reason}") from None
         if not all(bool(torch.isfinite(value).all()) for value in network.state_dict().values()):
             raise TransformationError(f"{file}: the weights hold values that are not finite")
         fields = {name: card[name] for name in ("name", "method", "training", "measured")}
@@ -137,6 +136,10 @@ class Transformation:
         if found.fingerprint != card["fingerprint"]:
             raise TransformationError(f"{file}: the weights are not those that its card speaks of")
         return found
+
+
+def _rounded(value: Tensor) -> Tensor:
+    return value.detach().half() if value.is_floating_point() else value
 
 
 def _together(batch: Tensor) -> int:
@@ -164,8 +167,7 @@ def _card(text: str | None) -> dict[str, Any]:
     try:
         card: dict[str, Any] = json.loads(text or "")
         kinds = {
-            "name": str, "method": str, "width": int, "skips": int, "fingerprint": str, "training": dict,
-            "measured": dict,
+            "name": str, "method": str, "network": dict, "fingerprint": str, "training": dict, "measured": dict,
         }  # fmt: skip
         if card["kind"] != KIND:
             raise ValueError("its header does not say so")
@@ -173,6 +175,9 @@ def _card(text: str | None) -> dict[str, Any]:
             raise ValueError("its card is damaged")
     except (json.JSONDecodeError, KeyError, TypeError, RecursionError):
         raise ValueError("its header does not say so") from None
-    if not 0 < card["width"] <= 256:
-        raise ValueError(f"its card speaks of a U-Net of width {card['width']}")
+    network = card["network"]
+    if set(network) != {"width", "skips", "up", "norm"} or not all(isinstance(network[each], int) for each in _SIZES):
+        raise ValueError("its card is damaged")
+    if max(network["width"], network["up"]) > _WIDEST:
+        raise ValueError(f"its card speaks of a U-Net of width {max(network['width'], network['up'])}")
     return card

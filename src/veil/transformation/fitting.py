@@ -99,6 +99,7 @@ def run(
             yield whole[own]
 
     def after_epoch(epoch: int) -> dict[str, float]:
+        network.eval()  # the next epoch trains it again
         if runner.is_global_zero:
             _draw(material, network, inverse, folder / GRIDS / f"{epoch + 1:04}.png", runner.device)
         return watch(network, material, guide, runner)

@@ -10,7 +10,8 @@ Threat model: that of `veil.transformation.file`.
 
 Deviations: preset ``paper`` is theirs (w = 0.01, stochastic gradient descent at 0.1). It has no bound; preset ``veil``
 counts distances in units of different plain images, each up to a margin, crops and mirrors images as h_θ's training
-did, and takes Adam, which is further after few epochs.
+did, and takes Adam, which is further after few epochs. There the way down begins as h_θ: what a network has to know to
+be read by h_θ it need not learn anew. All images that go through it are plain, so that it has batch normalisation.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -18,12 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from veil import images
 from veil.data.augmentation import crop_and_flip
+from veil.models.classifier import Preprocessing
 from veil.models.unet import UNet
+from veil.models.vgg import VGG13
 from veil.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Trained
@@ -43,7 +46,8 @@ class UNetSettings:
     Attributes:
         epochs: passes over the images.
         batch_size: images of a step, over all devices.
-        width: of the U-Net.
+        width: of the U-Net; with ``start``, of its way up alone.
+        start: let the way down begin with h_θ's convolutions, which has to be a `VGG13`, and have its width.
         optimizer: ``sgd`` with momentum 0.9, or ``adam`` with (0.5, 0.999), whose rate rises and falls.
         learning_rate: of it, at its highest.
         weight: w, of the distance in features.
@@ -58,6 +62,7 @@ class UNetSettings:
     epochs: int = field(default=200, metadata={"help": "Passes over the images."})
     batch_size: int = field(default=128, metadata={"help": "Images of a step, over all devices."})
     width: int = field(default=64, metadata={"help": "Channels of the U-Net at the full resolution."})
+    start: bool = False
     optimizer: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = field(default=0.1, metadata={"help": "At its highest."})
     weight: float = 0.01
@@ -96,10 +101,11 @@ def train(
         about: what else the result depends on.
 
     Raises:
-        ValueError, TrainingError: as `fitting.run` does.
+        ValueError: where the network is to start with an h_θ that is no `VGG13`; and as `fitting.run` does.
+        TrainingError: as `fitting.run` does.
     """
     torch.manual_seed(seed_of("weights", seed))
-    network = UNet(settings.width, settings.skips).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = _network(guide, settings).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rate = settings.learning_rate
     optimizer: torch.optim.Optimizer = (
         torch.optim.SGD(network.parameters(), lr=rate, momentum=0.9)
@@ -138,3 +144,33 @@ def train(
         network=network, epochs=settings.epochs, batch_size=settings.batch_size, folder=folder, seed=seed,
         runner=runner, settings=asdict(settings) | (about or {}), **reporting,
     )  # fmt: skip
+
+
+def _network(guide: Guide, settings: UNetSettings) -> UNet:
+    """A fresh one."""
+    if not settings.start:
+        return UNet(settings.width, settings.skips, norm="batch")
+    trained = guide.classifier.network
+    if not isinstance(trained, VGG13):
+        raise ValueError(f"{guide.classifier.name} is no vgg13, which the way down could begin with")
+    network = UNet(trained.width, settings.skips, up=settings.width, norm="batch")
+    begin(network, trained, guide.classifier.preprocessing)
+    return network
+
+
+@torch.no_grad()
+def begin(network: UNet, trained: VGG13, given: Preprocessing) -> None:
+    """Copies the convolutions of ``trained``, and their normalisation, to the first five resolutions on the way down.
+
+    ``network`` sees 2x - 1 where ``trained`` saw (x - mean) / std: the first convolution and its normalisation take
+    that up. At the border the two differ, where zeros are other colours.
+    """
+    stages = [module for module in trained.layers if not isinstance(module, nn.MaxPool2d)]
+    layers = [module for convolutions in network.down for module in convolutions]  # type: ignore[attr-defined]
+    for target, source in zip(layers, stages, strict=False):
+        target.load_state_dict(source.state_dict())
+    first, norm = layers[0], layers[1]
+    std = first.weight.new_tensor(given.std).view(1, 3, 1, 1)
+    mean = first.weight.new_tensor(given.mean).view(1, 3, 1, 1)
+    norm.running_mean -= (first.weight * (0.5 - mean) / std).sum((1, 2, 3))
+    first.weight /= 2 * std

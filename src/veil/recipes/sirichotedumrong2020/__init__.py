@@ -1,7 +1,7 @@
 """Sirichotedumrong and Kiya 2020, "A GAN-based image transformation scheme …": Table I."""
 
 from veil.recipes.recipe import Paper
-from veil.recipes.sirichotedumrong2020 import figure1, preliminary, table1_accuracy, table1_length
+from veil.recipes.sirichotedumrong2020 import figure1, preliminary, table1_accuracy
 
 PAPER = Paper(
     "sirichotedumrong2020",
@@ -17,5 +17,5 @@ PAPER = Paper(
         "pixel-based cipher, orders of colours are exchanged without loss. The paper does not say which first layers "
         "stand in front of ResNet-18; Tanaka’s adaptation network and two 1×1 convolutions do here.",
     ),
-    (*figure1.RECIPES, *preliminary.RECIPES, *table1_accuracy.RECIPES, *table1_length.RECIPES),
+    (*figure1.RECIPES, *preliminary.RECIPES, *table1_accuracy.RECIPES),
 )

@@ -240,7 +240,7 @@ def _text(scale: Scale, setting: Setting) -> tuple[str, ...]:
         "learn from than plain ones, so a short training costs them more; the more so with 100 classes.",
         "Where Tanaka’s and the pixel-based ciphers stand to each other is not settled by so short a training. A "
         "network reads Tanaka’s blocks early, since one key serves all of them; the pixel-based ciphers are ahead in "
-        "the paper, after 200 epochs. The next section has a longer training.",
+        "the paper, after 200 epochs. A longer training is under way.",
         "CIFAR-100 cannot be fetched here. things100, a hundred classes of Tiny ImageNet scaled to 32×32, stands in: "
         "another set, harder in other ways, so that only differences between its rows say something.",
     )
