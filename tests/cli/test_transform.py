@@ -180,6 +180,15 @@ def test_a_card_is_shown(network: Path, capsys: Captured) -> None:
     assert "training\n  epochs: 2\nmeasured     nothing said\n" in text
 
 
+def test_the_packaged_one_is_the_default(inputs: Path, tmp_path: Path, capsys: Captured) -> None:
+    assert veil("transform", "apply", inputs, "-o", tmp_path / "out", "--json") == 0
+    applied = json.loads(capsys.readouterr().out)
+    assert veil("transform", "show", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["fingerprint"] == applied["transformation"]
+    assert shown["name"] == "transformation-cifar10"
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory, network: Path) -> Path:
     """A folder with 300 images in ``in``, and these transformed in ``whole``."""

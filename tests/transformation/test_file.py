@@ -8,9 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from veil.metrics import ssim
 from veil.models.unet import UNet
-from veil.transformation import Transformation, TransformationError
-from veil.transformation.file import HEADER
+from veil.recipes import free_photos
+from veil.transformation import Transformation, TransformationError, find, packaged
+from veil.transformation.file import DEFAULT, HEADER, PACKAGED
 
 NETWORK = {"width": 8, "skips": 3, "up": 8, "norm": "group"}
 
@@ -137,3 +139,26 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_the_fingerprint_is_of_the_weights_alone(transformation: Transformation) -> None:
     assert replace(transformation, name="other", training={}).fingerprint == transformation.fingerprint
+
+
+@pytest.mark.parametrize("name", packaged())
+def test_packaged_ones_hide_and_say_what_they_are(name: str) -> None:
+    found = find(name)
+    assert found.name == name
+    assert found.measured["accuracy"] > 0.9 * found.measured["plain_accuracy"]
+    photo = free_photos.read("chelsea", 32)[None]
+    shown = ssim(photo, found(photo))
+    assert shown is not None
+    assert abs(shown) < 0.1
+
+
+def test_the_default_is_packaged() -> None:
+    assert DEFAULT in packaged()
+    assert find(DEFAULT).fingerprint == find(PACKAGED / f"{DEFAULT}.safetensors").fingerprint
+
+
+def test_an_unknown_name_is_said_with_those_near(tmp_path: Path) -> None:
+    with pytest.raises(TransformationError, match="near it: transformation-cifar10"):
+        find("transformation-cifar100")
+    with pytest.raises(TransformationError, match="cannot be read"):
+        find(tmp_path / "nothing.safetensors")

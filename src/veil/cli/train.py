@@ -20,7 +20,7 @@ from veil.encryption.live import protection
 from veil.training import classification
 from veil.training.classification import PRESETS, ClassifierSettings, Fitted, Protection
 from veil.training.loop import Precision
-from veil.transformation.file import Transformation
+from veil.transformation.file import find
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -45,9 +45,9 @@ def train(
     key: Annotated[Path | None, typer.Option(help="Key file of the cipher.", show_default=False)] = None,
     per_image: Annotated[bool, typer.Option("--per-image", help="A fresh key for every image (pixel).")] = False,
     transform: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
+            metavar="NAME|FILE",
             help="Transform plain images in training, after augmentation: see `veil transform`. [default: none]",
             show_default=False,
         ),
@@ -97,7 +97,7 @@ def train(
     name = _cipher(cipher, key, per_image)
     if name is not None and transform is not None:
         raise typer.BadParameter("--transform does not go with --cipher")
-    transformation = Transformation.load(transform) if transform is not None else None
+    transformation = find(transform) if transform is not None else None
     given: dict[str, Any] = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "accumulate": accumulate,
     }  # fmt: skip

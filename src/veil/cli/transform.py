@@ -13,10 +13,11 @@ from veil.cli.options import MaxMegapixels
 from veil.cli.terminal import FolderProgress, output
 from veil.cli.transform_train import train
 from veil.folders import Row, printable
-from veil.transformation.file import MAX_PIXELS, Transformation
+from veil.transformation.file import DEFAULT, MAX_PIXELS, Transformation, find, packaged
 from veil.transformation.folder import LOSSLESS, transform_folder
 
 FAILED = 1
+_NAMES = f"Packaged: {', '.join(packaged())}"
 commands = typer.Typer(no_args_is_help=True, help="Transformation networks: train one, apply it, ask what it is.")
 commands.command()(train)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -31,8 +32,8 @@ def apply(
         Path, typer.Option("--out", "-o", help="Folder for the transformed images, rows.jsonl and run.json.")
     ],
     transformation: Annotated[
-        Path, typer.Option("--with", metavar="FILE", help="Of `veil transform train`.", show_default=False)
-    ],
+        str, typer.Option("--with", metavar="NAME|FILE", help=f"{_NAMES}, or a file of `veil transform train`.")
+    ] = DEFAULT,
     size: Annotated[
         int | None,
         typer.Option(
@@ -56,7 +57,7 @@ def apply(
 
     The same command goes on where it was stopped. Exit status: 0 all transformed, 1 some failed, 2 wrong usage.
     """
-    found = Transformation.load(transformation)
+    found = find(transformation)
     with FolderProgress({"transformed": "green"}, files="images") as progress:
         rows = transform_folder(
             inputs, out, found, format=format, size=size, max_pixels=int(max_megapixels * 1e6),
@@ -68,12 +69,12 @@ def apply(
 @commands.command()
 def show(
     transformation: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Of `veil transform train`.", show_default=False)
-    ],
+        str, typer.Argument(metavar="[NAME|FILE]", help=f"{_NAMES}, or a file of `veil transform train`.")
+    ] = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """Say what a transformation's card says: how it was trained, and what was measured."""
-    found = Transformation.load(transformation)
+    found = find(transformation)
     about = {
         "name": found.name,
         "method": found.method,

@@ -6,7 +6,7 @@ from typing import Any
 
 from veil.transformation import cyclegan, unet
 from veil.transformation.cyclegan import CycleGanSettings
-from veil.transformation.file import Transformation, TransformationError
+from veil.transformation.file import Transformation, TransformationError, find, packaged
 from veil.transformation.fitting import Fitted, Material
 from veil.transformation.guide import Guide
 from veil.transformation.preliminary import PreliminarySettings
@@ -87,4 +87,6 @@ __all__ = [
     "Transformation",
     "TransformationError",
     "UNetSettings",
+    "find",
+    "packaged",
 ]

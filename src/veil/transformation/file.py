@@ -9,11 +9,13 @@ The file is safetensors: the weights as float16, and in the header a card, as JS
 trained on and how, and what was measured.
 """
 
+import difflib
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +28,9 @@ from veil import folders, images
 from veil.models.unet import STRIDE, UNet
 
 KIND, HEADER = "veil transformation 1", "veil"
+SUFFIX = ".safetensors"
+PACKAGED = Path(str(files("veil.transformation") / "packaged"))
+DEFAULT = "transformation-cifar10"
 _SIZES, _WIDEST = ("width", "skips", "up"), 256
 MAX_PIXELS = 12_000_000
 """Of one image: a U-Net of width 16 takes some 5 GB for it."""
@@ -136,6 +141,26 @@ class Transformation:
         if found.fingerprint != card["fingerprint"]:
             raise TransformationError(f"{file}: the weights are not those that its card speaks of")
         return found
+
+
+def packaged() -> list[str]:
+    """Names of the transformations that come with Veil."""
+    return sorted(path.stem for path in PACKAGED.glob("*" + SUFFIX))
+
+
+def find(name: str | Path) -> Transformation:
+    """The packaged transformation of that name, or the one in the file of that name.
+
+    Raises:
+        TransformationError: where there is neither, or the file cannot be used.
+    """
+    if name in packaged():
+        return Transformation.load(PACKAGED / f"{name}{SUFFIX}")
+    if Path(name).is_file() or Path(name).suffix == SUFFIX:
+        return Transformation.load(Path(name))
+    near = difflib.get_close_matches(str(name), packaged(), 4, 0.3)
+    hint = f"; near it: {', '.join(near)}" if near else ""
+    raise TransformationError(f"there is no transformation {name}: neither a file nor packaged{hint}")
 
 
 def _rounded(value: Tensor) -> Tensor:
