@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from networks import convolutional
+from veil.images import LUMA
 from veil.models.classifier import (
-    LUMA,
     AntialiasedResize,
     Classifier,
     Preprocessing,

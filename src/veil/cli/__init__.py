@@ -8,6 +8,7 @@ from rich.markup import escape
 
 import veil
 from veil.cli import key, transform
+from veil.cli.audit import audit
 from veil.cli.demo import demo
 from veil.cli.encrypt import decrypt, encrypt
 from veil.cli.fit_noise import fit_noise
@@ -40,6 +41,7 @@ app.add_typer(key.commands, name="key")
 app.command()(encrypt)
 app.command()(decrypt)
 app.add_typer(transform.commands, name="transform")
+app.command()(audit)
 app.command()(demo)
 
 

@@ -18,8 +18,9 @@ CIPHERS: dict[str, CipherRow] = {
         key_space=tanaka.key_space,
         key_bits=tanaka.key_bits,
         attacks=(
-            "one known image gives the key; equal blocks stay equal, so that flat areas and outlines show at a "
-            "quarter of the resolution; GAN attack without pairs"
+            "a handful of encrypted images gives what people see of the key by its statistics alone; one known image "
+            "gives all of it; equal blocks stay equal, so that flat areas and outlines show at a quarter of the "
+            "resolution; GAN attack without pairs"
         ),
         adaptation="block",
     ),
@@ -31,8 +32,8 @@ CIPHERS: dict[str, CipherRow] = {
         key_space=pixel.key_space,
         key_bits=pixel.key_bits,
         attacks=(
-            "a few known images give the key; min(v, 255 - v) shows shapes without it; unshared weight attack and GAN "
-            "attack without pairs"
+            "some dozen encrypted images give the key by their statistics alone, a few known ones do, too; min(v, 255 "
+            "- v) shows shapes without it; unshared weight attack and GAN attack without pairs"
         ),
         adaptation="pixel",
     ),

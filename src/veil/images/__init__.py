@@ -9,6 +9,7 @@ out, `metadata` what may be kept, `pillow_warnings` the silence of the library b
 file is an `ImageError` with one line for a person. All functions may be called from several threads.
 """
 
+from .colour import LUMA
 from .decoding import SUFFIXES, decode, load
 from .encoding import FORMATS, Format, encode, over_white, save
 from .metadata import Metadata
@@ -16,6 +17,7 @@ from .photo import MAX_PIXELS, ImageError, Photo, content_digest, quantise, requ
 
 __all__ = [
     "FORMATS",
+    "LUMA",
     "MAX_PIXELS",
     "SUFFIXES",
     "Format",

@@ -17,6 +17,7 @@ from PIL import Image, ImageCms, ImageFile
 from .photo import ImageError
 
 Array = NDArray[Any]
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts to grey
 _16_BIT = re.compile(r"(RGB|RGBA|RGBX|CMYK);16([BLN])")
 _OTHER_BYTE = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 _PHOTOMETRIC, _BITS_PER_SAMPLE, _PLANAR_CONFIGURATION = 262, 258, 284  # TIFF tags

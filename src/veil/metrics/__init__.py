@@ -1,10 +1,15 @@
-"""What is measured: privacy of a classifier's answer, and fidelity of a released image to its original."""
+"""What is measured: privacy of a classifier's answer, fidelity of a released image to its original, how much of an
+image shows in another one, and what an attacker got back (`recovery.recovery`)."""
 
 from veil.metrics.fidelity import Noise, lpips, ms_ssim, noise, psnr, ssim
 from veil.metrics.privacy import ice, ice_normalised, icp, rank, survives
+from veil.metrics.recovery import Recovery, floors
+from veil.metrics.visible import visible
 
 __all__ = [
     "Noise",
+    "Recovery",
+    "floors",
     "ice",
     "ice_normalised",
     "icp",
@@ -15,4 +20,5 @@ __all__ = [
     "rank",
     "ssim",
     "survives",
+    "visible",
 ]

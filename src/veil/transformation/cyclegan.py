@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Generator, Tensor, nn
 
-from veil import images
+from veil import images, metrics
 from veil.models.patch_discriminator import PatchDiscriminator
 from veil.models.unet import UNet
 from veil.seeds import seed_of
@@ -49,7 +49,7 @@ class CycleGanSettings:
         adversarial: λ of equation (4).
         perceptual, classification, reconstruction: γ1, γ2, γ3 of equation (5).
         margin: see `losses.perceptual`; None is the paper's.
-        hiding: weight of `losses.visible` between x and b, ours; 0 in the paper.
+        hiding: weight of `veil.metrics.visible` between x and b, ours; 0 in the paper.
         skips: of G_AB, see `veil.models.unet.UNet`; 5 in the paper.
         replay: made images that are kept to be shown to the discriminators again.
     """
@@ -176,7 +176,7 @@ def train(
             "perceptual": losses.perceptual(shown, of_b, of_a, settings.margin),
             "classification": losses.classification(logits_b, logits_a, y),
             "reconstruction": losses.reconstruction(x, x_again, x_p, x_p_again),
-            "visible": losses.visible(x, b).mean(),
+            "visible": metrics.visible(x, b).mean(),
         }
         weights = settings.perceptual, settings.classification, settings.reconstruction
         cycle = losses.cycle(terms["perceptual"], terms["classification"], terms["reconstruction"], weights)

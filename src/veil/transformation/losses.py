@@ -9,11 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from veil.models.classifier import LUMA
-
-_UNSEEN = 0.02**2
-"""A variance below which there is little to be seen: a standard deviation of five grey levels."""
-
 
 def adversarial(judged: Tensor, *, real: bool) -> Tensor:
     """L_ad of equation (4), one term: (F(·) − 1)² where F is to say "real", F(·)² where "made"."""
@@ -51,48 +46,6 @@ def perceptual(features: Tensor, of_transformed: Tensor, of_returned: Tensor, ma
         distances = ((each / unit).clamp_max(margin) for each in distances)
     first, second = (each.mean() for each in distances)
     return first + second
-
-
-def visible(plain: Tensor, transformed: Tensor) -> Tensor:
-    """How much of each plain image shows in the transformed one, 0 to 1: (N,). Ours; the paper has nothing like it.
-
-    The mean squared correlation, over windows of 8×8 pixels, of the plain image's brightness with each channel and the
-    brightness of the transformed one, and of the strength of their outlines; in units of what the plain image has with
-    itself. Squared, because a negative shows as much. Windows without anything in the plain image count for little.
-    """
-    with torch.no_grad():
-        whole = _likeness(plain, plain).clamp_min(1e-6)
-    return (_likeness(plain, transformed) / whole).clamp_max(1)
-
-
-def _likeness(plain: Tensor, other: Tensor) -> Tensor:
-    before, after = (torch.cat([each.float(), _brightness(each.float())], 1) for each in (plain, other))
-    shapes = _correlation(before[:, 3:], after)
-    outlines = _correlation(_outlines(before).sum(1, keepdim=True), _outlines(after))
-    return (shapes + outlines) / 2
-
-
-def _brightness(images: Tensor) -> Tensor:
-    return (images * images.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-
-
-def _outlines(values: Tensor) -> Tensor:
-    """Length of the gradient at each pixel but those at the right and lower border."""
-    across = values[..., :-1, 1:] - values[..., :-1, :-1]
-    down = values[..., 1:, :-1] - values[..., :-1, :-1]
-    return (across.square() + down.square() + 1e-6).sqrt()
-
-
-def _correlation(one: Tensor, others: Tensor) -> Tensor:
-    """Squared correlation within windows of (N, 1, H, W) with (N, C, H, W): (N,), weighted by what is in ``one``."""
-    window = 8, 2
-    mean, means = F.avg_pool2d(one, *window), F.avg_pool2d(others, *window)
-    variance = (F.avg_pool2d(one.square(), *window) - mean.square()).clamp_min(0)
-    variances = (F.avg_pool2d(others.square(), *window) - means.square()).clamp_min(0)
-    together = F.avg_pool2d(one * others, *window) - mean * means
-    squared = together.square() / (variance * variances + _UNSEEN**2)
-    weight = (variance / (variance + _UNSEEN)).expand_as(squared)
-    return (weight * squared).flatten(1).sum(1) / weight.flatten(1).sum(1).clamp_min(1e-6)
 
 
 def feature(one: Tensor, other: Tensor) -> Tensor:

@@ -55,6 +55,7 @@ def make(
     name: str,
     count: int | None,
     folder: Path,
+    shared: Path | None = None,
     seed: int,
     runner: "Fabric",
     say: Callable[[str], None] = lambda line: None,
@@ -71,6 +72,8 @@ def make(
         noise: of the preliminary protected images.
         name: of the transformation.
         count: how many images, chosen by ``seed``; None takes all. `WATCHED` of them, a tenth at most, are watched.
+        folder: for checkpoints, the log and pictures.
+        shared: folder for preliminary protected images, where trainings share them; None takes ``folder``.
         about: further things that the training's card says.
         say: called with a line about what is being done, and with what `fitting.collapse` finds.
         logged, reporting: see `veil.training.loop.run`.
@@ -97,7 +100,7 @@ def make(
     guide.to(runner.device)
     protected = None
     if row.preliminary:
-        protected = _preliminary(plain, labels, guide.classifier, noise, folder, described, runner, say)
+        protected = _preliminary(plain, labels, guide.classifier, noise, shared or folder, described, runner, say)
     material = fitting.split(Material(plain, labels, plain[:0], labels[:0], protected), min(WATCHED, total // 10))
     held_out = LabelledImages(material.watched, material.watched_labels, parts.train.classes)
     reachable = accuracy(guide.classifier, held_out)
@@ -144,7 +147,7 @@ def judge(transformation: Transformation, guide: Guide, test: LabelledImages, se
     """What is left in test images, as bytes: for h_θ, and for the eye, with the same for pairs of unrelated images.
 
     Returns:
-        ``accuracy`` and ``plain_accuracy`` of h_θ, 0 to 1; ``ssim``, ``visible`` (`losses.visible`), ``distance``
+        ``accuracy`` and ``plain_accuracy`` of h_θ, 0 to 1; ``ssim``, ``visible`` (`veil.metrics.visible`), ``distance``
         (`losses.feature` in units of unrelated plain images) and ``lpips`` (None without its weights) between plain and
         transformed images, and ``unrelated_…`` between plain images and other transformed ones; ``plain_…`` between
         plain images and other plain ones.
@@ -168,7 +171,7 @@ def _likeness(plain: Tensor, released: Tensor, guide: Guide) -> dict[str, float 
     visible = distance = 0.0
     for one, other in zip(torch.split(plain, _PART), torch.split(released, _PART), strict=True):
         x, y = images.to_float(one), images.to_float(other)
-        visible += float(losses.visible(x, y).sum())
+        visible += float(metrics.visible(x, y).sum())
         features = guide.features(x)
         distance += len(one) * float(losses.feature(features, guide.features(y)).mean() / losses.unrelated(features))
     try:

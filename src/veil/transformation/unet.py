@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from veil import images
+from veil import images, metrics
 from veil.data.augmentation import crop_and_flip
 from veil.models.classifier import Preprocessing
 from veil.models.unet import UNet
@@ -53,7 +53,7 @@ class UNetSettings:
         weight: w, of the distance in features.
         padding: pixels by which images are shifted at most; 0 for none.
         flip: whether half of the images are mirrored.
-        hiding: weight of `losses.visible`, ours; 0 in the paper.
+        hiding: weight of `veil.metrics.visible`, ours; 0 in the paper.
         skips: of the U-Net, see `veil.models.unet.UNet`; 5 in the paper.
         margin: None is the paper's form; else the largest distance that counts, and distances are in units of different
             plain images.
@@ -130,7 +130,7 @@ def train(
         if settings.margin is not None:
             distance = (distance / losses.unrelated(shown)).clamp_max(settings.margin)
         classification = F.cross_entropy(logits.float(), y)
-        shows = losses.visible(x, b).mean()
+        shows = metrics.visible(x, b).mean()
         runner.backward(classification - settings.weight * distance.mean() + settings.hiding * shows)
         prepared.step()
         prepared.zero_grad()

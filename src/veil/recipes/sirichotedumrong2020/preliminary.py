@@ -27,7 +27,7 @@ from veil.report.paper import Section, Table
 from veil.seeds import seed_of
 from veil.training import classification
 from veil.training.classification import PRESETS, ClassifierSettings
-from veil.transformation import losses, making, preliminary
+from veil.transformation import making, preliminary
 from veil.transformation.preliminary import PreliminarySettings
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def measure(conditions: Conditions) -> None:
                 "accuracy": making.accuracy(guide, LabelledImages(made, labels, parts.train.classes)),
                 "plain_accuracy": making.accuracy(guide, LabelledImages(plain, labels, parts.train.classes)),
                 "ssim": metrics.ssim(plain, made), "unrelated_ssim": metrics.ssim(plain, plain.roll(1, 0)),
-                "visible": float(losses.visible(x, x_p).mean()),
-                "unrelated_visible": float(losses.visible(x, x.roll(1, 0)).mean()),
+                "visible": float(metrics.visible(x, x_p).mean()),
+                "unrelated_visible": float(metrics.visible(x, x.roll(1, 0)).mean()),
                 "change": float((x_p - x).abs().mean()) * 255,
             })  # fmt: skip
         rows.finish((0,))

@@ -1,0 +1,140 @@
+"""What an attacker got back of protected images, and what there is to be had without any attack.
+
+A number of an attack says nothing without its floor: `floors` makes pictures that need no attack, to be measured by
+`recovery` as reconstructions are. No metric serves alone. SSIM and PSNR are low for a negative, which a person reads
+and `visible` finds; a classifier may name what no person would; one byte for byte is proof.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from veil import images
+from veil.metrics import fidelity
+from veil.metrics.visible import SMALLEST_SIDE, visible
+
+_PART = 250
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovery:
+    """What an attacker got back, over all images; numbers that JSON can hold.
+
+    Attributes:
+        ssim: `veil.metrics.ssim`, which is scikit-image's; None where a side is below 11.
+        ms_ssim: `veil.metrics.ms_ssim`; None where a side is below 11.
+        psnr: `veil.metrics.psnr` in dB; None where all images are identical, for it is infinite then.
+        lpips: `veil.metrics.lpips`, a distance; None without its weights, or where a side is below 31.
+        visible: mean of `veil.metrics.visible`, 0 to 1; None where a side is below 9.
+        exact: share of images that came back byte for byte, 0 to 1.
+        accuracy: share of reconstructions that a classifier names rightly, 0 to 1; None without one.
+    """
+
+    ssim: float | None
+    ms_ssim: float | None
+    psnr: float | None
+    lpips: float | None
+    visible: float | None
+    exact: float
+    accuracy: float | None
+
+
+@torch.inference_mode()
+def recovery(
+    plain: Tensor,
+    reconstructed: Tensor,
+    labels: Tensor | None = None,
+    classify: Callable[[Tensor], Tensor] | None = None,
+) -> Recovery:
+    """Measures reconstructions against the images that were protected.
+
+    Args:
+        plain: uint8 (N, 3, H, W).
+        reconstructed: the same shape, in the same order.
+        labels: integers (N,), the classes of ``plain``.
+        classify: takes float [0, 1] images (n, 3, H, W) to logits (n, K), a part of them at a time. It should know
+            plain images: the question is whether it takes reconstructions for such.
+
+    Raises:
+        ValueError: where the images are not two such batches of one shape, or only one of ``labels`` and ``classify``
+            is given, or there is not a label for each image.
+    """
+    images.require_batch(plain, "recovery takes")
+    images.require_batch(reconstructed, "recovery takes")
+    if plain.shape != reconstructed.shape:
+        raise ValueError(f"reconstructions {tuple(reconstructed.shape)} of images {tuple(plain.shape)}: shapes differ")
+    psnr = fidelity.psnr(plain, reconstructed)
+    return Recovery(
+        ssim=fidelity.ssim(plain, reconstructed),
+        ms_ssim=fidelity.ms_ssim(plain, reconstructed),
+        psnr=psnr if math.isfinite(psnr) else None,
+        lpips=_lpips(plain, reconstructed),
+        visible=_visible(plain, reconstructed),
+        exact=int((plain == reconstructed).flatten(1).all(1).sum()) / len(plain),
+        accuracy=_accuracy(reconstructed, labels, classify),
+    )
+
+
+def floors(plain: Tensor, protected: Tensor, public: Tensor) -> dict[str, Tensor]:
+    """Pictures that need no attack, by name, each uint8 of the shape of ``plain``, for `recovery`.
+
+    ``mean`` is the mean of public images, for all alike; ``unrelated`` is another one of the plain images: what a guess
+    is worth. ``protected`` is the protected image itself, without what padding added: what shows in it already.
+
+    Args:
+        plain: uint8 (N, 3, H, W), at least two.
+        protected: uint8 (N, 3, h, w), of the same images in the same order, h ≥ H, w ≥ W.
+        public: uint8 (M, 3, H, W), others.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    for batch in (plain, protected, public):
+        images.require_batch(batch, "floors take")
+    height, width = plain.shape[2:]
+    if len(plain) < 2:
+        raise ValueError("a floor needs at least two images: one of them stands in for another")
+    if len(protected) != len(plain) or protected.shape[2] < height or protected.shape[3] < width:
+        raise ValueError(f"protected images {tuple(protected.shape)} are not those of plain ones {tuple(plain.shape)}")
+    if public.shape[1:] != plain.shape[1:]:
+        raise ValueError(f"public images {tuple(public.shape)} are not of the size of plain ones {tuple(plain.shape)}")
+    mean = (public.sum(0, dtype=torch.int64) / len(public)).round().to(torch.uint8)
+    return {
+        "mean": mean.expand(plain.shape),
+        "unrelated": plain.roll(1, 0),
+        "protected": protected[:, :, :height, :width],
+    }
+
+
+def _lpips(plain: Tensor, reconstructed: Tensor) -> float | None:
+    try:
+        return fidelity.lpips(plain, reconstructed)
+    except (ImportError, RuntimeError, ValueError):
+        return None
+
+
+def _visible(plain: Tensor, reconstructed: Tensor) -> float | None:
+    if min(plain.shape[2:]) < SMALLEST_SIDE:
+        return None
+    shown = 0.0
+    for one, other in zip(torch.split(plain, _PART), torch.split(reconstructed, _PART), strict=True):
+        shown += float(visible(images.to_float(one), images.to_float(other)).sum())
+    return shown / len(plain)
+
+
+def _accuracy(
+    reconstructed: Tensor, labels: Tensor | None, classify: Callable[[Tensor], Tensor] | None
+) -> float | None:
+    if (labels is None) != (classify is None):
+        raise ValueError("labels and a classifier go together")
+    if labels is None or classify is None:
+        return None
+    if labels.shape != reconstructed.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
+        raise ValueError(f"labels must be integers ({len(reconstructed)},), not {labels.dtype} {tuple(labels.shape)}")
+    hits = 0
+    for part, truths in zip(torch.split(reconstructed, _PART), torch.split(labels, _PART), strict=True):
+        hits += int(classify(images.to_float(part)).argmax(1).cpu().eq(truths.cpu()).sum())
+    return hits / len(labels)
