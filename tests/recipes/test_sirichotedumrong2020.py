@@ -8,7 +8,13 @@ import torch
 
 from veil.recipes import papers
 from veil.recipes.recipe import Conditions, Evidence
-from veil.recipes.sirichotedumrong2020 import preliminary, table1_accuracy
+from veil.recipes.sirichotedumrong2020 import (
+    key_statistics,
+    preliminary,
+    table1_accuracy,
+    table1_length,
+    transformation,
+)
 from veil.recipes.sirichotedumrong2020.table1_accuracy import (
     ADAPTATION,
     ITEM,
@@ -49,12 +55,38 @@ def test_every_protection_is_measured_and_shown(tmp_path: Path) -> None:
     text = papers.write(PAPER, given).read_text()
     assert "Not measured" not in text
     assert "91.29" in text
-    sweep = measured(given, preliminary.ITEM)
+    sweep, longer = measured(given, preliminary.ITEM), measured(given, table1_length.ITEM)
+    networks = measured(given, transformation.ITEM)
     assert [row["epsilon"] for row in sweep] == list(preliminary.EPSILONS)
     assert [row["visible"] for row in sweep] == sorted((row["visible"] for row in sweep), reverse=True)
+    assert [(row["protection"], row["epochs"]) for row in longer] == [("tanaka", 3), ("pixel-same", 3)]
+    assert [(row["method"], row["preset"]) for row in networks] == list(transformation.VARIANTS)
+    assert all(0 <= row["accuracy"] <= 1 and 0 <= row["visible"] <= 1 for row in networks)
+    keys = measured(given, key_statistics.ITEM)
+    assert [(row["cipher"], row["images"]) for row in keys] == [
+        (cipher, count) for cipher in key_statistics.ATTACKS for count in key_statistics.COUNTS["smoke"]
+    ]
+    assert all(row["failed"] or 0 <= row["exact"] <= 1 for row in keys)
     papers.reproduce(PAPER, [], given)
     assert measured(given) == rows
-    assert measured(given, preliminary.ITEM) == sweep
+    assert measured(given, key_statistics.ITEM) == keys
+    assert measured(given, transformation.ITEM) == networks
+    assert measured(given, table1_length.ITEM) == longer
+
+
+def test_a_network_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    whole = conditions(tmp_path / "whole")
+    papers.reproduce(PAPER, [transformation.ITEM], whole)
+
+    def stop(line: str) -> None:
+        if line.startswith("epoch 1: h_θ right"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        papers.reproduce(PAPER, [transformation.ITEM], conditions(tmp_path / "cut", say=stop))
+    assert not measured(conditions(tmp_path / "cut"), transformation.ITEM)
+    papers.reproduce(PAPER, [transformation.ITEM], conditions(tmp_path / "cut"))
+    assert measured(conditions(tmp_path / "cut"), transformation.ITEM) == measured(whole, transformation.ITEM)
 
 
 def test_an_interrupted_recipe_goes_on_to_the_same_rows(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ strengths are much the same everywhere. So
 2. that is refined by comparing strengths place by place, which the assignment now allows, until nothing changes;
 3. complements follow from the signs of means and correlations.
 
-High nibbles, which are what is seen, come out first: a hundred images of 32×32 are enough. Low nibbles are nearly
+High nibbles, which are what is seen, come out first: sixteen images of 32×32 were always enough. Low nibbles are nearly
 noise.
 """
 

@@ -18,7 +18,7 @@ CIPHERS: dict[str, CipherRow] = {
         key_space=tanaka.key_space,
         key_bits=tanaka.key_bits,
         attacks=(
-            "a handful of encrypted images gives what people see of the key by its statistics alone; one known image "
+            "sixteen encrypted images give what people see of the key by their statistics alone; one known image "
             "gives all of it; equal blocks stay equal, so that flat areas and outlines show at a quarter of the "
             "resolution; GAN attack without pairs"
         ),
@@ -32,7 +32,7 @@ CIPHERS: dict[str, CipherRow] = {
         key_space=pixel.key_space,
         key_bits=pixel.key_bits,
         attacks=(
-            "some dozen encrypted images give the key by their statistics alone, a few known ones do, too; min(v, 255 "
+            "a few dozen encrypted images give the key by their statistics alone, a few known ones do, too; min(v, 255 "
             "- v) shows shapes without it; unshared weight attack and GAN attack without pairs"
         ),
         adaptation="pixel",

@@ -8,7 +8,7 @@ Threat model: a person, or the staff of a cloud that trains a network on encrypt
 This is no encryption in the cryptographic sense. Every pixel goes through one of 48 maps, and goes alone. So
 - edges and shapes show, whatever the key: v ≤ 127 ? v : 255 - v is the same before and after, but for the order of
   colours (feature reconstruction, which needs neither key nor training, and works on different keys as well);
-- with the same key, some dozen encrypted images, without any plain form, give the key of every pixel by their
+- with the same key, a few dozen encrypted images, without any plain form, give the key of every pixel by their
   statistics (`veil.attacks.pixel_statistics`), and so do a few known images and their encrypted forms. A network with
   weights of its own for every pixel finds it in part (unshared weight attack; SSIM 0.17 in Sirichotedumrong and Kiya
   2020, Table I);

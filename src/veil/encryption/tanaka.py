@@ -11,7 +11,7 @@ multiple of 4, the last row or column is repeated, so that the encrypted image m
 Threat model: a person, or the staff of a cloud that trains a network on encrypted images, sees these and lacks the key.
 This is no encryption in the cryptographic sense. The cipher is one fixed permutation of nibbles, some of them
 complemented, and every block goes through it alone. So
-- a handful of encrypted images, without any plain form, gives the key as far as people see by its statistics
+- sixteen encrypted images, without any plain form, give the key as far as people see by their statistics
   (`veil.attacks.block_statistics`);
 - one known image and its encrypted form give the whole key, if it is a photo of 32×32 pixels or more;
 - equal blocks stay equal and like ones alike: flat areas and outlines show, at a quarter of the resolution;

@@ -1,7 +1,14 @@
-"""Sirichotedumrong and Kiya 2020, "A GAN-based image transformation scheme …": Table I."""
+"""Sirichotedumrong and Kiya 2020, "A GAN-based image transformation scheme …": Table I, and what breaks it."""
 
 from veil.recipes.recipe import Paper
-from veil.recipes.sirichotedumrong2020 import figure1, preliminary, table1_accuracy
+from veil.recipes.sirichotedumrong2020 import (
+    figure1,
+    key_statistics,
+    preliminary,
+    table1_accuracy,
+    table1_length,
+    transformation,
+)
 
 PAPER = Paper(
     "sirichotedumrong2020",
@@ -9,13 +16,20 @@ PAPER = Paper(
     "Warit Sirichotedumrong, Hitoshi Kiya: A GAN-based image transformation scheme for privacy-preserving deep neural "
     "networks. EUSIPCO 2020. https://arxiv.org/abs/2006.01342",
     (
-        "So far: Figure 1 without the transformation network, the preliminary protection that one is trained with, and "
-        "Table I’s columns of accuracy for the ciphers that the paper compares with. Transformation networks can be "
-        "trained (`docs/transformation.md`); their rows and the attacks are under way.",
+        "So far: Figure 1, the preliminary protection and the transformation networks, Table I’s columns of accuracy, "
+        "and an attack on the ciphers that the paper does not consider. Its own attacks can be made by `veil audit` "
+        "(`docs/audit.md`); Table I’s columns of SSIM are under way.",
         "Where we deviate: the paper’s client normalises images before it protects them, which a cipher of bytes "
         "cannot take; here images are cropped and mirrored, protected as bytes, and normalised last. Of the "
         "pixel-based cipher, orders of colours are exchanged without loss. The paper does not say which first layers "
         "stand in front of ResNet-18; Tanaka’s adaptation network and two 1×1 convolutions do here.",
     ),
-    (*figure1.RECIPES, *preliminary.RECIPES, *table1_accuracy.RECIPES),
+    (
+        *figure1.RECIPES,
+        *preliminary.RECIPES,
+        *transformation.RECIPES,
+        *table1_accuracy.RECIPES,
+        *table1_length.RECIPES,
+        *key_statistics.RECIPES,
+    ),
 )
