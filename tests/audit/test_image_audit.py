@@ -119,7 +119,8 @@ def test_floors_and_lift() -> None:
     assert best is rows[4]
     assert strongest(rows, "visible", ["pairs"]) is floor(rows, "protected")
     levels = [each.level for each in verdicts(rows)]
-    assert levels == ["nothing", "broken", "untried", "untried"]
+    assert levels == ["nothing", "broken", "broken", "broken"]
+    assert verdicts(rows)[2].text.startswith("As above: Images come back")
 
 
 def test_names(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def audit(
                 continue
             if count is not None and any("failed" in each or each["exact"] == 1 for each in marked.find(attack=name)):
                 break  # fewer pairs gave everything, or were too many for it already
-            say(row.title + (f", {count} pairs" if count is not None else ""))
+            say(row.title + (f", pairs: {count}" if count is not None else ""))
             settings = _settings(row, scale)
             trained = {} if settings is None else {
                 "settings": settings, "folder": folder / name, "seed": seed, "runner": runner,

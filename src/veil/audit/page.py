@@ -73,7 +73,7 @@ def attack_table(rows: Sequence[Row]) -> Table:
     for row in rows:
         if row["kind"] != "attack":
             continue
-        title = ATTACKS[row["attack"]].title + (f", {row['pairs']} pairs" if row.get("pairs") is not None else "")
+        title = ATTACKS[row["attack"]].title + (f", pairs: {row['pairs']}" if row.get("pairs") is not None else "")
         cells = [f"failed: {row['failed']}", *[""] * (len(columns) - 1)] if "failed" in row else _cells(row, columns)
         lines.append((title, _has(row), *cells))
     return Table(
@@ -123,7 +123,7 @@ def pictures(name: str, rows: Sequence[Row], title: str = "") -> Picture:
     for row in rows:
         if row["kind"] == "attack" and "failed" not in row:
             title = ATTACKS[row["attack"]].title
-            shown[title + (f", {row['pairs']}" if row.get("pairs") is not None else "")] = _strip(row)
+            shown[title + (f", pairs: {row['pairs']}" if row.get("pairs") is not None else "")] = _strip(row)
     caption = f"{title}{SHOWN} of the judged images, and what attacks make of them."
     return Picture(name, caption, lambda: figures.image_grid(shown, columns=1))
 

@@ -19,6 +19,8 @@ ATTACKERS: dict[str, tuple[Knowledge, ...]] = {
 }
 METRICS = ("ssim", "visible", "accuracy")
 GUESSES = ("mean", "unrelated")
+ORDER = ("untried", "nothing", "leaks", "broken", "exact")
+_ABOVE = "As above: "
 BROKEN, LEAKS = 0.5, 0.1
 """Lifts from which images count as given back, and as showing in part."""
 
@@ -29,7 +31,7 @@ class Verdict:
 
     Attributes:
         attacker: a key of `ATTACKERS`.
-        level: ``exact``, ``broken``, ``leaks`` or ``nothing``; ``untried`` where no attack was made.
+        level: of `ORDER`: ``exact``, ``broken``, ``leaks`` or ``nothing``; ``untried`` where no attack was made.
         text: a sentence.
         strongest: the row with the highest lift, of the attacks of this kind; None where all failed.
     """
@@ -79,10 +81,18 @@ def strongest(rows: Sequence[Row], metric: str, knows: Sequence[Knowledge]) -> R
 
 def verdicts(rows: Sequence[Row]) -> list[Verdict]:
     """One for each kind of attacker, from the weakest on. What a weaker one can do, a stronger one can."""
-    return list(_verdicts(rows))
+    found: list[Verdict] = []
+    for each in _alone(rows):
+        worst = max(found, key=lambda one: ORDER.index(one.level), default=each)
+        if ORDER.index(each.level) < ORDER.index(worst.level):
+            text = worst.text if worst.text.startswith(_ABOVE) else f"{_ABOVE}{worst.text}"
+            each = Verdict(each.attacker, worst.level, text, worst.strongest)
+        found.append(each)
+    return found
 
 
-def _verdicts(rows: Sequence[Row]) -> Iterator[Verdict]:
+def _alone(rows: Sequence[Row]) -> Iterator[Verdict]:
+    """What each kind of attacker gets by attacks of that kind."""
     for attacker, knows in ATTACKERS.items():
         tried = [row for row in rows if row["kind"] == "attack" and ATTACKS[row["attack"]].knows in knows]
         found = [row for row in tried if "failed" not in row]

@@ -2,7 +2,7 @@
 
 Paper:   Sirichotedumrong and Kiya 2020, section IV-D, Table I, accuracy
 Item:    table1-accuracy
-Cost:    smoke seconds; cpu 2.2 h on two cores; paper 12 trainings of 200 epochs of a ResNet-18 on a GPU
+Cost:    smoke seconds; cpu 3 h on two cores; paper 15 trainings of 200 epochs of a ResNet-18 on a GPU
 Expect:  CIFAR-10: plain 95.05, transformed 90.73, pixel-based same 91.29, different 91.14, Tanaka 88.96 %; CIFAR-100:
          77.24, 67.36, 67.17, 67.28, 68.13 %
 Command: veil reproduce sirichotedumrong2020 table1-accuracy --scale cpu --data DIR

@@ -183,9 +183,9 @@ def _text(rows: dict[tuple[str, str], Row]) -> tuple[str, ...]:
         "SSIM is no measure of what people see: a photo whose colours are exchanged, or that is a negative of itself, "
         "has an SSIM near 0 and shows all that was in it. So look at the pictures, and at “shows”.",
         " ".join(_said(NAMES[variant], rows[variant]) for variant in VARIANTS if variant in rows),
-        "These are short trainings: the paper’s CycleGAN sees its images 5,000 times. What they show is this. A network "
-        "that passes all that it can stays readable to people, whatever it is told to be far from. One that passes "
-        "coarse features only hides all from the start, and has to learn to be read; it helps to begin as the "
+        "These are short trainings: the paper’s CycleGAN sees its images 5,000 times. What they show is this. A "
+        "network that passes all that it can stays readable to people, whatever it is told to be far from. One that "
+        "passes coarse features only hides all from the start, and has to learn to be read; it helps to begin as the "
         "classifier that reads it.",
         *(
             ()
