@@ -34,7 +34,7 @@ DEFAULT = "transformation-cifar10"
 _SIZES, _WIDEST = ("width", "skips", "up"), 256
 MAX_PIXELS = 12_000_000
 """Of one image: a U-Net of width 16 takes some 5 GB for it."""
-_AT_ONCE, _AT_ONCE_ON_CPU = 1 << 17, 1 << 14
+_AT_ONCE, _AT_ONCE_ON_CPU = 1 << 17, 1 << 16
 """Pixels that go through the network together, unless one image has more: with more a CPU becomes no faster."""
 
 
