@@ -20,7 +20,7 @@ SIDE = 64
 
 @pytest.fixture(scope="module")
 def photos() -> Tensor:
-    return torch.stack([free_photos.read(name, SIDE) for name in free_photos.CREDITS])
+    return torch.stack([free_photos.read(name, SIDE) for name in ("chelsea", "coffee")])
 
 
 def images(count: int, height: int, width: int) -> Tensor:

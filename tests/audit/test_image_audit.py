@@ -98,8 +98,8 @@ def test_a_stopped_audit_goes_on(parts: Parts, tmp_path: Path) -> None:
     said: list[str] = []
     rows = run(subject("tanaka"), parts, tmp_path, [*KEYS, "inverse"], say=said.append)
     assert said == [ATTACKS["inverse"].title]
-    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == before + 2  # a run, and a row
-    assert sum(row.get("attack") == "inverse" for row in rows) == 1
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == before + 3  # a run, a row, and its pictures
+    assert sum(row["kind"] == "attack" and row["attack"] == "inverse" for row in rows) == 1
 
 
 def test_floors_and_lift() -> None:

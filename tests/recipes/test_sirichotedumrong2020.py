@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from veil.attacks import ATTACKS
 from veil.recipes import papers
 from veil.recipes.recipe import Conditions, Evidence
 from veil.recipes.sirichotedumrong2020 import (
@@ -13,6 +14,7 @@ from veil.recipes.sirichotedumrong2020 import (
     preliminary,
     table1_accuracy,
     table1_length,
+    table1_ssim,
     transformation,
 )
 from veil.recipes.sirichotedumrong2020.table1_accuracy import (
@@ -67,9 +69,15 @@ def test_every_protection_is_measured_and_shown(tmp_path: Path) -> None:
         (cipher, count) for cipher in key_statistics.ATTACKS for count in key_statistics.COUNTS["smoke"]
     ]
     assert all(row["failed"] or 0 <= row["exact"] <= 1 for row in keys)
+    audits = measured(given, table1_ssim.ITEM)
+    made = [(row["protection"], row["attack"]) for row in audits if row["kind"] == "attack"]
+    assert set(made) == {(name, attack) for name in table1_ssim.PROTECTIONS for attack in ATTACKS}
+    broken = {row["protection"] for row in audits if row["kind"] == "attack" and row.get("exact") == 1}
+    assert broken == {"pixel-same", "tanaka"}
     papers.reproduce(PAPER, [], given)
     assert measured(given) == rows
     assert measured(given, key_statistics.ITEM) == keys
+    assert measured(given, table1_ssim.ITEM) == audits
     assert measured(given, transformation.ITEM) == networks
     assert measured(given, table1_length.ITEM) == longer
 

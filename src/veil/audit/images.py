@@ -2,7 +2,8 @@
 
 Attackers have images of their own (``parts.train``): half of them protected and half plain where they have no pairs,
 all of them both ways where they have. They are judged on others (``parts.test``), protected by the same key. Each row
-says what came back of those, by every metric of `veil.metrics.recovery`; rows of floors say the same of guesses.
+says what came back of those, by every metric of `veil.metrics.recovery`; rows of floors say the same of guesses. Rows
+of the kind ``shown`` hold pictures of what came back of a few images, the first judged ones or others that are given.
 """
 
 from collections.abc import Callable, Mapping
@@ -77,6 +78,7 @@ def audit(
     seed: int,
     runner: "Fabric",
     mark: Mapping[str, Any] | None = None,
+    shown: Tensor | None = None,
     say: Callable[[str], None] = lambda line: None,
     **reporting: Any,
 ) -> list[Row]:
@@ -88,6 +90,8 @@ def audit(
         classifier: trained on plain images of these classes; None where there is none.
         folder: for checkpoints of attacks that are trained.
         mark: fields of this audit's rows that tell them from others among ``rows``.
+        shown: images of the size of the judged ones, uint8 (N, 3, H, W), that reports show instead of these; none are
+            shown where N is 0.
         say: called with a line before each attack.
 
     Returns:
@@ -98,15 +102,17 @@ def audit(
         TrainingError: where the training of an attack diverges.
     """
     marked = _Marked(rows, dict(mark or {}))
-    scene = _Scene.of(subject, parts, SCALES[scale], classifier, seed)
-    if not marked.find(kind="floor"):
-        _floors(scene, marked)
+    scene = _Scene.of(subject, parts, SCALES[scale], classifier, seed, shown)
+    _floors(scene, marked)
     for name in attacks:
         row = ATTACKS[name]
         for count in FEW if row.knows == "few" else (None,):
-            if marked.find(attack=name, pairs=count):
+            of_it: Row = {"attack": name, "pairs": count}
+            measured, pictured = marked.find(kind="attack", **of_it), scene.pictured(marked, **of_it)
+            if measured and (pictured or "failed" in measured[0]):
                 continue
-            if count is not None and any("failed" in each or each["exact"] == 1 for each in marked.find(attack=name)):
+            fewer = [] if count is None or measured else marked.find(kind="attack", attack=name)
+            if any("failed" in each or each["exact"] == 1 for each in fewer):
                 break  # fewer pairs gave everything, or were too many for it already
             say(row.title + (f", pairs: {count}" if count is not None else ""))
             settings = _settings(row, scale)
@@ -114,15 +120,18 @@ def audit(
                 "settings": settings, "folder": folder / name, "seed": seed, "runner": runner,
                 "about": {"protection": f"{subject.name} {subject.described}", "data": parts.fingerprint}, **reporting,
             }  # fmt: skip
-            about_it: Row = {"kind": "attack", "attack": name, "pairs": count}
+            about_it: Row = {"kind": "attack", **of_it}
             if settings is not None:
                 about_it["settings"] = asdict(settings)
             try:
                 reconstruct = _made(row, scene, count, trained)
             except AttackFailed as failure:
                 marked.add(about_it | {"failed": str(failure)})
-            else:
-                marked.add(about_it | _settled(reconstruct) | scene.judge(_in_size(reconstruct, scene)))
+                continue
+            if not measured:
+                marked.add(about_it | _settled(reconstruct) | scene.judge(scene.undone(reconstruct)))
+            if not pictured:
+                marked.add({"kind": "shown", **of_it, "pictures": _packed(scene.undone_shown(reconstruct))})
     return marked.find()
 
 
@@ -149,19 +158,27 @@ class _Scene:
     own_protected: Tensor
     judged: LabelledImages
     judged_protected: Tensor
+    shown: Tensor
+    shown_protected: Tensor
     classifier: Classifier | None
     generator: Generator
 
     @classmethod
     def of(
-        cls, subject: Subject, parts: Parts, settings: AuditSettings, classifier: Classifier | None, seed: int
-    ) -> "_Scene":
+        cls, subject: Subject, parts: Parts, settings: AuditSettings, classifier: Classifier | None, seed: int,
+        shown: Tensor | None,
+    ) -> "_Scene":  # fmt: skip
         generator = Generator().manual_seed(seed_of("audit", seed))
         own = parts.train.images[_drawn(len(parts.train), settings.own, generator)]
         chosen = _drawn(len(parts.test), settings.judged, generator)
         judged = LabelledImages(parts.test.images[chosen], parts.test.labels[chosen], parts.test.classes)
         protected = [_protected(subject, each, generator) for each in (own, judged.images)]
-        return cls(subject, own, protected[0], judged, protected[1], classifier, generator)
+        if shown is None:
+            pictured = judged.images[:SHOWN], protected[1][:SHOWN]
+        else:
+            drawn = Generator().manual_seed(seed_of("shown", seed))
+            pictured = shown, _protected(subject, shown, drawn) if len(shown) else shown
+        return cls(subject, own, protected[0], judged, protected[1], *pictured, classifier, generator)
 
     @property
     def halves(self) -> tuple[Tensor, Tensor]:
@@ -173,8 +190,27 @@ class _Scene:
         found = recovery.recovery(
             self.judged.images, reconstructed, self.judged.labels if self.classifier else None, self.classifier
         )
-        shown = reconstructed[:SHOWN].permute(0, 2, 3, 1).contiguous().numpy()
-        return {**asdict(found), "pictures": pack(shown)}
+        return asdict(found)
+
+    def pictured(self, rows: "_Marked", **fields: Any) -> bool:
+        """Whether there are pictures of that already, or none are wanted."""
+        return not len(self.shown) or bool(rows.find(kind="shown", **fields))
+
+    def undone(self, reconstruct: Reconstruct) -> Tensor:
+        """What an attack makes of the judged images."""
+        return self._in_size(reconstruct(self.judged_protected))
+
+    def undone_shown(self, reconstruct: Reconstruct) -> Tensor:
+        """What it makes of those that are shown."""
+        return self._in_size(reconstruct(self.shown_protected))
+
+    def _in_size(self, images: Tensor) -> Tensor:
+        height, width = self.judged.images.shape[2:]
+        return images[:, :, :height, :width].contiguous()
+
+
+def _packed(images: Tensor) -> Row:
+    return pack(images.permute(0, 2, 3, 1).contiguous().numpy())
 
 
 def _drawn(total: int, wanted: int, generator: Generator) -> Tensor:
@@ -201,9 +237,16 @@ def _protected(subject: Subject, plain: Tensor, generator: Generator) -> Tensor:
 def _floors(scene: _Scene, rows: _Marked) -> None:
     """What is there before any attack: plain images, protected ones, and guesses."""
     plain = scene.judged.images
-    pictures = {"plain": plain, **recovery.floors(plain, scene.judged_protected, scene.halves[1])}
-    for name, images in pictures.items():
-        rows.add({"kind": "floor", "floor": name, **scene.judge(images)})
+    if not rows.find(kind="floor"):
+        floors = {"plain": plain, **recovery.floors(plain, scene.judged_protected, scene.halves[1])}
+        for name, images in floors.items():
+            rows.add({"kind": "floor", "floor": name, **scene.judge(images)})
+    if not scene.pictured(rows, floor="plain"):
+        for name, images in {
+            "plain": scene.shown,
+            "protected": scene.undone_shown(lambda protected: protected),
+        }.items():
+            rows.add({"kind": "shown", "floor": name, "pictures": _packed(images)})
 
 
 def _made(row: AttackRow, scene: _Scene, count: int | None, trained: dict[str, Any]) -> Reconstruct:
@@ -224,8 +267,3 @@ def _settled(reconstruct: Reconstruct) -> Row:
     """Which share of the key an attack says that it knows, where it says so."""
     settled = getattr(reconstruct, "settled", None)
     return {} if settled is None else {"settled": settled}
-
-
-def _in_size(reconstruct: Reconstruct, scene: _Scene) -> Tensor:
-    height, width = scene.judged.images.shape[2:]
-    return reconstruct(scene.judged_protected)[:, :, :height, :width].contiguous()

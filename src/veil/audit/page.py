@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veil.attacks import ATTACKS
-from veil.audit.images import SHOWN
 from veil.audit.verdicts import Verdict, floor, verdicts
 from veil.report import figures
 from veil.report.paper import Page, Picture, Section, Table
@@ -73,7 +72,7 @@ def attack_table(rows: Sequence[Row]) -> Table:
     for row in rows:
         if row["kind"] != "attack":
             continue
-        title = ATTACKS[row["attack"]].title + (f", pairs: {row['pairs']}" if row.get("pairs") is not None else "")
+        title = _pictured(row)
         cells = [f"failed: {row['failed']}", *[""] * (len(columns) - 1)] if "failed" in row else _cells(row, columns)
         lines.append((title, _has(row), *cells))
     return Table(
@@ -115,20 +114,23 @@ def _legend(rows: Sequence[Row]) -> str:
 
 
 def pictures(name: str, rows: Sequence[Row], title: str = "") -> Picture:
-    """The same judged images: plain, protected, and as each attack gave them back; ``title`` begins the caption."""
-    shown: dict[str, NDArray[Any]] = {
-        FLOORS[each].removeprefix("the ").removesuffix(" itself"): _strip(floor(rows, each))
-        for each in ("plain", "protected")
-    }
+    """The same few images: plain, protected, and as each attack gave them back; ``title`` begins the caption."""
+    shown: dict[str, NDArray[Any]] = {}
     for row in rows:
-        if row["kind"] == "attack" and "failed" not in row:
-            title = ATTACKS[row["attack"]].title
-            shown[title + (f", pairs: {row['pairs']}" if row.get("pairs") is not None else "")] = _strip(row)
-    caption = f"{title}{SHOWN} of the judged images, and what attacks make of them."
+        if row["kind"] == "shown":
+            shown[_pictured(row)] = strip(row)
+    caption = f"{title}Some images, protected, and what attacks make of them."
     return Picture(name, caption, lambda: figures.image_grid(shown, columns=1))
 
 
-def _strip(row: Row) -> NDArray[Any]:
+def _pictured(row: Row) -> str:
+    """What stands above a row's pictures."""
+    if "floor" in row:
+        return FLOORS[row["floor"]].removeprefix("the ").removesuffix(" itself")
+    return ATTACKS[row["attack"]].title + (f", pairs: {row['pairs']}" if row.get("pairs") is not None else "")
+
+
+def strip(row: Row) -> NDArray[Any]:
     """A row's pictures side by side: (H, N·(W + 2), 3), white between them."""
     images = unpack(row["pictures"])
     return np.concatenate([np.pad(each, ((0, 0), (0, 2), (0, 0)), constant_values=255) for each in images], 1)

@@ -44,7 +44,7 @@ class Verdict:
 
 def floor(rows: Sequence[Row], name: str) -> Row:
     """The row of a floor: ``plain``, ``protected``, ``mean`` or ``unrelated``."""
-    return next(row for row in rows if row.get("floor") == name)
+    return next(row for row in rows if row["kind"] == "floor" and row["floor"] == name)
 
 
 def guess(rows: Sequence[Row], metric: str) -> float | None:

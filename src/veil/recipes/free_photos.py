@@ -1,5 +1,5 @@
-"""Photos that anybody may show: scikit-image's, in the public domain (CC0). They stand in where a paper's are not to be
-had. They come with the extra ``demo``."""
+"""Photos that anybody may show: scikit-image's, CC0 or in the public domain. They stand in where a paper's are not to
+be had. They come with the extra ``demo``."""
 
 from importlib.resources import files
 
@@ -14,6 +14,7 @@ from veil.models.classifier import centre_crop
 CREDITS = {
     "chelsea": "“chelsea”, Stéfan van der Walt, CC0",
     "coffee": "“coffee”, Rachel Michetti, CC0",
+    "astronaut": "“astronaut” Eileen Collins, NASA, public domain",
 }
 
 

@@ -11,13 +11,13 @@ list that `veil reproduce --list` prints is read from there.
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any, Literal, get_args
 
 from veil import rows
+from veil.report.numbers import duration
 from veil.report.paper import Section
 from veil.rows import Row, RowFile
 
@@ -196,24 +196,3 @@ def head(docstring: str) -> dict[str, str]:
             raise ValueError(f"a recipe's head has no {name}")
         found[name] = " ".join(match.group(1).split())
     return found
-
-
-def duration(seconds: float) -> str:
-    """``45 s``, ``12 min``, ``2.5 h``."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def deviation(values: Sequence[float]) -> float:
-    """Sample standard deviation; 0 for a single value."""
-    return stdev(values) if len(values) > 1 else 0.0
-
-
-def spread(values: Iterable[float], digits: int = 1) -> str:
-    """Mean and sample standard deviation, ``12.3 ± 0.4``; the value alone where there is one."""
-    found = list(values)
-    if not found:
-        return "–"
-    text = f"{fmean(found):.{digits}f}"
-    return f"{text} ± {deviation(found):.{digits}f}" if len(found) > 1 else text

@@ -20,8 +20,9 @@ from torch import Tensor
 
 from veil.recipes.liu2019 import digits
 from veil.recipes.liu2019.table2 import TARGETS
-from veil.recipes.recipe import Conditions, Evidence, Recipe, spread
+from veil.recipes.recipe import Conditions, Evidence, Recipe
 from veil.report import figures
+from veil.report.numbers import spread
 from veil.report.paper import Picture, Section, Table
 from veil.rows import Row
 

@@ -21,7 +21,8 @@ from veil.metrics import privacy
 from veil.noise import SCHEMES, CisSettings, Engine, EntropySettings
 from veil.noise.engine import StepSettings
 from veil.recipes.liu2019 import digits
-from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale, spread
+from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
+from veil.report.numbers import spread
 from veil.report.paper import Section, Table
 from veil.rows import Row
 

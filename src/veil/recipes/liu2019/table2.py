@@ -16,8 +16,9 @@ from torch import Generator
 
 from veil.noise import universal
 from veil.recipes.liu2019 import digits
-from veil.recipes.recipe import Conditions, Evidence, Recipe, deviation, spread
+from veil.recipes.recipe import Conditions, Evidence, Recipe
 from veil.report import figures
+from veil.report.numbers import deviation, spread
 from veil.report.paper import Picture, Section, Table
 from veil.rows import Row
 from veil.seeds import seed_of

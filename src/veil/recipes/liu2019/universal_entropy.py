@@ -20,8 +20,9 @@ from torch import Generator
 from veil.noise import universal
 from veil.noise.universal import UniversalSettings
 from veil.recipes.liu2019 import combinations, digits
-from veil.recipes.recipe import Conditions, Evidence, Recipe, spread
+from veil.recipes.recipe import Conditions, Evidence, Recipe
 from veil.report import figures
+from veil.report.numbers import spread
 from veil.report.paper import Picture, Section, Table
 from veil.rows import Row
 from veil.seeds import seed_of

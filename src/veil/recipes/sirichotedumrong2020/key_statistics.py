@@ -18,9 +18,10 @@ from torch import Generator, Tensor
 from veil.attacks import AttackFailed, Reconstruct, block_statistics, pixel_statistics
 from veil.audit.subjects import subject
 from veil.metrics.recovery import recovery
-from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale, spread
+from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
 from veil.recipes.sirichotedumrong2020 import table1_accuracy
 from veil.recipes.sirichotedumrong2020.table1_accuracy import NAMES
+from veil.report.numbers import spread
 from veil.report.paper import Section, Table
 from veil.rows import Row
 from veil.seeds import seed_of

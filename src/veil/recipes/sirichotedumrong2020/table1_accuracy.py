@@ -27,7 +27,8 @@ from veil.encryption import CIPHERS
 from veil.encryption.live import protection
 from veil.keys import Key
 from veil.models.residual import ResNet18
-from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale, spread
+from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
+from veil.report.numbers import spread
 from veil.report.paper import Section, Table
 from veil.rows import Row
 from veil.seeds import seed_of
