@@ -1,0 +1,1 @@
+"""The human study: do people recognise whom a reconstruction shows?"""

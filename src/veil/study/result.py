@@ -1,0 +1,205 @@
+"""What a study's answers come to: accuracy beside guessing, who counts, and a verdict in words.
+
+Source: Li et al. 2019, section 4.4: 28 % over ten questions, "40 responses". The paper gives no interval and does not
+say whether 40 people answered or 40 answers were given; with either number, 95 % intervals hold the 25 % of guessing.
+
+Who counts is settled before anybody answers: those who answered every question, and all attention questions rightly.
+Who failed one of these, and who stopped on the way, is reported apart, never mixed in.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any, Literal
+
+import numpy as np
+
+from veil.seeds import seed_of
+from veil.study.answers import Answer
+from veil.study.questions import Question, Study
+from veil.study.statistics import Interval, Share, bootstrap, p_value
+
+PAPER = {"accuracy": 0.28, "responses": 40, "questions": 10, "chance": 0.25}
+Level = Literal["above", "guessing", "below", "none"]
+FEW = 10  # people: with fewer, intervals over people are too narrow
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question and the answers of those who count.
+
+    Attributes:
+        subject: the original that was looked for.
+        share: of right answers; None where nobody counts.
+        choices: how often each place was chosen.
+        right: the right place, from 0.
+        seconds: median time to the answer.
+    """
+
+    subject: str
+    share: Share | None
+    choices: tuple[int, ...]
+    right: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of a study.
+
+    Attributes:
+        study: its name.
+        chance: what guessing reaches.
+        attention: how many questions were for attention.
+        people: how many participants counted, failed attention, are incomplete, or did not answer anything.
+        share: over the answers of those who count, without attention questions; None where nobody counts.
+        p: two-sided, of the exact binomial test against ``chance``.
+        over_people: bootstrap interval over people; None for fewer than two.
+        over_questions: the same over people and questions.
+        failed, incomplete: share of right answers among those who failed attention, and those who are incomplete.
+        questions: in the study's order, without those for attention.
+        seconds: median time to an answer of those who count.
+    """
+
+    study: str
+    chance: float
+    attention: int
+    people: Mapping[str, int]
+    share: Share | None
+    p: float | None
+    over_people: Interval | None
+    over_questions: Interval | None
+    failed: Share | None
+    incomplete: Share | None
+    questions: tuple[Asked, ...]
+    seconds: float | None
+
+
+def result(study: Study, participants: Sequence[str], given: Iterable[Answer], seed: int = 0) -> Result:
+    """Counts answers.
+
+    Args:
+        participants: everybody who started.
+        given: the answers; those to questions that the study does not have are passed over.
+        seed: of the bootstrap.
+    """
+    asked = {each.name: each for each in study.questions}
+    by_person: dict[str, dict[str, Answer]] = {name: {} for name in participants}
+    for answer in given:
+        if answer.question in asked and answer.participant in by_person:
+            by_person[answer.participant][answer.question] = answer
+    groups: dict[str, list[dict[str, Answer]]] = defaultdict(list)
+    for answers in by_person.values():
+        groups[_group(answers, asked)].append(answers)
+    real = [each for each in study.questions if not each.attention]
+    counted, chance = groups["counted"], 1 / study.settings.options
+    share = _share(counted, real)
+    right = np.array([[_is_right(answers[each.name], each) for each in real] for answers in counted], dtype=np.bool_)
+    right = right.reshape(len(counted), len(real))
+    draw = seed_of("study report", study.name, seed)
+    return Result(
+        study.name, chance, len(study.questions) - len(real),
+        {name: len(groups[name]) for name in ("counted", "failed", "incomplete", "nothing")},
+        share, None if share is None else p_value(share, chance),
+        bootstrap(right, draw), bootstrap(right, draw, questions=True),
+        _share(groups["failed"], real), _share(groups["incomplete"], real),
+        tuple(_asked(each, counted) for each in real), _median(counted, real),
+    )  # fmt: skip
+
+
+def _group(answers: Mapping[str, Answer], asked: Mapping[str, Question]) -> str:
+    if not answers:
+        return "nothing"
+    if any(asked[name].attention and not _is_right(answer, asked[name]) for name, answer in answers.items()):
+        return "failed"
+    return "counted" if answers.keys() == asked.keys() else "incomplete"
+
+
+def _is_right(answer: Answer, question: Question) -> bool:
+    return answer.choice == question.right
+
+
+def _share(people: Sequence[Mapping[str, Answer]], questions: Sequence[Question]) -> Share | None:
+    right = [
+        _is_right(answers[each.name], each) for answers in people for each in questions if each.name in answers
+    ]  # fmt: skip
+    return Share(sum(right), len(right)) if right else None
+
+
+def _median(people: Sequence[Mapping[str, Answer]], questions: Sequence[Question]) -> float | None:
+    seconds = [answers[each.name].seconds for answers in people for each in questions]
+    return median(seconds) if seconds else None
+
+
+def _asked(question: Question, people: Sequence[Mapping[str, Answer]]) -> Asked:
+    chosen = [answers[question.name].choice for answers in people]
+    choices = tuple(chosen.count(place) for place in range(len(question.options)))
+    return Asked(question.subject, _share(people, [question]), choices, question.right, _median(people, [question]))
+
+
+def widest(found: Result) -> Interval | None:
+    """The smallest interval that holds Wilson's and the one over people; None where nobody counts."""
+    if found.share is None:
+        return None
+    intervals = [found.share.interval, *([found.over_people] if found.over_people is not None else [])]
+    return min(low for low, _ in intervals), max(high for _, high in intervals)
+
+
+def verdict(found: Result) -> tuple[Level, str]:
+    """What the result means, in plain words; judged by the `widest` interval."""
+    interval = widest(found)
+    if found.share is None or interval is None:
+        return "none", "Nobody has answered every question and passed the attention questions: nothing can be said yet."
+    low, high = interval
+    start = (
+        f"People chose the right photo in {percent(found.share.accuracy)} of {found.share.total} answers "
+        f"(95 % interval {percent(low)} to {percent(high)}; guessing gives {percent(found.chance)})."
+    )
+    few = "" if found.people["counted"] >= FEW else (
+        f" With fewer than {FEW} people who count, the interval is a rough one; ask more."
+    )  # fmt: skip
+    if low > found.chance:
+        level: Level = "above"
+        end = f"The interval lies above guessing: people recognise somebody in these reconstructions.{_others(found)}"
+    elif high < found.chance:
+        level = "below"
+        end = (
+            "The interval lies below guessing: the reconstructions lead people to others. That is no protection: who "
+            "knows it chooses against them."
+        )
+    else:
+        level = "guessing"
+        end = (
+            "The interval holds guessing: this study does not show that people recognise anybody. Nor does it show "
+            f"that they cannot: up to {percent(high)} remains possible, and a face recogniser may do better."
+        )
+    return level, f"{start} {end}{few}"
+
+
+def _others(found: Result) -> str:
+    """Whether a result above guessing reaches beyond the pictures of this study."""
+    if found.over_questions is None or found.over_questions[0] > found.chance:
+        return ""
+    return " It may rest on a few of them: over other pictures than these the interval holds guessing."
+
+
+def percent(share: float) -> str:
+    """A share as ``28.0 %``."""
+    return f"{100 * share:.1f} %"
+
+
+def as_json(found: Result) -> dict[str, Any]:
+    """The result as JSON, its verdict and the paper's number beside it."""
+    level, text = verdict(found)
+    plain = asdict(found)
+    for name in ("share", "failed", "incomplete"):
+        plain[name] = _plain(getattr(found, name))
+    plain["questions"] = [asdict(each) | {"share": _plain(each.share)} for each in found.questions]
+    return {"verdict": {"level": level, "text": text, "interval": widest(found)}, **plain, "paper": PAPER}
+
+
+def _plain(share: Share | None) -> dict[str, Any] | None:
+    if share is None:
+        return None
+    return {"right": share.right, "total": share.total, "accuracy": share.accuracy, "interval": share.interval}

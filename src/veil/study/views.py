@@ -1,0 +1,79 @@
+"""What participants see: pages rendered from ``templates/study/``, which tell nothing about right answers."""
+
+from functools import cache
+from io import BytesIO
+
+import jinja2
+from PIL import Image
+
+from veil.seeds import seed_of
+from veil.study.questions import Question, Study
+
+Size = tuple[int, int]
+_SECONDS = 15  # for a question, as the first page announces
+
+
+def order(study: Study, participant: str) -> list[Question]:
+    """The questions in the order of a participant: random, and the same whenever the participant comes back."""
+    return sorted(study.questions, key=lambda each: seed_of("study order", study.name, participant, each.name))
+
+
+def sizes(images: dict[str, bytes]) -> dict[str, Size]:
+    """Width and height of PNG files by name."""
+    found = {}
+    for name, data in images.items():
+        with Image.open(BytesIO(data), formats=("PNG",)) as image:
+            found[name] = image.size
+    return found
+
+
+def intro(study: Study) -> str:
+    """The first page: what it is about, what is stored, and consent."""
+    questions = len(study.questions)
+    return _render("intro.html", study=study, count=questions, minutes=max(1, round(questions * _SECONDS / 60)))
+
+
+def question(study: Study, asked: Question, number: int, sizes: dict[str, Size], *, missing: bool = False) -> str:
+    """A question's page.
+
+    Args:
+        number: its place in the participant's order, from 1.
+        sizes: of pictures by name, in pixels.
+        missing: say that a photo has to be chosen first.
+    """
+    return _render(
+        "question.html", name=asked.name, shown=asked.shown, options=asked.options, number=number,
+        count=len(study.questions), sizes=sizes, missing=missing, another_photo=study.settings.another_photo,
+    )  # fmt: skip
+
+
+def thanks(study: Study) -> str:
+    """The last page."""
+    return _render("thanks.html", contact=study.contact)
+
+
+def message(title: str, text: str) -> str:
+    """A page that says one thing, and leads back."""
+    return _render("message.html", title=title, text=text)
+
+
+def style() -> str:
+    """The style sheet."""
+    return _render("style.css")
+
+
+def script() -> str:
+    """The script, which makes keys choose photos; everything works without it."""
+    return _render("keys.js")
+
+
+def _render(template: str, **values: object) -> str:
+    return _environment().get_template(f"study/{template}").render(values)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("veil"), autoescape=jinja2.select_autoescape(("html",)),
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip

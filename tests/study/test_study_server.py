@@ -1,0 +1,335 @@
+"""The server as browsers and others meet it."""
+
+import http.client
+import re
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Thread
+from urllib.parse import urlencode
+
+import pytest
+from faces import small
+
+from veil.images import Photo, decode, encode
+from veil.study import views
+from veil.study.answers import Answers
+from veil.study.questions import StudyError
+from veil.study.server import StudyServer, is_local
+
+MADE = small()
+IMAGES = {name: encode(Photo(image)) for name, image in MADE.images.items()}
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Iterator[Answers]:
+    with Answers(tmp_path / "answers.sqlite", MADE.study.name) as opened:
+        yield opened
+
+
+@pytest.fixture
+def server(answers: Answers) -> Iterator[StudyServer]:
+    with serving(answers) as running:
+        yield running
+
+
+class serving:
+    """A server that answers in a thread."""
+
+    def __init__(self, answers: Answers, **other: str) -> None:
+        self.server = StudyServer(MADE.study, IMAGES, answers, **other)
+        self.thread = Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
+
+    def __enter__(self) -> StudyServer:
+        self.thread.start()
+        return self.server
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+class Person:
+    """Somebody with a cookie, and a browser that says where its forms come from."""
+
+    def __init__(self, server: StudyServer) -> None:
+        self.server, self.cookie = server, ""
+        self.host = f"127.0.0.1:{server.server_port}"
+
+    def ask(self, method: str, path: str, body: str | None = None, **headers: str | None) -> http.client.HTTPResponse:
+        """A request; the response's ``text`` is its body; ``headers`` replace a browser's, None leaves one out."""
+        sent = {"Host": self.host, "Cookie": self.cookie}
+        if method == "POST":
+            sent |= {"Origin": f"http://{self.host}", "Content-Type": FORM, "Content-Length": str(len(body or ""))}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.server_port, timeout=10)
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        for name, value in (sent | named).items():
+            if value is not None:
+                connection.putheader(name, value)
+        connection.endheaders((body or "").encode())
+        response = connection.getresponse()
+        response.data = response.read()  # type: ignore[attr-defined]
+        connection.close()
+        if set_to := response.headers["Set-Cookie"]:
+            self.cookie = set_to.partition(";")[0]
+        return response
+
+    def start(self) -> "Person":
+        assert self.ask("POST", "/start").status == 303
+        return self
+
+    def question(self) -> str:
+        """The name of the question that is asked."""
+        page = text(self.ask("GET", "/question"))
+        return re.findall(r'name="question" value="(\w+)"', page)[0]
+
+    def answer(self, question: str, choice: object) -> int:
+        return self.ask("POST", "/answer", urlencode({"question": question, "choice": choice})).status
+
+
+def text(response: http.client.HTTPResponse) -> str:
+    return response.data.decode()  # type: ignore[attr-defined,no-any-return]
+
+
+def test_a_participant_goes_through_the_study(server: StudyServer, answers: Answers) -> None:
+    one = Person(server)
+    assert "What is stored" in text(one.ask("GET", "/"))
+    assert one.cookie == "", "nothing is stored before consent"
+    assert answers.participants() == []
+    one.start()
+    order = []
+    for number in range(4):
+        page = text(one.ask("GET", "/question"))
+        assert f"Question {number + 1} of 4" in page
+        order.append(one.question())
+        assert one.answer(order[-1], number) == 303
+    assert order == [each.name for each in views.order(MADE.study, answers.participants()[0])]
+    assert one.ask("GET", "/question").headers["Location"] == "/thanks"
+    assert "Thank you" in text(one.ask("GET", "/thanks"))
+    assert sorted(each.choice for each in answers.given()) == [0, 1, 2, 3]
+
+
+def test_who_comes_back_goes_on(server: StudyServer, answers: Answers) -> None:
+    one = Person(server).start()
+    first = one.question()
+    one.answer(first, 1)
+    second = one.question()
+    assert second != first
+    assert one.ask("GET", "/").headers["Location"] == "/question"
+    assert one.ask("GET", "/thanks").headers["Location"] == "/question"
+    assert one.ask("POST", "/start").headers["Set-Cookie"] is None
+    assert one.question() == second
+    assert len(answers.participants()) == 1
+
+
+def test_participants_have_orders_of_their_own() -> None:
+    orders = {tuple(each.name for each in views.order(MADE.study, str(number))) for number in range(40)}
+    assert len(orders) > 10
+
+
+def test_the_first_answer_counts(server: StudyServer, answers: Answers) -> None:
+    one = Person(server).start()
+    asked = one.question()
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda choice: one.answer(asked, choice), [2, 1, 0, 3])) == {303}
+    (kept,) = answers.given()
+    assert one.answer(asked, (kept.choice + 1) % 4) == 303
+    assert answers.given() == [kept]
+
+
+def test_pages_do_not_tell_the_answer(server: StudyServer) -> None:
+    """Pages of questions are the same whatever is right, and hold neither names of files nor solutions."""
+    one = Person(server).start()
+    for _ in range(4):
+        asked = next(each for each in MADE.study.questions if each.name == one.question())
+        page = text(one.ask("GET", "/question"))
+        assert set(re.findall(r"/images/(\w+)\.png", page)) == {asked.shown, *asked.options}
+        assert re.findall(r'type="radio"[^>]*>', page) == [
+            f'type="radio" name="choice" value="{n}" required aria-label="Photo {n + 1}">' for n in range(4)
+        ]
+        assert not re.search("right|subject|attention", page)
+        one.answer(asked.name, 0)
+    assert one.ask("GET", "/study.json").status == 404
+    assert one.ask("GET", "/answers.sqlite").status == 404
+
+
+def test_pictures_come_as_they_are(server: StudyServer) -> None:
+    name = MADE.study.questions[0].shown
+    response = Person(server).ask("GET", f"/images/{name}.png")
+    assert response.headers["Content-Type"] == "image/png"
+    assert decode(response.data).pixels.equal(MADE.images[name])  # type: ignore[attr-defined]
+    assert response.headers["Last-Modified"] is None
+    head = Person(server).ask("HEAD", f"/images/{name}.png")
+    assert head.headers["Content-Length"] == response.headers["Content-Length"]
+    assert text(head) == ""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../study.json", "/images/../study.json", "/images/%2e%2e/study.json", "/images/..%2fstudy.json",
+        "//study.json",
+        "/images/0000000000000000.png", "/images/", "/images/x.png", "/style.css/", "/images/" + "a" * 5000 + ".png",
+        "http://elsewhere/study.json", "/question%00", "/images/0000000000000000.png%00.html", "/.",
+        "/\u00e9",
+    ],
+)  # fmt: skip
+def test_nothing_else_can_be_had(server: StudyServer, path: str) -> None:
+    connection = socket.create_connection(("127.0.0.1", server.server_port), timeout=10)
+    with connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.split()[1] in (b"404", b"400"), answer
+    assert b"veil-study" not in answer
+
+
+def test_every_answer_has_the_guards(server: StudyServer) -> None:
+    one = Person(server)
+    for path in ("/", "/question", "/style.css", "/keys.js", "/none"):
+        headers = one.ask("GET", path).headers
+        assert headers["Content-Security-Policy"].startswith(
+            "default-src 'none'; img-src 'self' data:; style-src 'self'"
+        )
+        assert "unsafe" not in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["Server"].strip() == "Veil"
+    cookie = one.ask("POST", "/start").headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert "Secure" not in cookie
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://elsewhere.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": None}, 403),
+        ({"Origin": None, "Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Origin": None, "Sec_Fetch_Site": "same-origin"}, 303),
+        ({"Host": "elsewhere.example"}, 403),
+        ({"Host": None}, 403),
+        ({"Host": "elsewhere.example", "Origin": "http://elsewhere.example"}, 403),
+        ({"Host": "localhost:9000", "Origin": "http://localhost:9000"}, 303),
+        ({"Host": "[::1]:9000", "Origin": "http://[::1]:9000"}, 303),
+        ({"Host": "[", "Origin": "http://["}, 403),
+    ],
+)
+def test_forms_of_other_pages_are_refused(
+    server: StudyServer, answers: Answers, headers: dict[str, str | None], status: int
+) -> None:
+    assert Person(server).ask("POST", "/start", **headers).status == status
+    assert len(answers.participants()) == (status == 303)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        ("question={q}&choice=4", {}, 400),
+        ("question={q}&choice=-1", {}, 400),
+        ("question={q}&choice=", {}, 400),
+        ("question={q}&choice=%F0%9F", {}, 400),
+        ("question={q}", {}, 422),
+        ("question=none&choice=1", {}, 400),
+        ("choice=1", {}, 400),
+        ("", {}, 400),
+        ("nonsense", {}, 400),
+        ("a=1&" * 20, {}, 400),
+        ("x" * 2000, {}, 400),
+        ("question={q}&choice=1", {"Content_Type": "text/plain"}, 400),
+        ("question={q}&choice=1", {"Content_Length": "x"}, 400),
+        ("question={q}&choice=1", {"Content_Length": "-5"}, 400),
+        ("question={q}&choice=1", {"Content_Length": "99999999"}, 400),
+        ("question={q}&choice=1", {"Transfer_Encoding": "chunked"}, 400),
+        ("question={q}&choice=1", {"Cookie": None}, 303),
+        ("question={q}&choice=1", {"Cookie": "veil-study-x=y; ;;=\x7f"}, 303),
+    ],
+)
+def test_bad_answers_change_nothing(
+    server: StudyServer, answers: Answers, body: str, headers: dict[str, str | None], status: int
+) -> None:
+    one = Person(server).start()
+    asked = one.question()
+    response = one.ask("POST", "/answer", body.format(q=asked), **headers)
+    assert response.status == status
+    assert answers.given() == []
+    if status == 422:
+        assert "Choose one of the photos first" in text(response)
+    assert one.question() == asked, "the server goes on"
+
+
+def test_questions_that_were_not_shown_cannot_be_answered(server: StudyServer, answers: Answers) -> None:
+    one = Person(server).start()
+    asked = one.question()
+    other = next(each.name for each in MADE.study.questions if each.name != asked)
+    assert one.answer(other, 1) == 400
+    assert answers.given() == []
+
+
+def test_withdrawal(server: StudyServer, answers: Answers) -> None:
+    one, other = Person(server).start(), Person(server).start()
+    for each in (one, other):
+        each.answer(each.question(), 1)
+    response = one.ask("POST", "/withdraw")
+    assert "deleted" in text(response)
+    assert "Max-Age=0" in response.headers["Set-Cookie"]
+    assert len(answers.given()) == 1
+    assert one.ask("GET", "/question").headers["Location"] == "/"
+
+
+@pytest.mark.parametrize(
+    "sent", [b"nonsense\r\n\r\n", b"BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"]
+)
+def test_what_is_no_request_gets_an_error(server: StudyServer, sent: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as connection:
+        connection.sendall(sent)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert b"Veil" in answer or b"<h1>" in answer
+    assert Person(server).ask("GET", "/").status == 200
+    assert capfd.readouterr().err == "", "nothing is logged"
+
+
+def test_a_damaged_answer_file_is_said(
+    server: StudyServer, answers: Answers, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one = Person(server).start()
+    answers.base.execute("DROP TABLE answers")
+    assert one.ask("GET", "/question").status == 500
+    assert "no such table" in capfd.readouterr().err
+
+
+def test_through_a_proxy(answers: Answers) -> None:
+    with serving(answers, address="https://Study.example.org/") as server:
+        one = Person(server)
+        one.host = "study.example.org"
+        assert one.ask("GET", "/").status == 200
+        assert one.ask("POST", "/start").status == 303, "http, as a proxy that goes on in plain says it"
+        response = one.ask("POST", "/start", Origin="https://study.example.org", Cookie=None)
+        assert response.status == 303
+        assert response.headers["Set-Cookie"].endswith("Secure")
+        assert one.ask("POST", "/start", Origin="https://other.example.org").status == 403
+        assert one.ask("GET", "/", Host="other.example.org").status == 403
+
+
+def test_where_it_listens(answers: Answers) -> None:
+    assert is_local("127.0.0.1")
+    assert is_local("::1")
+    assert is_local("localhost")
+    assert not is_local("0.0.0.0")
+    assert not is_local("192.168.1.2")
+    with serving(answers, host="0.0.0.0") as server:
+        assert not server.local
+        assert server.url.startswith("http://127.0.0.1:")
+        assert Person(server).ask("GET", "/", Host="my-machine.local:80").status == 200
+        with pytest.raises(StudyError, match="cannot listen"):
+            StudyServer(MADE.study, IMAGES, answers, host="0.0.0.0", port=server.server_port)
+    with pytest.raises(StudyError, match="cannot listen"):
+        StudyServer(MADE.study, IMAGES, answers, host="256.1.1.1")
+    for address in ("study.example.org", "ftp://x", "https://", "https://x/y", "https://[", "https://x?y"):
+        with pytest.raises(StudyError, match="no address"):
+            StudyServer(MADE.study, IMAGES, answers, address=address)
