@@ -151,13 +151,18 @@ def ms_ssim(original: Tensor, released: Tensor) -> float | None:
         The similarity, of a batch the mean over its images; None where not even one scale fits.
     """
     original, released = _batches(original, released)
-    scales = _scales(min(original.shape[-2:]))
+    scales = scale_count(min(original.shape[-2:]))
     if scales == 0:
         return None
     terms = torch.cat([_scale_terms(x, y, scales) for x, y in _pieces(original, released)], dim=1)
     terms = terms.reshape(scales, *original.shape[:2]).mean(dim=2).clamp_min(SMALLEST_TERM)
     weights = torch.tensor(SCALE_WEIGHTS[:scales], dtype=terms.dtype)
     return float((terms ** (weights / weights.sum()).unsqueeze(1)).prod(dim=0).mean())
+
+
+def scale_count(side: int) -> int:
+    """How many scales of MS-SSIM fit into a shorter side of so many pixels, 0 to 5."""
+    return sum(side >> scale >= WINDOW for scale in range(len(SCALE_WEIGHTS)))
 
 
 def lpips(original: Tensor, released: Tensor) -> float:
@@ -261,11 +266,6 @@ def _gaussian(x: Tensor) -> Tensor:
             filtered.add_(x.narrow(dim, offset, length), alpha=weights[offset] / total)
         x = filtered
     return x
-
-
-def _scales(side: int) -> int:
-    """How many scales of MS-SSIM fit into the shorter side, 0 to 5."""
-    return sum(side >> scale >= WINDOW for scale in range(len(SCALE_WEIGHTS)))
 
 
 def _scale_terms(x: Tensor, y: Tensor, scales: int) -> Tensor:

@@ -1,0 +1,263 @@
+"""Sets of faces with yes-or-no attributes in memory: CelebA, or any folder with a table of attributes.
+
+Source: CelebA, Liu et al. 2015 (Deep learning face attributes in the wild), as Li et al. 2019, section 4.1, use it:
+some attributes are the service's target, others are private. `veil.data.face_lists` says which layouts are read.
+
+Deviation: Li et al. split images at random, 160,000 to 40,000, so that a person may be in both parts, and an attacker
+may know people instead of features. No split that is made here puts one person into two parts, where identities are
+known.
+"""
+
+import difflib
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from veil import images as pictures
+from veil.data import face_lists
+from veil.data.class_folders import OtherSize
+from veil.images.pillow_warnings import silent_pillow
+from veil.seeds import seed_of
+
+Split = Literal["official", "paper"]
+PARTS = ("train", "validation", "test")
+PAPER_SHARES = (0.72, 0.08, 0.2)
+"""The paper's 160,000 to 40,000 images, with a tenth of the training part for validation."""
+OWN_SHARES = (0.7, 0.1, 0.2)
+"""Where a list has no partition of its own."""
+_THREADS = 4
+_CHUNK = 128  # images that a thread reads in one go
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Face images with their attributes.
+
+    Attributes:
+        images: uint8 (N, 3, H, W).
+        attributes: bool (N, A).
+        names: of the A attributes, as CelebA's: ``Smiling``, ``Male``.
+        identities: int64 (N,), who is seen; None where unknown.
+    """
+
+    images: Tensor
+    attributes: Tensor
+    names: tuple[str, ...]
+    identities: Tensor | None
+
+    def __post_init__(self) -> None:
+        count = len(self.images)
+        if self.attributes.dtype != torch.bool or self.attributes.shape != (count, len(self.names)):
+            raise ValueError(
+                f"attributes of {count} images and {len(self.names)} names must be bool ({count}, {len(self.names)}), "
+                f"not {self.attributes.dtype} {tuple(self.attributes.shape)}"
+            )
+        if self.identities is not None and self.identities.shape != (count,):
+            raise ValueError(f"{count} images with identities of shape {tuple(self.identities.shape)}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def labels(self, names: Sequence[str]) -> Tensor:
+        """The named attributes, in that order: bool (N, len(names)).
+
+        Raises:
+            ValueError: for an attribute that is not known; names the nearest ones.
+        """
+        for name in names:
+            if name not in self.names:
+                lower = {known.casefold(): known for known in self.names}
+                near = [lower[each] for each in difflib.get_close_matches(name.casefold(), lower)]
+                raise ValueError(f"no attribute '{name}': {'did you mean' if near else 'there are'} "
+                                 f"{', '.join(near or self.names)}{'?' if near else ''}")  # fmt: skip
+        return self.attributes[:, [self.names.index(name) for name in names]]
+
+    def take(self, index: Tensor) -> "Faces":
+        """The faces at ``index``: int64 places, or bool (N,)."""
+        identities = None if self.identities is None else self.identities[index]
+        return Faces(self.images[index], self.attributes[index], self.names, identities)
+
+
+@dataclass(frozen=True)
+class FaceParts:
+    """A set of faces in three parts with one set of attribute names."""
+
+    name: str
+    train: Faces
+    validation: Faces
+    test: Faces
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that tell this data from any other: of the SHA-256 of all that is in it, in order.
+
+        The same for the same pixels, attributes and identities from any folder and layout.
+        """
+        digest = hashlib.sha256()
+        for part in (self.train, self.validation, self.test):
+            digest.update("\n".join(part.names).encode())
+            for values in (part.images, part.attributes, part.identities):
+                if values is None:
+                    continue
+                digest.update(f"{values.dtype} {tuple(values.shape)} ".encode())
+                digest.update(values.cpu().contiguous().view(-1).numpy().data)
+        return digest.hexdigest()[:16]
+
+
+def read(
+    folder: Path, side: int | tuple[int, int] | None = None, *, split: Split = "official", seed: int = 0
+) -> FaceParts:
+    """The set of faces that ``folder`` holds, decoded and resized (bicubic, not cropped).
+
+    Memory is that of the result, 2.5 GB for all of CelebA at 64 × 64.
+
+    Args:
+        side: of the square that images are resized to, or (height, width), in pixels. Where it is None they stay as
+            they are, all of one size.
+        split: ``"official"`` is the partition that comes with the set; where it has none, 70 % of the images are for
+            training, 10 % validation, 20 % test. ``"paper"`` leaves a partition aside: 80 % and 20 % of the images, as
+            Li et al. 2019 have 160,000 and 40,000, and a tenth of the 80 for validation. Both are by identity where
+            identities are known, by image where not, which the paper's always is; shares are met as nearly as whole
+            people allow.
+        seed: of a split that is made here.
+
+    Raises:
+        FileNotFoundError: where there is no such folder, or a file of the layout or a listed photo is missing.
+        OtherSize: where images differ in size and no ``side`` is given.
+        ValueError: for a folder or list as in `face_lists.read`; where a photo cannot be read, or a part has no images.
+    """
+    size = _size(side)
+    if split not in ("official", "paper"):
+        raise ValueError(f"the split is official or paper, not {split}")
+    listed = face_lists.read(folder)
+    if size is None:
+        first = _picture(listed.files[0], None)
+        size = first.height, first.width
+    part_of = _partition(listed, split, seed)
+    parts = []
+    for number, part in enumerate(PARTS):
+        places = (part_of == number).nonzero().flatten()
+        if not len(places):
+            raise ValueError(f"{folder}: no images for {part}")
+        decoded = _decode([listed.files[place] for place in places.tolist()], size, resizes=side is not None)
+        identities = None if listed.identities is None else listed.identities[places]
+        parts.append(Faces(decoded, listed.attributes[places], listed.names, identities))
+    return FaceParts(listed.name, *parts)
+
+
+def for_attackers(faces: Faces, share: float, seed: int) -> tuple[Faces, Faces]:
+    """Two parts of ``faces``, the service's and the attackers', who share nobody; each in the order of ``faces``.
+
+    People are put in an order by hash, of the seed and the identity, and the last ones are the attackers': what a
+    smaller share gives them, a larger one does, too. Where identities are unknown, equal images count as one person.
+
+    Args:
+        share: of the images for the attackers, between 0 and 1; met as nearly as whole people allow.
+
+    Raises:
+        ValueError: for any other share, and where one of the parts would be empty.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"the attackers' share must lie between 0 and 1, not {share}")
+    if faces.identities is not None:
+        people = list(map(str, faces.identities.tolist()))
+    else:
+        people = [pictures.content_digest(image).hex() for image in faces.images]
+    attackers = _split(people, (1 - share, share), ("for attackers", seed)) == 1
+    if attackers.all() or not attackers.any():
+        raise ValueError(f"{share:g} of {len(faces)} faces of {len(set(people))} people leaves one side without any")
+    return faces.take(~attackers), faces.take(attackers)
+
+
+def _partition(listed: face_lists.FaceList, split: Split, seed: int) -> Tensor:
+    if split == "official" and listed.partition is not None:
+        return listed.partition
+    shares = PAPER_SHARES if split == "paper" else OWN_SHARES
+    if listed.identities is not None:
+        people = list(map(str, listed.identities.tolist()))
+    else:
+        people = [file.name for file in listed.files]
+    return _split(people, shares, ("faces", split, seed))
+
+
+def _split(people: Sequence[str], shares: Sequence[float], why: tuple[object, ...]) -> Tensor:
+    """Part numbers (N,) of images by whose they are; the same person's are in the same part.
+
+    People follow each other in the order of their hashes; a person is in the part that the middle of her images is in.
+    """
+    counts: dict[str, int] = {}
+    for person in people:
+        counts[person] = counts.get(person, 0) + 1
+    bounds = np.cumsum(shares)[:-1] * len(people)
+    part: dict[str, int] = {}
+    before = 0
+    for person in sorted(counts, key=_hash(why)):
+        part[person] = int(np.searchsorted(bounds, before + counts[person] / 2, side="right"))
+        before += counts[person]
+    return torch.tensor([part[person] for person in people])
+
+
+def _hash(why: tuple[object, ...]) -> Callable[[str], int]:
+    return lambda person: seed_of(*why, person)
+
+
+def _size(side: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    size = (side, side) if isinstance(side, int) else side
+    if size is not None and min(size) < 1:
+        raise ValueError(f"images need at least one pixel a side, not {size[0]} × {size[1]}")
+    return size
+
+
+def _decode(files: Sequence[Path], size: tuple[int, int], *, resizes: bool) -> Tensor:
+    """Images as one uint8 tensor (N, 3, *size); whether those of another size are resized, or refused."""
+    height, width = size
+    images = np.empty((len(files), 3, height, width), np.uint8)
+
+    def fill(start: int) -> None:
+        for index, file in enumerate(files[start : start + _CHUNK], start):
+            image = _picture(file, size if resizes else None)
+            if image.size != (width, height):
+                if not resizes:
+                    raise OtherSize(
+                        f"{file}: {image.width}×{image.height} pixels where {width}×{height} are expected: "
+                        "say which side the images are to have"
+                    )
+                image = image.resize((width, height), Image.Resampling.BICUBIC)
+            images[index] = np.asarray(image).transpose(2, 0, 1)
+
+    with silent_pillow(), ThreadPoolExecutor(_THREADS) as pool:
+        for _ in pool.map(fill, range(0, len(files), _CHUNK)):
+            pass  # raises what a thread raised
+    return torch.from_numpy(images)
+
+
+def _picture(file: Path, size: tuple[int, int] | None) -> Image.Image:
+    """A photo in RGB, upright; one that is to be resized to ``size`` may come smaller, at least twice that.
+
+    JPEGs without a profile or a turn need none of the care that `veil.images.load` takes, which is four times slower.
+    """
+    try:
+        with Image.open(file, formats=("JPEG",)) as opened:
+            plain = opened.mode in ("RGB", "L") and not {"icc_profile", "exif", "mp"} & opened.info.keys()
+            if plain and opened.width * opened.height <= pictures.MAX_PIXELS:
+                if size is not None:
+                    opened.draft(opened.mode, (2 * size[1], 2 * size[0]))
+                return opened.convert("RGB")
+    except MemoryError:
+        raise
+    except Exception:  # another format, or damaged: whatever it is, the careful way will say
+        pass
+    try:
+        pixels = pictures.over_white(pictures.load(file)).pixels
+    except pictures.ImageError as error:
+        raise ValueError(f"{file}: {error}") from error
+    return Image.fromarray(pixels.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy())
