@@ -108,7 +108,8 @@ def run(
     on.
 
     Args:
-        step: one update; it calls backward and the optimisers itself and returns named scalars, averaged for the log.
+        step: one update; it calls backward and the optimisers itself and returns named scalars, averaged for the log
+            over the steps that returned them.
         settings: everything that the result depends on; a checkpoint written under other settings is refused.
         after_epoch: returns further scalars for the log, a validation accuracy for instance.
         runner: the Fabric that set networks and optimisers up; needed with several processes.
@@ -135,13 +136,14 @@ def run(
         for module in trained.modules.values():
             module.train()
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros(()))
-        count = 0
+        counts: dict[str, int] = defaultdict(int)  # steps may be of several kinds
         for count, batch in enumerate(batches(epoch, generator), start=1):
             progress = (epoch + (count - 1) / steps_per_epoch) / epochs
             for name, value in step(batch, Moment(epoch, progress, generator)).items():
                 sums[name] = sums[name] + torch.as_tensor(value).detach()
+                counts[name] += 1
             stepped(epoch * steps_per_epoch + count, epochs * steps_per_epoch)
-        row: Row = {"epoch": epoch} | {name: _mean(total, count, runner) for name, total in sums.items()}
+        row: Row = {"epoch": epoch} | {name: _mean(total, counts[name], runner) for name, total in sums.items()}
         if after_epoch is not None:
             row |= after_epoch(epoch)
         if not all(math.isfinite(value) for value in row.values()):
