@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from commands import rows_of, veil
 
+import obfuscators
+
 Captured = pytest.CaptureFixture[str]
 
 
@@ -19,7 +21,8 @@ def test_an_audit_at_smoke_scale(tmp_path: Path, capsys: Captured) -> None:
     assert (out / "report.html").read_text().count("Known plaintext") >= 1
     before = rows_of(out)
     assert veil("audit", "tanaka", "-o", out, "--scale", "smoke", "--attacks", "chosen-plaintext") == 0
-    assert [row.get("attack") for row in rows_of(out) if row not in before and "attack" in row] == ["chosen-plaintext"]
+    new = [(row["kind"], row["attack"]) for row in rows_of(out) if row not in before and "attack" in row]
+    assert new == [("attack", "chosen-plaintext"), ("shown", "chosen-plaintext")]
     assert "byte for byte" in capsys.readouterr().out
 
 
@@ -45,3 +48,37 @@ def test_another_protection_is_refused_in_the_same_folder(tmp_path: Path, capsys
     assert veil("audit", "tanaka", *arguments) == 0
     assert veil("audit", "pixel-same", *arguments) == 2
     assert "other conditions (form, protection)" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_clients_features_at_smoke_scale(tmp_path: Path, capsys: Captured) -> None:
+    client, service = obfuscators.write(tmp_path / "made", size=(32, 32))
+    out = tmp_path / "out"
+    command = ("audit", client, "-o", out, "--scale", "smoke")
+    assert veil(*command, "--service", service) == 2
+    assert "Young" in capsys.readouterr().err  # drawn faces have no such attribute
+    client, service = obfuscators.write(tmp_path / "smiles", size=(32, 32), target=("Smiling", "High_Cheekbones"))
+    command = ("audit", client, "-o", out, "--scale", "smoke")
+    assert veil(*command, "--service", service, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [each["about"] for each in found["verdicts"]] == ["Male", "the image", "the person"]
+    assert (out / "report.html").read_text().count("Smiling") >= 1
+    before = rows_of(out)
+    assert veil(*command, "--service", service) == 0
+    assert rows_of(out) == before
+    assert "balanced accuracy" in capsys.readouterr().out
+
+
+def test_what_does_not_belong_to_a_client_is_refused(tmp_path: Path, capsys: Captured) -> None:
+    client, service = obfuscators.write(tmp_path / "one", size=(32, 32))
+    _, other = obfuscators.write(tmp_path / "other", size=(32, 32), seed=1)
+    for options, said in (
+        (("--classifier", "things100"), "images"),
+        (("--service", other), "another client"),
+        (("--embedder", tmp_path / "none.onnx"), "none.onnx"),
+    ):
+        assert veil("audit", client, "-o", tmp_path / "out", "--scale", "smoke", *options) == 2
+        assert said in capsys.readouterr().err.replace("\n", " ")
+    assert veil("audit", service, "-o", tmp_path / "out", "--scale", "smoke") == 2
+    assert "--service" in capsys.readouterr().err.replace("\n", " ")
+    assert veil("audit", "tanaka", "-o", tmp_path / "out", "--scale", "smoke", "--service", service) == 2
+    assert "clients" in capsys.readouterr().err.replace("\n", " ")

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 import veil
-from veil.cli import key, transform
+from veil.cli import key, obfuscate, study, transform
 from veil.cli.audit import audit
 from veil.cli.demo import demo
 from veil.cli.encrypt import decrypt, encrypt
@@ -41,7 +41,9 @@ app.add_typer(key.commands, name="key")
 app.command()(encrypt)
 app.command()(decrypt)
 app.add_typer(transform.commands, name="transform")
+app.add_typer(obfuscate.commands, name="obfuscate")
 app.command()(audit)
+app.add_typer(study.commands, name="study")
 app.command()(demo)
 
 

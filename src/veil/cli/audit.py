@@ -13,12 +13,14 @@ from veil.audit import images as audited
 from veil.audit import page as pages
 from veil.audit.subjects import subject
 from veil.audit.verdicts import Verdict, verdicts
+from veil.cli import audit_features
 from veil.cli import key as keys
 from veil.cli.terminal import TrainingProgress, errors, output
 from veil.data import made, small_images
 from veil.models import catalog
-from veil.recipes.recipe import Scale, duration
+from veil.recipes.recipe import Scale
 from veil.report import paper as report
+from veil.report.numbers import duration
 from veil.rows import Row, RowFile
 
 ROWS, ALL = "rows.jsonl", "all"
@@ -29,8 +31,8 @@ def audit(
     protection: Annotated[
         str,
         typer.Argument(
-            help="tanaka, pixel-same, pixel-different, transformation-cifar10, a transformation file, "
-            "package.module:callable on uint8 images (N, 3, H, W), or plain."
+            help="tanaka, pixel-same, pixel-different, transformation-cifar10, a transformation file, the client's "
+            "file of an obfuscator, package.module:callable on uint8 images (N, 3, H, W), or plain."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help=f"Folder for {ROWS}, report.html and checkpoints.")],
@@ -56,15 +58,32 @@ def audit(
     key: Annotated[
         Path | None, typer.Option(help="Key file of the cipher. [default: one that is drawn]", show_default=False)
     ] = None,
+    service: Annotated[
+        Path | None, typer.Option(help="Of a client: its service's file, to say what it reads.", show_default=False)
+    ] = None,
+    embedder: Annotated[
+        Path | None,
+        typer.Option(help="Of a client: a face recogniser, ONNX, to say who is found again.", show_default=False),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of images, keys and attackers.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
 ) -> None:  # fmt: skip
-    """Attack a protection of images in every way that Veil knows, and say what each kind of attacker gets.
+    """Attack a protection in every way that Veil knows, and say what each kind of attacker gets.
 
     Attackers are trained from nothing, on images of their own, and judged on others. Rows are appended as they are
     measured; the same command goes on where it was stopped.
     """
+    client = audit_features.client_of(protection)
+    if client is not None:
+        _refuse("images", attacks=attacks != ALL, side=side is not None, classifier=classifier is not None,
+                key=key is not None)  # fmt: skip
+        audit_features.audit(
+            client, out=out, data=data, scale=scale, service=service, embedder=embedder, seed=seed, device=device,
+            as_json=as_json,
+        )  # fmt: skip
+        return
+    _refuse("clients", service=service is not None, embedder=embedder is not None)
     chosen = _chosen(attacks)
     if data is None and scale != "smoke":
         raise typer.BadParameter("give --data, or --scale smoke, which makes its own")
@@ -91,6 +110,17 @@ def audit(
         rows.finish((seed,))
     written = report.write_html(pages.page(found, about, _source(found, about)), out)
     _print(verdicts(found), written, as_json)
+
+
+def _refuse(belongs_to: str, **given: bool) -> None:
+    """Options that say nothing here.
+
+    Raises:
+        BadParameter: where one was given.
+    """
+    for name, there in given.items():
+        if there:
+            raise typer.BadParameter(f"--{name} belongs to audits of {belongs_to}")
 
 
 def _chosen(attacks: str) -> list[str]:

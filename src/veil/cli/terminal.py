@@ -114,9 +114,11 @@ class TrainingProgress:
         self.bar.update(self.task, completed=done, total=total)
 
     def logged(self, row: dict[str, Any]) -> None:
-        """Says how an epoch went."""
-        values = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name not in ("epoch", "seconds"))
-        errors.print(f"epoch {row['epoch'] + 1}: {values} ({row['seconds']:.0f} s)")
+        """Says how an epoch went, of which stage where there are several."""
+        left_out = ("epoch", "seconds", "stage")
+        values = ", ".join(f"{name} {value:.3f}" for name, value in row.items() if name not in left_out)
+        stage = f"{row['stage']}, " if "stage" in row else ""
+        errors.print(f"{stage}epoch {row['epoch'] + 1}: {values} ({row['seconds']:.0f} s)")
 
     def say(self, line: str) -> None:
         """A line about what is being done."""

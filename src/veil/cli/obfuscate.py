@@ -1,0 +1,207 @@
+"""`veil obfuscate`: features of images instead of images, for a service's own classifier and nobody else's."""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+from rich.markup import escape
+
+from veil import devices, folders, images
+from veil.cli.obfuscate_train import train
+from veil.cli.options import MaxMegapixels
+from veil.cli.terminal import FolderProgress, errors, output
+from veil.folders import FolderError, Row, printable
+from veil.obfuscation import features, making
+from veil.obfuscation.features import Answer
+from veil.obfuscation.file import Client, Service, load
+
+FAILED = 1
+commands = typer.Typer(
+    no_args_is_help=True, help="Features instead of images: train a client and a service, send, read."
+)
+commands.command()(train)
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+
+
+@commands.command()
+def extract(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="IN...", help="Images, and folders of images.", show_default=False)
+    ],
+    client: Annotated[Path, typer.Option(help="Client file of `veil obfuscate train`.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the features, rows.jsonl and run.json.")],
+    max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
+    device: Device = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Make the features of images, which are sent instead of them: a file for each.
+
+    The same command goes on where it was stopped. Exit status: 0 all extracted, 1 some failed, 2 wrong usage.
+    """
+    found = Client.load(client)
+    with FolderProgress({"extracted": "green"}, files="images") as progress:
+        rows = features.extract_folder(
+            inputs, out, found, max_pixels=int(max_megapixels * 1e6), device=devices.choose(device),
+            started=progress.started, finished=progress.finished,
+        )  # fmt: skip
+    _finish(rows, found, out, as_json)
+
+
+@commands.command()
+def classify(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="FEATURES...", help="Files of features, and folders of them.", show_default=False),
+    ],
+    service: Annotated[Path, typer.Option(help="Service file of `veil obfuscate train`.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File for the answers, *.csv or *.jsonl.")],
+    device: Device = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Read features: how probable the service's attributes are. Neither images nor the client file are needed.
+
+    Exit status: 0 all read, 1 some could not be, 2 wrong usage, or features of another client.
+    """
+    if out.suffix not in _FORMATS:
+        raise typer.BadParameter(f"--out is a file *.csv or *.jsonl, not {printable(out.name)}")
+    found = Service.load(service)
+    where = devices.choose(device)
+    files = features.find(inputs, out)
+    answers = features.classify(files, found, where)
+    failed = _write(answers, found.target, out)
+    if as_json:
+        summary = {"files": len(files), "failed": failed, "service": found.fingerprint, "out": printable(out)}
+        output.print_json(json.dumps(summary))
+    else:
+        output.print(
+            f"{len(files)} files: [green]{len(files) - failed} read[/], [red]{failed} failed[/]; "
+            f"{', '.join(map(escape, found.target))}; in {escape(printable(out))}",
+            soft_wrap=True,
+        )
+    raise typer.Exit(FAILED if failed else 0)
+
+
+@commands.command()
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A client or service file.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a client's or a service's card says: for what, hiding what, what is sent, what was measured."""
+    found = load(file)
+    if as_json:
+        output.print_json(json.dumps(_about(found)))
+        return
+    for name, said in _words(found):
+        output.print(escape(f"{name:12} {said}"), soft_wrap=True)
+    output.print(escape(f"measured     {printable(str(found.measured.get('on', 'nothing said')))}"), soft_wrap=True)
+    for name in found.target:
+        if name in found.measured:
+            output.print(escape(f"  {printable(making.said(found.measured, name))}"), soft_wrap=True)
+    output.print("training")
+    for entry, value in found.training.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        output.print(escape(f"  {printable(entry)}: {printable(text)}"), soft_wrap=True)
+
+
+def _about(found: Client | Service) -> dict[str, Any]:
+    other = (
+        {"size": list(found.size), "service": found.service} if isinstance(found, Client) else {"client": found.client}
+    )
+    return {
+        "kind": "client" if isinstance(found, Client) else "service", "name": found.name,
+        "fingerprint": found.fingerprint, **other, "target": list(found.target), "hides": list(found.hides),
+        "network": found.network.options, "parameters": sum(each.numel() for each in found.network.parameters()),
+        "shape": list(found.shape), "encoding": found.encoding.dtype,
+        "bytes": features.size_of(found.shape, found.encoding), "training": dict(found.training),
+        "measured": dict(found.measured),
+    }  # fmt: skip
+
+
+def _words(found: Client | Service) -> list[tuple[str, str]]:
+    about = _about(found)
+    words = [
+        (about["kind"], printable(found.name)),
+        ("fingerprint", found.fingerprint),
+        ("for", printable(", ".join(found.target))),
+        ("hides", printable(", ".join(found.hides) or "no attribute")),
+        ("network", f"{about['parameters']:,} parameters; {printable(json.dumps(about['network']))}"),
+        ("sends" if isinstance(found, Client) else "reads",
+         f"{'×'.join(map(str, found.shape))} values as {found.encoding.dtype}: {about['bytes']:,} bytes an image"),
+    ]  # fmt: skip
+    if isinstance(found, Client):
+        height, width = found.size
+        words += [("takes", f"images resized to {width}×{height} pixels"), ("its service", printable(found.service))]
+    else:
+        words += [("its client", printable(found.client))]
+    return words
+
+
+def _finish(rows: Sequence[Row], client: Client, out: Path, as_json: bool) -> None:
+    """Prints what became of the images, and ends with the status that says so."""
+    done = [row for row in rows if not row["error"]]
+    failed = len(rows) - len(done)
+    sent = done[0]["bytes"] if done else None
+    files = round(sum(row["source"]["bytes"] for row in done) / len(done)) if done else None
+    if as_json:
+        summary = {
+            "images": len(rows), "extracted": len(done), "failed": failed, "client": client.fingerprint,
+            "bytes": sent, "image_bytes": files, "out": printable(out),
+        }  # fmt: skip
+        output.print_json(json.dumps(summary))
+    else:
+        sizes = f"{sent:,} bytes are sent of an image, its file has {files:,}; " if done else ""
+        output.print(
+            f"{len(rows)} images: [green]{len(done)} extracted[/], [red]{failed} failed[/]; {sizes}"
+            f"{escape(printable(client.name))} ({client.fingerprint}); in {escape(printable(out))}",
+            soft_wrap=True,
+        )
+    raise typer.Exit(FAILED if failed else 0)
+
+
+def _csv(handle: TextIO, names: Sequence[str]) -> Callable[[Answer], None]:
+    writer = csv.writer(handle, lineterminator="\n")
+    writer.writerow(["file", *names, "error"])
+    return lambda one: writer.writerow(
+        [printable(one.file), *(["" if each is None else each for each in _rounded(one, names)]), one.error]
+    )
+
+
+def _jsonl(handle: TextIO, names: Sequence[str]) -> Callable[[Answer], None]:
+    def write(one: Answer) -> None:
+        said = dict(zip(names, _rounded(one, names), strict=True))
+        handle.write(json.dumps({"file": one.file, **said, "error": one.error}) + "\n")
+
+    return write
+
+
+_FORMATS = {".csv": _csv, ".jsonl": _jsonl}
+
+
+def _rounded(one: Answer, names: Sequence[str]) -> list[float | None]:
+    return [None] * len(names) if one.probabilities is None else [round(each, 6) for each in one.probabilities]
+
+
+def _write(answers: Iterable[Answer], names: Sequence[str], out: Path) -> int:
+    """Writes answers as they come to a file that appears when it is whole, and returns how many files failed.
+
+    Raises:
+        FolderError: where it cannot be written.
+    """
+    partial, failed = out.with_name(f".{out.name[:100]}{folders.PARTIAL}"), 0
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as handle:
+            add = _FORMATS[out.suffix](handle, names)
+            for one in answers:
+                add(one)
+                if one.error is not None:
+                    failed += 1
+                    errors.print(f"[red]failed[/] {escape(printable(one.file))}: {escape(one.error)}")
+        partial.replace(out)
+    except OSError as error:
+        raise FolderError(f"cannot write to {printable(out)}: {error.strerror or error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return failed

@@ -1,0 +1,150 @@
+"""A client and its service from a set of faces: who is trained on what, and how well the service reads in the end.
+
+`make` trains and returns both halves; `judge` asks them about the test images, once, through what is sent. How much
+of what was to be hidden comes out again is for an audit to say: see `veil.obfuscation.deep_obfuscator`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Generator, Tensor
+
+from veil.data.faces import FaceParts, Faces
+from veil.metrics import attributes
+from veil.obfuscation.deep_obfuscator import train
+from veil.obfuscation.encoding import Encoding, Sent
+from veil.obfuscation.file import Client, Service, pair
+from veil.obfuscation.networks import Fitted, Material
+from veil.obfuscation.settings import ObfuscatorSettings
+from veil.seeds import seed_of
+from veil.training import loop
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+WATCHED = 1000
+"""Validation images that networks are asked about after each epoch."""
+_RANGED = 256
+"""Training images that the range of 8 bits is measured on."""
+_PART = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """Both halves of an obfuscator, and the training that they came from."""
+
+    client: Client
+    service: Service
+    fitted: Fitted
+
+
+def make(
+    parts: FaceParts,
+    target: Sequence[str],
+    hides: Sequence[str],
+    settings: ObfuscatorSettings,
+    *,
+    name: str,
+    sent: Sent | None = None,
+    folder: Path,
+    seed: int,
+    runner: "Fabric",
+    **reporting: Any,
+) -> Made:
+    """Trains an obfuscator on the training part of ``parts``, and measures its service on the test part.
+
+    Args:
+        target: names of the attributes that the service asks for.
+        hides: names of the attributes that are to stay hidden; none where only images are.
+        name: of both halves.
+        sent: type of what is sent; None chooses, see `Encoding.of`.
+        folder: for checkpoints and logs.
+        reporting: ``stepped``, ``logged`` of `veil.training.loop.run`.
+
+    Raises:
+        ValueError: for attributes that are not known, on both sides, twice, or the same in all training images; and as
+            `deep_obfuscator.train` does.
+        TrainingError: as `deep_obfuscator.train` does.
+    """
+    check(parts.train, target, hides)
+    material, size = _material(parts.train, target, hides), (parts.train.images.shape[2], parts.train.images.shape[3])
+    order = torch.randperm(len(parts.validation), generator=Generator().manual_seed(seed_of("watched", seed)))
+    fitted = train(
+        material, settings, folder=folder, seed=seed, runner=runner,
+        about={"data": parts.fingerprint, "target": list(target), "hides": list(hides)},
+        watched=_material(parts.validation.take(order[:WATCHED].sort().values), target, hides), **reporting,
+    )  # fmt: skip
+    obfuscator = fitted.networks.obfuscator.cpu()
+    with torch.no_grad():
+        ranged = obfuscator(material.images[:_RANGED].float() / 255)
+    training = {
+        "data": f"{parts.name} {parts.fingerprint}", "images": len(material), "seed": seed,
+        "precision": loop.precision_of(runner), "settings": asdict(settings),
+    }  # fmt: skip
+    client, service = pair(
+        obfuscator, fitted.networks.classifier.cpu(), size=size, name=name, encoding=Encoding.of(sent, ranged),
+        target=tuple(target), hides=tuple(hides), training=training,
+    )  # fmt: skip
+    measured = judge(client, service, parts.test) | {"on": f"{parts.name}, {len(parts.test):,} test images"}
+    return Made(replace(client, measured=measured), replace(service, measured=measured), fitted)
+
+
+def check(faces: Faces, target: Sequence[str], hides: Sequence[str]) -> None:
+    """Refuses attributes that nothing can be trained with.
+
+    Raises:
+        ValueError: says why.
+    """
+    if not target:
+        raise ValueError("the service must ask for at least one attribute")
+    both = sorted(set(target) & set(hides))
+    if both:
+        raise ValueError(f"what the service is to know cannot be hidden from it: {', '.join(both)}")
+    names = [*target, *hides]
+    if len(set(names)) < len(names):
+        raise ValueError(f"named twice: {next(name for name in names if names.count(name) > 1)}")
+    for name, column in zip(names, faces.labels(names).T, strict=True):
+        if bool((column == column[0]).all()):
+            raise ValueError(f"{name} is {'true' if column[0] else 'false'} of all {len(column):,} training images")
+
+
+def judge(client: Client, service: Service, faces: Faces) -> dict[str, Any]:
+    """How well a service tells its attributes of faces from what its client sends, by attribute.
+
+    Each is a `metrics.attributes.AttributeResult` as a dict, rounded; None where all faces have one value.
+    """
+    logits = torch.cat([service.logits(client(part)) for part in torch.split(faces.images, _PART)])
+    labels = faces.labels(client.target)
+    return {
+        name: _measured(scores, truths)
+        for name, scores, truths in zip(client.target, logits.T, labels.T, strict=True)
+    }  # fmt: skip
+
+
+def _measured(scores: Tensor, truths: Tensor) -> dict[str, Any] | None:
+    if bool((truths == truths[0]).all()):
+        return None
+    return {key: _rounded(value) for key, value in asdict(attributes.measure(scores, truths, 0.0)).items()}
+
+
+def _rounded(value: float | tuple[float, float]) -> float | list[float]:
+    return [round(each, 4) for each in value] if isinstance(value, tuple) else round(value, 4)
+
+
+def _material(faces: Faces, target: Sequence[str], hides: Sequence[str]) -> Material:
+    return Material(faces.images, faces.labels(target), faces.labels(hides))
+
+
+def said(measured: Mapping[str, Any], name: str) -> str:
+    """A line about an attribute of `judge`, for people."""
+    result = measured.get(name)
+    if not isinstance(result, Mapping):
+        return f"{name}: not measured, all test images have one value"
+    low, high = result["balanced_accuracy_interval"]
+    return (
+        f"{name}: the service is right in {result['balanced_accuracy']:.1%} ({low:.1%} to {high:.1%}), "
+        "mean of both values; a guess 50 %"
+    )
