@@ -13,7 +13,7 @@ LEVELS = {
     "allocator": 0, "devices": 0, "images": 0, "keys": 0, "metrics": 0, "provenance": 0, "rows": 0, "seeds": 0,
     "models": 1, "data": 1, "folders": 1, "lossless": 1, "training": 1,
     "noise": 2, "encryption": 2, "transformation": 2, "obfuscation": 2, "attacks": 2,
-    "evaluation": 3, "report": 4, "audit": 4, "protection": 4, "recipes": 5, "cli": 6, "__main__": 7,
+    "evaluation": 3, "report": 4, "audit": 4, "study": 4, "protection": 4, "recipes": 5, "cli": 6, "__main__": 7,
 }  # fmt: skip
 SIBLINGS_APART = {2}
 

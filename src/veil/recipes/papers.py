@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from veil import folders
-from veil.recipes import liu2019, sirichotedumrong2020
+from veil.recipes import li2019, liu2019, sirichotedumrong2020
 from veil.recipes.recipe import SCALES, Conditions, Evidence, Paper, Scale
 from veil.report import paper as report
 from veil.report.paper import Page, Section
 
-PAPERS: dict[str, Paper] = {paper.name: paper for paper in (liu2019.PAPER, sirichotedumrong2020.PAPER)}
+PAPERS: dict[str, Paper] = {paper.name: paper for paper in (liu2019.PAPER, sirichotedumrong2020.PAPER, li2019.PAPER)}
 REPORT = "report"
 SMOKE = (
     "Smoke scale: made data and a few steps show that everything runs. The numbers mean nothing, and what is said "

@@ -1,0 +1,127 @@
+"""What a client sends, against what it gives away: how many values, and how much of a defence.
+
+Paper:   Li et al. 2019, none of this kind there
+Item:    trade-off
+Cost:    smoke a minute; cpu 2 h on two cores; paper days on a GPU
+Expect:  nothing in the paper; λ1 = λ2 = 1 there
+Command: veil reproduce li2019 trade-off --scale cpu --data DIR
+
+Veil's bottleneck with 1 to 128 values, with and without adversaries in the training; and the maps of Table 1 without
+and with the defence of the paper, for λ1 = λ2 from 0 to 10. Reduced setting (`veil.recipes.li2019.reduced`).
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from veil import training
+from veil.audit.feature_verdicts import drawn_best, floor_of, guess, least, lift, strongest, titled
+from veil.recipes.li2019 import reduced
+from veil.recipes.li2019.audits import PRIVATE, TARGET, service
+from veil.recipes.li2019.reduced import Point
+from veil.recipes.li2019.variants import GENDER
+from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
+from veil.report import figures
+from veil.report.paper import Picture, Section, Table
+from veil.rows import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ITEM = "trade-off"
+VALUES: dict[Scale, tuple[int, ...]] = {
+    "smoke": (2,), "cpu": (1, 2, 8, 32, 128), "paper": (1, 2, 4, 8, 16, 32, 64, 128, 512),
+}  # fmt: skip
+LAMBDAS: dict[Scale, tuple[float, ...]] = {
+    "smoke": (), "cpu": (0.0, 1.0, 10.0), "paper": (0.0, 0.1, 0.3, 1.0, 3.0, 10.0),
+}  # fmt: skip
+KINDS = {
+    "bottleneck": "bottleneck alone", "veil": "bottleneck and adversaries", "paper": "maps of Table 1, by λ",
+}  # fmt: skip
+
+
+def points(scale: Scale) -> list[Point]:
+    """All obfuscators of the figure."""
+    found = [
+        Point(variant=kind, target=TARGET, private=PRIVATE, changes={"values": count},
+              mark={"variant": kind, "values": count})
+        for kind in ("bottleneck", "veil") for count in VALUES[scale]
+    ]  # fmt: skip
+    for weight in LAMBDAS[scale]:
+        changes = {"lambda1": weight, "lambda2": weight} if weight else {"epochs": 0, "attackers": 0}
+        found.append(
+            Point(variant="paper", target=TARGET, private=PRIVATE, changes=changes,
+                  mark={"variant": "paper", "weight": weight})
+        )  # fmt: skip
+    return found
+
+
+def measure(conditions: Conditions) -> None:
+    """Rows of an audit for each point."""
+    wanted = points(conditions.scale)
+    with conditions.rows(ITEM, reduced.about(conditions.scale, wanted)) as rows:
+        if 0 not in rows.complete:
+            reduced.measure(conditions, rows, ITEM, wanted, training.fabric(conditions.device, "auto"))
+            rows.finish((0,))
+
+
+def _grouped(rows: Sequence[Row]) -> dict[tuple[str, float], list[Row]]:
+    found: dict[tuple[str, float], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row["variant"], float(row.get("values") or row.get("weight") or 0)), []).append(row)
+    return found
+
+
+def _sent(rows: Sequence[Row]) -> int:
+    return int(next(row for row in rows if row["kind"] == "done")["sent"])
+
+
+def show(evidence: Evidence) -> Section:
+    """A table, and utility against leakage."""
+    found = _grouped(evidence.rows(ITEM))
+    lines = []
+    for (kind, setting), rows in found.items():
+        best, drawn = strongest(rows, GENDER), drawn_best(rows, "ms_ssim")
+        lines.append((
+            KINDS[kind], f"λ = {setting:g}" if kind == "paper" else "–", f"{_sent(rows):,}",
+            f"{100 * service(rows)['balanced_accuracy']:.1f}",
+            f"{100 * best['balanced_accuracy']:.1f} ({titled(best['attack'])})",
+            f"{100 * lift(best['balanced_accuracy'], least(floor_of(rows, GENDER))):.0f} %",
+            "–" if drawn is None else f"{drawn['ms_ssim']:.3f}",
+        ))  # fmt: skip
+    rows = next(iter(found.values()))
+    drawn = drawn_best(rows, "ms_ssim")
+    lines.append(("floor", "", "", "50.0", f"{100 * least(floor_of(rows, GENDER)):.1f}", "0 %",
+                  "–" if drawn is None else f"{guess(rows, 'ms_ssim'):.3f}"))  # fmt: skip
+    table = Table(
+        "Balanced accuracies in %: of the service on smiles, of the strongest retrained attacker on gender, and how "
+        "far that is from the floor to all there is; MS-SSIM of what is drawn from the features.",
+        ("", "", "values sent", "smile", "gender", "of what there is", "MS-SSIM"), tuple(lines),
+    )  # fmt: skip
+    caption = "What the service reads (right is better) against what a retrained attacker does (low is better)."
+    title = "Trade-off · What is sent, and what it gives away"
+    return Section(
+        ITEM, title, _text(), (table,), (Picture("trade-off", caption, lambda: _figure(found)),), evidence.source(ITEM)
+    )
+
+
+def _figure(found: dict[tuple[str, float], list[Row]]) -> "Figure":
+    series: dict[str, list[figures.Point]] = {}
+    for (kind, setting), rows in found.items():
+        label = f"λ {setting:g}" if kind == "paper" else f"{_sent(rows):,}"
+        point = 100 * service(rows)["balanced_accuracy"], 100 * strongest(rows, GENDER)["balanced_accuracy"], label
+        series.setdefault(KINDS[kind], []).append(point)
+    floor = 100 * least(floor_of(next(iter(found.values())), GENDER))
+    return figures.scatter(
+        series, "smile, service, balanced accuracy in %", "gender, retrained attacker, in %", connected=list(series),
+        reference={"a true smile alone": floor},
+    )  # fmt: skip
+
+
+def _text() -> tuple[str, ...]:
+    return (
+        "How many values are sent decides, not how hard a training fights. A service that asks one question needs few "
+        "values; what does not fit into them nobody can read. The defence of maps moves what its own adversaries see.",
+    )  # fmt: skip
+
+
+RECIPES = (Recipe(ITEM, "values sent and λ against what leaks", __name__, show, measure),)

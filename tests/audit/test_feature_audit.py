@@ -1,0 +1,180 @@
+"""The audit of features: it finds what leaks, says nothing of what does not, and goes on where it was stopped."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from veil import training
+from veil.attacks.attributes import ATTRIBUTE_ATTACKERS
+from veil.attacks.reconstructors import RECONSTRUCTORS
+from veil.audit import feature_page, features
+from veil.audit.feature_verdicts import floor_of, guess, in_loop, least, lift, of_attribute, strongest, verdicts
+from veil.audit.features import ALL, IN_LOOP, INVERSION, FeatureAuditSettings, FeatureSubject, Material
+from veil.data import faces, made_faces
+from veil.data.faces import FaceParts
+from veil.report import paper as report
+from veil.rows import Row, RowFile
+
+SMOKE = features.SCALES["smoke"]
+TARGET, HIDES = ("Smiling",), ("Male",)
+
+
+@pytest.fixture(scope="module")
+def parts() -> FaceParts:
+    return made_faces.faces(600, side=24)
+
+
+@pytest.fixture(scope="module")
+def material(parts: FaceParts) -> Material:
+    service, own = faces.for_attackers(parts.train, 0.5, 0)
+    return Material(name="made", own=own, validation=parts.validation, judged=parts.test, service=service)
+
+
+def tells(parts: FaceParts, *names: str) -> Any:
+    """A sender of the named attributes and nothing else, which it knows by heart."""
+    known = {
+        image.numpy().tobytes(): labels
+        for part in (parts.train, parts.validation, parts.test)
+        for image, labels in zip(part.images, part.labels(names), strict=True)
+    }
+
+    def send(images: Tensor) -> Tensor:
+        return torch.stack([known[image.numpy().tobytes()] for image in images]).float()[:, :, None, None]
+
+    return send
+
+
+def subject(send: Any, **other: Any) -> FeatureSubject:
+    return FeatureSubject(name="made up", send=send, target=TARGET, hides=HIDES, **other)
+
+
+def run(
+    one: FeatureSubject, material: Material, folder: Path, settings: FeatureAuditSettings = SMOKE, **other: Any
+) -> list[Row]:
+    with RowFile(folder / "rows.jsonl", features.about(one, material, settings, 0)) as rows:
+        return features.audit(
+            one, material, rows, settings, folder=folder / "attackers", seed=0, runner=training.fabric("cpu", "auto"),
+            logged=lambda row: None, **other,
+        )  # fmt: skip
+
+
+def test_what_is_sent_is_found(parts: FaceParts, material: Material, tmp_path: Path) -> None:
+    rows = run(subject(tells(parts, "Smiling", "Male")), material, tmp_path)
+    assert strongest(rows, "Male")["balanced_accuracy"] == 1
+    assert lift(strongest(rows, "Male")["balanced_accuracy"], least(floor_of(rows, "Male"))) == 1
+    attribute, image, person = verdicts(rows, HIDES)
+    assert (attribute.about, attribute.level) == ("Male", "broken")
+    assert (image.about, person.about) == ("the image", "the person")
+    assert "of its own, is right in 100.0 %" in attribute.text
+    page = feature_page.page(rows, features.about(subject(tells(parts, "Male")), material, SMOKE, 0), "here")
+    text = report.write_html(page, tmp_path / "page").read_text()
+    assert "no attack" not in text
+    assert (tmp_path / "page/figures/reconstructions.png").is_file()
+
+
+def test_what_the_service_is_told_is_the_floor(parts: FaceParts, material: Material, tmp_path: Path) -> None:
+    settings = FeatureAuditSettings(
+        seeds=1, shares=(), attackers=("linear", "mlp", "neighbours"), reconstructors=(), inverted=0, scale="smoke"
+    )
+    rows = run(subject(tells(parts, "Smiling")), material, tmp_path, settings)
+    area = floor_of(rows, "Male")["auroc"]
+    for row in of_attribute(rows, "Male"):  # one bit leaves nothing to choose but which way round it is read
+        assert min(abs(row["auroc"] - each) for each in (area, 1 - area, 0.5)) < 1e-6
+    assert verdicts(rows, HIDES)[0].level == "nothing"
+
+
+def test_noise_says_nothing(material: Material, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = run(subject(lambda images: torch.randn(len(images), 4, 1, 1, generator=generator)), material, tmp_path)
+    levels = {each.about: each.level for each in verdicts(rows, HIDES)}
+    assert levels == {"Male": "nothing", "the image": "nothing", "the person": "nothing"}
+    assert strongest(rows, "Male")["auroc_interval"][0] < 0.5
+
+
+def test_images_themselves_come_back(material: Material, tmp_path: Path) -> None:
+    """A made-up sender of a few lines, of maps, with everything that an audit can take."""
+
+    def send(images: Tensor) -> Tensor:
+        return torch.nn.functional.avg_pool2d(images.float() / 255, 4)
+
+    one = subject(
+        send, described="pooled", answer=lambda sent: sent.mean((1, 2, 3))[:, None] - 0.5,
+        features=lambda images: torch.nn.functional.avg_pool2d(images, 4),
+        adversaries=[lambda sent: sent.mean((1, 2, 3))[:, None]],
+        reconstructor=lambda sent: torch.nn.functional.interpolate(sent, scale_factor=4),
+    )  # fmt: skip
+
+    def embed(images: Tensor) -> Tensor:
+        return torch.nn.functional.avg_pool2d(images.float() / 255, 6).flatten(1) - 0.5
+
+    rows = run(one, material, tmp_path, embed=embed)
+    drawn = {row["attack"]: row for row in rows if row["kind"] == "reconstruction"}
+    assert set(drawn) == {IN_LOOP, INVERSION, *SMOKE.reconstructors}
+    assert drawn[IN_LOOP]["ssim"] > guess(rows, "ssim")
+    assert drawn[IN_LOOP]["one_of_4"]["rate"] > 0.9
+    assert in_loop(rows, "Male") is not None
+    told = {each.about: each for each in verdicts(rows, HIDES)}
+    assert "adversary is right in" in told["Male"].text
+    assert {row["kind"] for row in rows} == {
+        "service", "floor", "attribute", "picture-floor", "reconstruction", "shown", "identity",
+    }  # fmt: skip
+
+
+def test_a_stopped_audit_goes_on(parts: FaceParts, material: Material, tmp_path: Path) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(line: str) -> None:
+        if "mirror" in line:
+            raise Stopped
+
+    one = subject(tells(parts, "Male"))
+    with pytest.raises(Stopped):
+        run(one, material, tmp_path / "cut", say=stop)
+    said: list[str] = []
+    resumed = run(one, material, tmp_path / "cut", say=said.append)
+    assert said == [RECONSTRUCTORS["mirror"].title]
+    whole = run(one, material, tmp_path / "whole")
+
+    def told(rows: list[Row]) -> list[Row]:
+        kept = [{key: value for key, value in row.items() if key not in ("run", "seconds")} for row in rows]
+        return json.loads(json.dumps(kept))  # tuples are lists in a file
+
+    assert told(resumed) == told(whole)
+    assert told(run(one, material, tmp_path / "cut")) == told(whole)
+
+
+def test_attackers_have_what_they_are_said_to_have(parts: FaceParts, material: Material, tmp_path: Path) -> None:
+    settings = FeatureAuditSettings(
+        seeds=2, shares=(0.1, 1.0), attackers=("linear",), reconstructors=(), inverted=0, scale="smoke"
+    )
+    rows = run(subject(tells(parts, "Male")), material, tmp_path, settings)
+    found = [(row["share"], row["attack_seed"], row["faces"]) for row in rows if row["kind"] == "attribute"]
+    own = len(material.own)
+    every = own + len(parts.train) - own
+    assert found == [(0.1, 0, round(0.1 * own)), (1.0, 0, own), (ALL, 0, every), (ALL, 1, every)]
+
+
+def test_none_are_shown_where_none_are_to_be(parts: FaceParts, material: Material, tmp_path: Path) -> None:
+    rows = run(subject(tells(parts, "Male")), material, tmp_path, shown=parts.test.images[:0])
+    assert not [row for row in rows if row["kind"] == "shown"]
+    assert feature_page.drawn("reconstructions", rows) is None
+
+
+def test_vectors_alone_are_no_business_of_maps(parts: FaceParts, material: Material, tmp_path: Path) -> None:
+    settings = FeatureAuditSettings(
+        seeds=1, shares=(), attackers=("linear", "kernel"), reconstructors=(), inverted=0, scale="smoke"
+    )
+    rows = run(subject(lambda images: images.float() / 255), material, tmp_path, settings)
+    failed = [row for row in rows if "failed" in row]
+    assert [row["attack"] for row in failed] == ["kernel"]
+    assert ATTRIBUTE_ATTACKERS["kernel"].title in failed[0]["failed"]
+
+
+def test_what_is_no_features_is_refused(material: Material, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs floats"):
+        run(subject(lambda images: images), material, tmp_path)
