@@ -13,6 +13,7 @@ Attributes are 1 and −1, or 1 and 0; one list never mixes −1 and 0, for 0 ma
 """
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,11 +133,12 @@ def _only_csv(folder: Path) -> Path:
 
 
 def _lines(file: Path) -> Iterator[str]:
+    """At once, for who stops reading half-way would leave the file open."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            yield from opened
+        text = file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{file}: is not text in UTF-8") from None
+    yield from io.StringIO(text, newline="")
 
 
 def _text_rows(file: Path) -> tuple[tuple[str, ...], Iterator[tuple[str, Sequence[str]]]]:

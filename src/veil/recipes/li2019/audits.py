@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from veil import training
+from veil.attacks.reconstructors import RECONSTRUCTORS
 from veil.audit import features
 from veil.audit.feature_verdicts import (
     drawn_best,
@@ -47,17 +48,12 @@ def audit_settings(scale: Scale, name: str) -> FeatureAuditSettings:
     base = features.SCALES[scale]
     if scale != "cpu":
         return base
-    vectors = VARIANTS[name].preset == "veil"
-    if vectors:
-        base = replace(base, reconstructors=("mirror", "urec1"), seeds=3)
-    else:
-        base = replace(base, attackers=("linear", "mlp", "vgg", "resnet"), seeds=3 if name in MAIN else 1)
-    if name == "paper":
-        return replace(base, reconstructors=("mirror", "urec1", "urec2", "resrec"))
+    if VARIANTS[name].preset == "veil":
+        return replace(base, reconstructors=("mirror", "urec1"))
     if name not in MAIN:
-        base = replace(base, shares=(), inverted=0)
-        base = base if vectors else replace(base, attackers=("vgg", "resnet"), reconstructors=("mirror",))
-    return base
+        return replace(base, shares=(), inverted=0, seeds=1, attackers=("vgg", "resnet"), reconstructors=("mirror",))
+    drawn = tuple(RECONSTRUCTORS) if name == "paper" else ("mirror", "resrec")
+    return replace(base, shares=(0.1,), attackers=("linear", "vgg", "resnet"), reconstructors=drawn)
 
 
 def embedder(conditions: Conditions) -> FaceEmbedder | None:
@@ -75,7 +71,7 @@ def embedder(conditions: Conditions) -> FaceEmbedder | None:
 def measure(conditions: Conditions) -> None:
     """Rows of an audit for each variant, and of its training."""
     setting, scale = SETTINGS[conditions.scale], conditions.scale
-    about = variants.described(setting, VARIANTS, features.SCALES[scale])
+    about = variants.described(setting, VARIANTS, {name: audit_settings(scale, name) for name in VARIANTS})
     with conditions.rows(ITEM, about) as rows:
         if 0 in rows.complete:
             return

@@ -235,10 +235,12 @@ def _material(known: Faces, target: tuple[str, ...], private: tuple[str, ...], s
     return obfuscation.Material(seen(known.images), known.labels(target), known.labels(private))
 
 
-def described(setting: Setting, variants: Mapping[str, Variant], audits: FeatureAuditSettings) -> dict[str, Any]:
+def described(
+    setting: Setting, variants: Mapping[str, Variant], audits: Mapping[str, FeatureAuditSettings]
+) -> dict[str, Any]:
     """What rows depend on: settings of trainings and of audits."""
     return {
         "data": setting.data or "drawn faces", "side": setting.side,
         "trainings": {name: asdict(setting.settings(each)) for name, each in variants.items()},
-        "audits": asdict(audits),
+        "audits": {name: asdict(each) for name, each in audits.items()},
     }  # fmt: skip
