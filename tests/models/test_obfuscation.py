@@ -112,3 +112,21 @@ def test_options_make_the_same_network_again() -> None:
 def test_what_is_refused(make: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()  # type: ignore[operator]
+
+
+def test_values_have_so_many_levels_and_gradients_pass() -> None:
+    torch.manual_seed(0)
+    network = Obfuscator(8, values=6, levels=4).eval()
+    images = torch.rand(3, 3, 32, 32, requires_grad=True)
+    found = network(images)
+    levels = torch.tensor([-1, -1 / 3, 1 / 3, 1])
+    assert torch.isclose(found.flatten()[:, None], levels, atol=1e-6).any(1).all()
+    found.sum().backward()
+    assert images.grad is not None
+    assert images.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(("values", "levels"), [(None, 4), (8, 1)])
+def test_levels_belong_to_values(values: int | None, levels: int) -> None:
+    with pytest.raises(ValueError, match="two levels"):
+        Obfuscator(8, values=values, levels=levels)

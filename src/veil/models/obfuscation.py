@@ -3,10 +3,12 @@ reads its features on the server, and the mirror that turns them back into image
 
 Deviations, all of them options. The paper's features are 2 · 64 maps at a quarter of the resolution: ten times the
 image's bytes. ``values`` is a bottleneck behind them: two more convolutions, pooling, and one linear layer to so many
-values in (-1, 1), which are all that is sent. The server's network then is a small perceptron, and the mirror begins
-with the mirror of these layers. ``norm="group"`` takes an image by itself, in training, too. ``head="pool"`` averages
-the last maps where the paper has two layers of 4,096. The mirror's layers are normalised, and end in a sigmoid unless
-told otherwise; a transposed convolution of stride 1 is a convolution, and is written as one.
+values in (-1, 1), which are all that is sent. ``levels`` rounds each to so many steps: differences that are too small
+for the service to mind are what attackers read most, and then are not there. The server's network then is a small
+perceptron, and the mirror begins with the mirror of these layers. ``norm="group"`` takes an image by itself, in
+training, too. ``head="pool"`` averages the last maps where the paper has two layers of 4,096. The mirror's layers are
+normalised, and end in a sigmoid unless told otherwise; a transposed convolution of stride 1 is a convolution, and is
+written as one.
 """
 
 from collections.abc import Sequence
@@ -31,23 +33,28 @@ _HIDDEN = 256
 class Obfuscator(nn.Module):
     """Maps images in [0, 1], (N, 3, H, W) with sides of multiples of 4, to features.
 
-    Features are (N, 2·width, H/4, W/4), of at least 0; with a bottleneck (N, values, 1, 1), in (-1, 1).
+    Features are (N, 2·width, H/4, W/4), of at least 0; with a bottleneck (N, values, 1, 1), in [-1, 1].
 
     Args:
         width: channels of the first two convolutions, a multiple of 8.
         norm: ``batch`` or ``group`` normalisation.
         values: how many values are sent; None sends the maps.
+        levels: how many each of them may have, evenly from -1 to 1; None leaves them as they are.
 
     Raises:
-        ValueError: for another width, normalisation or number; in use, for other sides.
+        ValueError: for another width, normalisation or number, and for levels of maps; in use, for other sides.
     """
 
-    def __init__(self, width: int = 64, norm: Norm = "batch", values: int | None = None) -> None:
+    def __init__(
+        self, width: int = 64, norm: Norm = "batch", values: int | None = None, levels: int | None = None
+    ) -> None:
         super().__init__()
         _check(width, norm)
+        if levels is not None and (values is None or levels < 2):
+            raise ValueError("values of a bottleneck have two levels at least, and maps have none")
         if values is not None and values < 1:
             raise ValueError(f"a bottleneck sends at least one value, not {values}")
-        self.options: dict[str, Any] = {"width": width, "norm": norm, "values": values}
+        self.options: dict[str, Any] = {"width": width, "norm": norm, "values": values, "levels": levels}
         maps = 2 * width
         self.maps = nn.Sequential(
             *_convolution(3, width, norm), *_convolution(width, width, norm), nn.MaxPool2d(2),
@@ -56,7 +63,7 @@ class Obfuscator(nn.Module):
         self.bottleneck = None if values is None else nn.Sequential(
             *_convolution(maps, maps, norm), nn.MaxPool2d(2, ceil_mode=True),
             *_convolution(maps, maps, norm), nn.AdaptiveAvgPool2d(_COARSE),
-            nn.Conv2d(maps, values, _COARSE), nn.Tanh(),
+            nn.Conv2d(maps, values, _COARSE), nn.Tanh(), *([] if levels is None else [Levels(levels)]),
         )  # fmt: skip
 
     def forward(self, images: Tensor) -> Tensor:
@@ -71,6 +78,24 @@ class Obfuscator(nn.Module):
         if self.options["values"] is not None:
             return self.options["values"], 1, 1
         return 2 * self.options["width"], size[0] // STRIDE, size[1] // STRIDE
+
+
+class Levels(nn.Module):
+    """Rounds values in [-1, 1] to the nearest of some levels; gradients pass as if it did not (Bengio et al. 2013,
+    "Estimating or propagating gradients through stochastic neurons", the straight-through estimator).
+
+    Args:
+        count: of levels, evenly from -1 to 1.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.steps = count - 1
+
+    def forward(self, values: Tensor) -> Tensor:
+        exact = values.float()
+        rounded = ((exact + 1) * (self.steps / 2)).round() * (2 / self.steps) - 1
+        return exact + (rounded - exact).detach()
 
 
 class FeatureClassifier(nn.Module):

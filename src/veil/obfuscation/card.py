@@ -33,7 +33,7 @@ _FIELDS: dict[str, dict[str, type]] = {
     CLIENT: _COMMON | {"size": list, "input": dict, "service": str},
     SERVICE: _COMMON | {"client": str},
 }
-_OPTIONS = {CLIENT: {"width", "norm", "values"}, SERVICE: {"shape", "labels", "width", "norm", "head"}}
+_OPTIONS = {CLIENT: {"width", "norm", "values", "levels"}, SERVICE: {"shape", "labels", "width", "norm", "head"}}
 _LARGEST = 1 << 16
 Card = dict[str, Any]
 Network = TypeVar("Network", bound=nn.Module)

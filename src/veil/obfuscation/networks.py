@@ -53,7 +53,9 @@ class Networks:
         size = material.images.shape[2:]
         defends_images, defends_attributes = settings.defends
         torch.manual_seed(seed_of("weights", seed))
-        obfuscator = Obfuscator(settings.width, settings.norm, settings.values)
+        obfuscator = Obfuscator(
+            settings.width, settings.norm, settings.values, settings.levels if settings.values else None
+        )
         shape = obfuscator.shape(size)
 
         def reader(labels: int) -> FeatureClassifier:

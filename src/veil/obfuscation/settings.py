@@ -19,6 +19,7 @@ class ObfuscatorSettings:
     Attributes:
         width: of the obfuscator and the mirror.
         values: how many values are sent; None sends the maps of Table 1.
+        levels: how many levels each of them has; None for as many as a byte.
         norm, head, reader: normalisation of all networks; head and width of the service's network and of AC.
         pretraining: epochs of obfuscator and classifier without any defence; no number in the paper.
         attackers: epochs that AC and AR then learn in, from frozen features.
@@ -42,6 +43,7 @@ class ObfuscatorSettings:
 
     width: int = 64
     values: int | None = field(default=None, metadata={"help": "How many values are sent; none sends Table 1's maps."})
+    levels: int | None = field(default=None, metadata={"help": "Levels of each value; none for a byte's 256."})
     norm: Norm = "batch"
     head: Head = "fc"
     reader: int = 256
@@ -114,8 +116,8 @@ PRESETS: dict[str, ObfuscatorSettings] = {
         factors=(10.0,) * 10 + tuple(float(each) for each in range(9, 0, -1)) + (1.0,),
     ),
     "veil": ObfuscatorSettings(
-        values=8, reader=64, head="pool", pretraining=8, attackers=0, epochs=8, batch_size=128, learning_rate=1e-3,
-        falling=True, phases=("joint",), lambda1=1.0, lambda2=0.0, lambda3=0.0, bounded=True, target="mean", steps=8,
-        adversaries=2, renewed=1, clip=1.0, padding=2, factors=(0.25, 0.5, 0.75, 1.0),
+        values=32, levels=4, reader=64, head="pool", pretraining=8, attackers=0, epochs=8, batch_size=128,
+        learning_rate=1e-3, falling=True, phases=("joint",), lambda1=2.0, lambda2=0.0, lambda3=10.0, bounded=True,
+        target="mean", steps=8, adversaries=2, renewed=1, clip=1.0, padding=2, factors=(0.25, 0.5, 0.75, 1.0),
     ),
 }  # fmt: skip

@@ -41,18 +41,17 @@ KINDS = {
 
 def points(scale: Scale) -> list[Point]:
     """All obfuscators of the figure."""
-    found = [
+    vectors = [
         Point(variant=kind, target=TARGET, private=PRIVATE, changes={"values": count},
               mark={"variant": kind, "values": count})
         for kind in ("bottleneck", "veil") for count in VALUES[scale]
     ]  # fmt: skip
-    for weight in LAMBDAS[scale]:
-        changes = {"lambda1": weight, "lambda2": weight} if weight else {"epochs": 0, "attackers": 0}
-        found.append(
-            Point(variant="paper", target=TARGET, private=PRIVATE, changes=changes,
-                  mark={"variant": "paper", "weight": weight})
-        )  # fmt: skip
-    return found
+    maps = [
+        Point(variant="paper" if weight else "undefended", target=TARGET, private=PRIVATE,
+              changes={"lambda1": weight, "lambda2": weight}, mark={"variant": "paper", "weight": weight})
+        for weight in LAMBDAS[scale]
+    ]  # fmt: skip
+    return vectors + maps
 
 
 def measure(conditions: Conditions) -> None:

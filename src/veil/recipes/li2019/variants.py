@@ -47,30 +47,34 @@ class Variant:
     Attributes:
         title: as tables name it.
         preset: a key of `PRESETS`.
-        changes: to it.
+        defended: whether anything is; where nothing is, obfuscator and classifier are trained for as many epochs.
         images, attributes: whether these are defended; both in DeepObfuscator.
         noise: deviation of the noise on raw images, for values in [0, 1].
     """
 
     title: str
     preset: str
-    changes: Mapping[str, Any] = field(default_factory=dict)
+    defended: bool = True
     images: bool = True
     attributes: bool = True
     noise: float = 0.0
 
 
-_UNDEFENDED = {"epochs": 0, "attackers": 0}
 VARIANTS: dict[str, Variant] = {
-    "undefended": Variant(title="no adversarial training", preset="paper", changes=_UNDEFENDED),
-    "noise": Variant(title="noise on raw images", preset="paper", changes=_UNDEFENDED, noise=0.3),
+    "undefended": Variant(title="no adversarial training", preset="paper", defended=False),
+    "noise": Variant(title="noise on raw images", preset="paper", defended=False, noise=0.3),
     "paper": Variant(title="DeepObfuscator, as in the paper", preset="paper"),
     "authors-code": Variant(title="DeepObfuscator, as in its authors’ code", preset="authors-code"),
     "only-images": Variant(title="only images defended", preset="paper", attributes=False),
     "only-attributes": Variant(title="only attributes defended", preset="paper", images=False),
-    "bottleneck": Variant(title="Veil’s bottleneck alone", preset="veil", changes=_UNDEFENDED),
+    "bottleneck": Variant(title="Veil’s bottleneck alone", preset="veil", defended=False),
     "veil": Variant(title="Veil’s bottleneck and adversaries", preset="veil"),
 }
+
+
+def undefended(settings: ObfuscatorSettings) -> ObfuscatorSettings:
+    """The same training without any defence, and as long."""
+    return replace(settings, pretraining=settings.pretraining + settings.epochs, epochs=0, attackers=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +96,9 @@ class Setting:
     def settings(self, variant: Variant) -> ObfuscatorSettings:
         """Of a variant's training."""
         base = PRESETS[variant.preset]
-        known = {**self.common, **self.presets.get(variant.preset, {}), **variant.changes}
         phases = only(base.phases, images=variant.images, attributes=variant.attributes)
-        return replace(base, **{**known, "phases": phases})
+        found = replace(base, **{**self.common, **self.presets.get(variant.preset, {}), "phases": phases})
+        return found if variant.defended else undefended(found)
 
 
 SETTINGS: dict[Scale, Setting] = {
