@@ -11,7 +11,7 @@ from torch import Tensor
 from veil import training
 from veil.attacks.attributes import ATTRIBUTE_ATTACKERS
 from veil.attacks.reconstructors import RECONSTRUCTORS
-from veil.audit import feature_page, features
+from veil.audit import feature_audit, feature_page, features
 from veil.audit.feature_verdicts import floor_of, guess, in_loop, least, lift, of_attribute, strongest, verdicts
 from veil.audit.features import ALL, IN_LOOP, INVERSION, FeatureAuditSettings, FeatureSubject, Material
 from veil.data import faces, made_faces
@@ -56,7 +56,7 @@ def run(
     one: FeatureSubject, material: Material, folder: Path, settings: FeatureAuditSettings = SMOKE, **other: Any
 ) -> list[Row]:
     with RowFile(folder / "rows.jsonl", features.about(one, material, settings, 0)) as rows:
-        return features.audit(
+        return feature_audit.audit(
             one, material, rows, settings, folder=folder / "attackers", seed=0, runner=training.fabric("cpu", "auto"),
             logged=lambda row: None, **other,
         )  # fmt: skip
@@ -146,6 +146,40 @@ def test_a_stopped_audit_goes_on(parts: FaceParts, material: Material, tmp_path:
 
     assert told(resumed) == told(whole)
     assert told(run(one, material, tmp_path / "cut")) == told(whole)
+
+
+@pytest.mark.parametrize("after", [1, 3, 4, 7, 9])
+def test_an_audit_that_was_stopped_between_any_two_rows_goes_on(
+    parts: FaceParts, material: Material, tmp_path: Path, after: int
+) -> None:
+    """With two attributes of each kind, so that a stop may lie between those of one attack."""
+
+    class Stopped(Exception):
+        pass
+
+    def stop(row: Row) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise Stopped
+
+    one = FeatureSubject(
+        name="made up", send=tells(parts, "Male"), target=("Smiling", "High_Cheekbones"),
+        hides=("Male", "Heavy_Makeup"), answer=lambda sent: sent.flatten(1).expand(-1, 2),
+        adversaries=[lambda sent: sent.flatten(1).expand(-1, 2)],
+    )  # fmt: skip
+    settings = FeatureAuditSettings(
+        seeds=1, shares=(), attackers=("linear",), reconstructors=(), inverted=0, scale="smoke"
+    )
+    left, about = after, features.about(one, material, settings, 0)
+    with RowFile(tmp_path / "rows.jsonl", about, added=stop) as rows, pytest.raises(Stopped):
+        feature_audit.audit(
+            one, material, rows, settings, folder=tmp_path / "attackers", seed=0,
+            runner=training.fabric("cpu", "auto"), logged=lambda row: None,
+        )  # fmt: skip
+    resumed = run(one, material, tmp_path, settings)
+    told = [(row["kind"], row.get("attack"), row.get("attribute"), row.get("floor")) for row in resumed]
+    assert len(told) == len(set(told)) == 2 + 2 + 2 + 2 + 4 + 2 + 1  # shown: the photos and the mean face
 
 
 def test_attackers_have_what_they_are_said_to_have(parts: FaceParts, material: Material, tmp_path: Path) -> None:

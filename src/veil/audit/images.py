@@ -237,15 +237,13 @@ def _protected(subject: Subject, plain: Tensor, generator: Generator) -> Tensor:
 def _floors(scene: _Scene, rows: _Marked) -> None:
     """What is there before any attack: plain images, protected ones, and guesses."""
     plain = scene.judged.images
-    if not rows.find(kind="floor"):
-        floors = {"plain": plain, **recovery.floors(plain, scene.judged_protected, scene.halves[1])}
-        for name, images in floors.items():
+    floors = {"plain": plain, **recovery.floors(plain, scene.judged_protected, scene.halves[1])}
+    for name, images in floors.items():
+        if not rows.find(kind="floor", floor=name):
             rows.add({"kind": "floor", "floor": name, **scene.judge(images)})
-    if not scene.pictured(rows, floor="plain"):
-        for name, images in {
-            "plain": scene.shown,
-            "protected": scene.undone_shown(lambda protected: protected),
-        }.items():
+    as_it_is = scene.undone_shown(lambda protected: protected)
+    for name, images in {"plain": scene.shown, "protected": as_it_is}.items():
+        if not scene.pictured(rows, floor=name):
             rows.add({"kind": "shown", "floor": name, "pictures": _packed(images)})
 
 

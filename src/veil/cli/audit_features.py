@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from veil import folders, training
-from veil.audit import feature_page, features
+from veil.audit import feature_audit, feature_page, features
 from veil.audit.feature_verdicts import FeatureVerdict, verdicts
 from veil.audit.features import SCALES, FeatureSubject, Material
 from veil.audit.page import LEVELS
@@ -69,7 +69,7 @@ def audit(
     settings = SCALES[scale]
     about = features.about(subject, material, settings, seed) | {"embedder": embedder.name if embedder else None}
     with folders.locked(out), RowFile(out / ROWS, about) as rows, TrainingProgress(shown=True) as progress:
-        found = features.audit(
+        found = feature_audit.audit(
             subject, material, rows, settings, folder=out / "attackers", seed=seed, runner=runner, embed=embed,
             say=progress.say, stepped=progress.stepped, logged=lambda row: None,
         )  # fmt: skip

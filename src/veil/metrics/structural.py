@@ -1,7 +1,7 @@
 """MS-SSIM as a training loss: differentiable, per image, and with a way out of the photo negative.
 
 Source: Wang et al. 2003 (Multiscale structural similarity for image quality assessment); the loss 1 − MS-SSIM of
-Li et al. 2019, equations 3 and 4. Window, constants, scales and weights are those of the reported metric,
+Li et al. 2019, equations (6) and (8). Window, constants, scales and weights are those of the reported metric,
 `veil.metrics.fidelity.ms_ssim`, whose module's head also says why the sum and the difference of the two images are
 filtered; values from different numbers of scales are not comparable.
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from veil import training
 from veil.attacks.reconstructors import RECONSTRUCTORS
-from veil.audit import features
+from veil.audit import feature_audit, features
 from veil.audit.feature_verdicts import (
     drawn_best,
     floor_of,
@@ -40,7 +40,6 @@ TARGET, PRIVATE = (SMILE,), (GENDER,)
 MAIN = ("undefended", "paper", "veil")
 """Variants with several seeds of every attacker; the others have one seed, and the attackers that turned out strong."""
 EMBEDDER = "mobilefacenet.onnx"
-LOSSES = ("classifier", "adversary", "reconstructor")
 
 
 def audit_settings(scale: Scale, name: str) -> FeatureAuditSettings:
@@ -94,7 +93,7 @@ def measure(conditions: Conditions) -> None:
                 conditions.say(f"{title}: {line}")
 
             embed = embed or embedder(conditions)
-            features.audit(
+            feature_audit.audit(
                 trained.subject, faces, rows, audit_settings(scale, name), folder=folder / "attackers", seed=0,
                 runner=runner, embed=embed, mark=mark, shown=variants.shown(trained.size), say=say,
                 logged=lambda row: None,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from veil.audit import features
+from veil.audit import feature_audit, features
 from veil.audit.features import FeatureAuditSettings
 from veil.recipes.li2019 import variants
 from veil.recipes.li2019.variants import SETTINGS, VARIANTS, Setting
@@ -85,7 +85,7 @@ def measure(conditions: Conditions, rows: RowFile, item: str, points: Sequence[P
         def say(line: str, title: str = title) -> None:
             conditions.say(f"{title}: {line}")
 
-        features.audit(
+        feature_audit.audit(
             trained.subject, faces, rows, audit_settings(conditions.scale, point), folder=folder / "attackers", seed=0,
             runner=runner, mark=mark, shown=parts.test.images[:0], say=say, logged=lambda row: None,
         )  # fmt: skip

@@ -288,9 +288,8 @@ def _text(audits: dict[str, dict[str, list[Row]]]) -> tuple[str, ...]:
         "stand beside all others of `veil audit`; each attacker was trained from nothing on images of their own and "
         "judged on others.",
         "UWA: the paper says that weights are not shared and how they are trained, not on what. Without pairs, a "
-        "discriminator has to teach them, and it does not: it tells made images from plain ones to the end (tried with "
-        "rates of 0.00002 and 0.0002 for it, and 0.01 and 0.1 for the weights). The best that unshared weights can do "
-        "is the affine map, fitted to pairs.",
+        "discriminator has to teach them, and it does not: it tells made images from plain ones to the end. The "
+        "best that unshared weights can do is the affine map, fitted to pairs.",
         "With one key for all images the ciphers fall without any pair, any training, in seconds, for what a cipher "
         "does to all images alike it does to their statistics. [What audits find](audit.md) says more.",
     )  # fmt: skip

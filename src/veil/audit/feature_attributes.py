@@ -1,0 +1,119 @@
+"""What services and attackers read off features, in an audit (Li et al. 2019, section 4.5): rows of attributes.
+
+Threat model and rows: `veil.audit.features`. The floor of a private attribute is what the true target attributes say.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+
+import torch
+from torch import Generator, Tensor
+
+from veil.attacks import AttackFailed, attributes
+from veil.attacks.attributes import ATTRIBUTE_ATTACKERS
+from veil.audit.features import ALL, IN_LOOP, PART, Scene
+from veil.metrics import attributes as told
+from veil.rows import Row
+from veil.seeds import seed_of
+
+
+def service(scene: Scene) -> None:
+    """What the service's own classifier says."""
+    if scene.subject.answer is None or scene.all_there(scene.subject.target, kind="service"):
+        return
+    answers = _scores(scene, scene.subject.answer)
+    for place, name in enumerate(scene.subject.target):
+        truths = [scene.faces(part).labels([name])[:, 0] for part in ("validation", "judged")]
+        if not scene.there(kind="service", attribute=name):
+            scene.add(kind="service", attribute=name, **_result(answers, truths, place))
+
+
+def floors(scene: Scene) -> None:
+    """A private attribute, guessed from the true target attributes."""
+    known, asked = scene.faces("most"), scene.material.judged
+    for name in scene.subject.hides:
+        if scene.there(kind="floor", attribute=name):
+            continue
+        result = told.from_utility(
+            known.labels(scene.subject.target), known.labels([name])[:, 0],
+            asked.labels(scene.subject.target), asked.labels([name])[:, 0],
+        )  # fmt: skip
+        scene.add(kind="floor", attribute=name, **asdict(result))
+
+
+def in_loop(scene: Scene) -> None:
+    """What the adversaries of the training say, by the strongest one; by the threshold that suits it, as for others."""
+    if not scene.subject.adversaries or scene.all_there(scene.subject.hides, kind="attribute", attack=IN_LOOP):
+        return
+    said = [_scores(scene, adversary) for adversary in scene.subject.adversaries]
+    for place, name in enumerate(scene.subject.hides):
+        about = {"kind": "attribute", "attack": IN_LOOP, "attribute": name}
+        if not scene.there(**about):
+            truths = [scene.private(part)[:, place] for part in ("validation", "judged")]
+            found = [_result(scores, truths, place) for scores in said]
+            scene.add(**about, share=None, attack_seed=None, **max(found, key=lambda row: row["balanced_accuracy"]))
+
+
+@torch.inference_mode()
+def _scores(scene: Scene, network: Callable[[Tensor], Tensor]) -> list[Tensor]:
+    """What a network says of the features of the validation part, and of the judged ones."""
+    return [
+        torch.cat([network(part.float()).cpu() for part in torch.split(scene.features(name), PART)])
+        for name in ("validation", "judged")
+    ]
+
+
+def attackers(scene: Scene) -> None:
+    """Attackers with some of their faces, by one seed; and with all that can be had, by several."""
+    if not scene.subject.hides:
+        return
+    settings = scene.settings
+    plans: list[tuple[float | str, int]] = [(share, 0) for share in settings.shares]
+    plans += [(ALL, number) for number in range(settings.seeds)]
+    for share, number in plans:
+        for attacker in settings.attackers:
+            row = ATTRIBUTE_ATTACKERS[attacker]
+            about: Row = {"kind": "attribute", "attack": attacker, "share": share, "attack_seed": number}
+            if any("failed" in row for row in scene.find(**about)) or scene.all_there(scene.subject.hides, **about):
+                continue
+            scene.say(f"{row.title}, {_known(share)}, seed {number}")
+            try:
+                _attack_attributes(scene, attacker, share, number)
+            except AttackFailed as failure:
+                scene.add(**about, failed=str(failure))
+
+
+def _known(share: float | str) -> str:
+    return "all faces" if share == ALL else f"{share:.0%} of own faces"
+
+
+def _attack_attributes(scene: Scene, attacker: str, share: float | str, number: int) -> None:
+    row = ATTRIBUTE_ATTACKERS[attacker]
+    changes = {**row.scales.get(scene.settings.scale, {}), **scene.settings.attribute_changes}
+    known = {name: value for name, value in changes.items() if hasattr(row.settings, name)}
+    part = "most" if share == ALL else "own"
+    features, labels = scene.features(part), scene.private(part)
+    if isinstance(share, float) and share < 1:
+        order = torch.randperm(len(features), generator=Generator().manual_seed(seed_of("share", scene.seed)))
+        some = order[: max(8, round(share * len(features)))]
+        features, labels = features[some], labels[some]
+    attack = attributes.train(
+        features, labels, (scene.features("validation"), scene.private("validation")), attacker,
+        replace(row.settings, **known), folder=scene.folder / attacker / f"{share}-{number}", seed=number,
+        runner=scene.runner, about=scene.described() | {"share": share}, **scene.reporting,
+    )  # fmt: skip
+    scores = [attack(scene.features(name)).cpu() for name in ("validation", "judged")]
+    for place, name in enumerate(scene.subject.hides):
+        truths = [scene.private(each)[:, place] for each in ("validation", "judged")]
+        about = {"kind": "attribute", "attack": attacker, "share": share, "attack_seed": number, "attribute": name}
+        if not scene.there(**about):
+            scene.add(
+                **about, faces=len(features), best_epoch=attack.best_epoch, epochs=len(attack.log),
+                **_result(scores, truths, place),
+            )  # fmt: skip
+
+
+def _result(scores: Sequence[Tensor], truths: Sequence[Tensor], place: int) -> Row:
+    """An attribute, by the threshold that is best on the validation part."""
+    own, judged = (each[:, place].clone() for each in scores)
+    return asdict(told.measure(judged, truths[1], told.best_threshold(own, truths[0])))
