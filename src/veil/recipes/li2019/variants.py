@@ -110,11 +110,8 @@ SETTINGS: dict[Scale, Setting] = {
     "cpu": Setting(
         data="celeba", side=64, common={"reader": 64, "head": "pool", "padding": 2},
         presets={
-            "paper": {"pretraining": 6, "attackers": 3, "epochs": 10, "learning_rate": 5e-4},
-            "authors-code": {
-                "pretraining": 6, "attackers": 1, "epochs": 10, "learning_rate": 5e-4,
-                "factors": (10.0,) * 5 + (8.0, 6.0, 4.0, 2.0, 1.0),
-            },
+            "paper": {"pretraining": 6, "attackers": 3, "epochs": 20, "learning_rate": 5e-4},
+            "authors-code": {"pretraining": 6, "learning_rate": 5e-4},
             "veil": {"pretraining": 6, "epochs": 8},
         },
     ),
