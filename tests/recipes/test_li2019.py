@@ -36,6 +36,7 @@ def test_everything_is_measured_and_shown(tmp_path: Path) -> None:
     assert "Not measured" not in text
     assert "58.85" in text
     assert "0.3175" in text
+    assert "what is sent, compared" in text
     rows = {item: evidence.rows(item) for item in (audits.ITEM, figure7.ITEM, tradeoff.ITEM)}
     papers.reproduce(PAPER, [], given)
     assert {item: evidence.rows(item) for item in rows} == rows

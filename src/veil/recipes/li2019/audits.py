@@ -38,7 +38,7 @@ from veil.rows import Row
 ITEM = "audits"
 TARGET, PRIVATE = (SMILE,), (GENDER,)
 MAIN = ("undefended", "paper", "veil")
-"""Measured first, with several seeds of every attacker; others have one seed, and the attackers that turned out strong."""
+"""Measured first, attackers with several seeds; others have one seed, and the attackers that turned out strong."""
 EMBEDDER = "mobilefacenet.onnx"
 
 
