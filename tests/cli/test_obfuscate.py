@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 from commands import full_disk, rows_of, said, same, veil
+from face_folders import made_folder
 
 from obfuscators import drawn, write
 from veil import images
 from veil.cli.obfuscate import FAILED
+from veil.data import faces, made_faces
 from veil.images import Photo
-from veil.obfuscation import features
+from veil.obfuscation import features, making
 from veil.obfuscation.file import Client, Service
+from veil.obfuscation.making import TrainedWith
 
 Captured = pytest.CaptureFixture[str]
 SMOKE = ("--scale", "smoke", "--pretraining", "1", "--epochs", "1", "--side", "32")
@@ -223,12 +226,17 @@ def test_train_makes_both_files(tmp_path: Path, capsys: Captured) -> None:
     assert (client.service, service.client) == (service.fingerprint, client.fingerprint)
     assert (client.name, client.target, client.hides) == ("made", ("Smiling",), ("Male", "Heavy_Makeup"))
     assert 0 <= result["utility"]["Smiling"]["balanced_accuracy"] <= 1
-    assert client.measured["on"] == "made-faces, 60 test images"
+    assert client.measured["on"] == "made-faces, 120 test images"
+    with_what = making.trained_with(client.training)
+    assert making.trained_with(service.training) == with_what
+    assert with_what == TrainedWith("made-faces", made_faces.faces(600, 0, 32).fingerprint, "official", 0)
+    assert making.adversary(client.training) == making.adversary(service.training)
+    assert set(making.adversary(client.training)) == {"Male", "Heavy_Makeup"}
     assert veil(*command) == 0  # from its checkpoints
     shown = " ".join(capsys.readouterr().out.split())
     assert "Smiling: the service is right in" in shown
     assert "What attackers read is not known yet" in shown
-    assert f"veil audit {out / 'client.safetensors'}" in shown
+    assert f"veil audit {out / 'client.safetensors'} --scale smoke -o {out / 'audit'}" in shown
     assert Client.load(out / "client.safetensors").fingerprint == client.fingerprint
 
 
@@ -246,6 +254,54 @@ def test_train_reads_a_folder_of_faces(tmp_path: Path, capsys: Captured) -> None
     client = Client.load(out / "client.safetensors")
     assert (client.name, client.shape, client.hides, client.encoding.dtype) == ("maps", (16, 8, 8), (), "uint8")
     assert client.encoding.low == 0
+
+
+def test_a_card_says_with_which_split_it_was_trained_and_what_its_adversary_read(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    data = made_folder(tmp_path / "faces")
+    out = tmp_path / "out"
+    options = ("--hide", "Male", "--data", data, "--split", "paper", "--seed", "3", "--json")
+    assert veil("obfuscate", "train", "--target", "Smiling", "-o", out, *SMOKE, *options) == 0
+    log = json.loads(capsys.readouterr().out)["logs"]["adversarial"]
+    parts = faces.read(data, 32, split="paper", seed=3)
+    for card in (Client.load(out / "client.safetensors").training, Service.load(out / "service.safetensors").training):
+        assert making.trained_with(card) == TrainedWith("faces", parts.fingerprint, "paper", 3)
+        assert making.adversary(card) == {"Male": pytest.approx(log[-1]["watched_adversary"], abs=1e-4)}
+        assert card["adversary"]["on"] == f"{len(parts.validation)} validation images"
+
+
+def test_what_hides_nothing_had_no_adversary(tmp_path: Path) -> None:
+    assert veil("obfuscate", "train", "--target", "Smiling", "-o", tmp_path / "out", *SMOKE) == 0
+    assert making.adversary(Client.load(tmp_path / "out/client.safetensors").training) == {}
+
+
+PRINT = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("card", "found"),
+    [
+        ({"data": "a b", "fingerprint": PRINT, "split": "paper", "split_seed": 3, "seed": 4},
+         TrainedWith("a b", PRINT, "paper", 3)),
+        ({"data": f"a b {PRINT}", "seed": 4}, TrainedWith("a b", PRINT, None, 4)),  # earlier versions
+        ({"data": f"a b {PRINT}"}, None),
+        ({"data": "a b", "seed": 4}, None),
+        ({}, None),
+        ({"data": "a", "fingerprint": PRINT, "split": "half", "split_seed": 3}, None),
+        ({"data": "a", "fingerprint": PRINT, "split": ["paper"], "split_seed": 3}, None),
+        ({"data": "a", "fingerprint": PRINT, "split": "paper", "split_seed": True}, None),
+        ({"data": 7, "fingerprint": PRINT, "split": "paper", "split_seed": 3}, None),
+    ],
+)  # fmt: skip
+def test_what_a_card_says_of_its_faces(card: dict[str, object], found: TrainedWith | None) -> None:
+    assert making.trained_with(card) == found
+
+
+@pytest.mark.parametrize("said", [None, 7, {}, {"balanced_accuracy": [0.5]}, {"balanced_accuracy": {"Male": "much"}},
+                                  {"balanced_accuracy": {"Male": float("nan")}}])  # fmt: skip
+def test_what_a_card_does_not_say_of_adversaries_is_nothing(said: object) -> None:
+    assert making.adversary({"adversary": said}) == {}
 
 
 @pytest.mark.parametrize(

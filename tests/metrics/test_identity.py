@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from veil.metrics.attributes import wilson
 from veil.metrics.identity import one_of, rank_one, tar_at_far
+from veil.metrics.intervals import over_people, wilson
 
 IDENTITIES = torch.arange(12).repeat_interleave(3)
 MEASURES = [one_of, rank_one, tar_at_far]
@@ -29,7 +29,7 @@ def test_clear_people_are_found(measure: object, photo: str) -> None:
     assert callable(measure)
     found = measure(7 * people(0.01), people(0.02), IDENTITIES, photo=photo)
     assert (found.rate, found.count) == (1, 36)
-    assert found.interval == wilson(36, 36)
+    assert found.interval == wilson(12, 12)
 
 
 @pytest.mark.parametrize("photo", ["same", "another"])
@@ -93,6 +93,33 @@ def test_a_probe_does_not_mind_the_others() -> None:
     assert sum(each.rate for each in one if each) / 36 == pytest.approx(whole.rate)
     rates = {one_of(probes, gallery, IDENTITIES, seed=seed).rate for seed in range(8)}  # type: ignore[union-attr]
     assert len(rates) > 1
+
+
+@pytest.mark.parametrize("photo", ["same", "another"])
+@pytest.mark.parametrize("measure", MEASURES)
+def test_intervals_are_over_the_people_of_the_probes(measure: object, photo: str) -> None:
+    """Five people of twelve are lost altogether, with all their probes; only the first ten are asked about."""
+    assert callable(measure)
+    probes = people(0.01)
+    probes[: 5 * 3] = -probes[: 5 * 3]
+    found = measure(probes[:30], people(0.02), IDENTITIES, photo=photo)
+    assert (found.rate, found.count) == (0.5, 30)
+    assert found.interval == over_people(IDENTITIES[:30] >= 5, IDENTITIES[:30])
+    assert found.interval[1] - found.interval[0] > 1.5 * (wilson(15, 30)[1] - wilson(15, 30)[0])
+    source = torch.arange(36).roll(7)[:30]
+    assert measure(people(0.01)[source], people(0.02), IDENTITIES, photo=photo, source=source).interval[0] < 1
+
+
+def test_people_without_another_photo_do_not_count() -> None:
+    identities = torch.tensor([0, 0, 1, 1, 2, 3])
+    gallery = F.one_hot(identities, 4).float()
+    for measure in (one_of, rank_one):
+        found = measure(gallery, gallery, identities, photo="another")
+        assert found is not None
+        assert found.interval == wilson(2, 2)
+    alone = one_of(gallery[:2], gallery, identities)
+    assert alone is not None
+    assert alone.interval == (0, 1)
 
 
 def test_tar_at_far_by_hand() -> None:

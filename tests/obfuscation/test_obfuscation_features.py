@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from obfuscators import drawn, tiny
 from veil import folders, images
@@ -102,6 +102,44 @@ def test_photos_are_resized_as_faces_for_training_are(tmp_path: Path) -> None:
     for number in range(10):
         plain, _ = features.prepared(images.load(tmp_path / f"{number}.png"), (32, 36))
         assert plain.numpy().tobytes() in seen
+
+
+def jpeg(kind: str, file: Path) -> None:
+    """A photo with fine texture, as large as the one in which decoding at a fraction of the size was found."""
+    noise = drawn(1, 299, 299)[0].permute(1, 2, 0).contiguous().numpy()
+    image = Image.fromarray(noise).resize((180, 150)).resize((299, 299), Image.Resampling.BICUBIC)
+    options: dict[str, Any] = {"quality": 90}
+    match kind:
+        case "large":
+            image = image.resize((1301, 977))
+        case "grey":
+            image = image.convert("L")
+        case "cmyk":
+            image = image.convert("CMYK")
+        case "progressive":
+            options["progressive"] = True
+        case "turned":
+            options["exif"] = Image.Exif()
+            options["exif"][0x0112] = 6
+        case "profile":
+            options["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image.save(file, "JPEG", **options)
+
+
+@pytest.mark.parametrize("kind", ["plain", "large", "grey", "cmyk", "progressive", "turned", "profile"])
+@pytest.mark.parametrize("size", [(64, 64), (48, 40)])
+def test_a_jpeg_is_sent_with_the_pixels_that_training_would_see(
+    kind: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    from veil.data import faces
+
+    lines = ["file,Smiling,partition"]
+    for number, part in enumerate(("train", "val", "test")):
+        jpeg(kind, tmp_path / f"{number}.jpg")
+        lines.append(f"{number}.jpg,{number % 2},{part}")
+    (tmp_path / "attributes.csv").write_text("\n".join(lines))
+    trained = faces.read(tmp_path, size).train.images[0]
+    assert features.prepared(images.load(tmp_path / "0.jpg"), size)[0].equal(trained)
 
 
 def test_nothing_of_the_photo_but_values_is_in_a_file(tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ from torch import Generator, Tensor
 from veil import images, training
 from veil.metrics.structural import ms_ssim
 from veil.obfuscation import PRESETS, Material, Networks, ObfuscatorSettings, losses, only, train
-from veil.obfuscation.deep_obfuscator import _PHASES, _Batch, _Game, _mean_of
+from veil.obfuscation.deep_obfuscator import (
+    _PHASES,
+    ADVERSARIAL,
+    ATTACKERS,
+    PRETRAINING,
+    _Batch,
+    _Game,
+    _mean_of,
+)
 from veil.obfuscation.settings import PHASES
 from veil.obfuscation.watching import balanced_accuracy, watch
 from veil.rows import Row
@@ -152,28 +160,41 @@ def test_the_weight_of_a_defence_follows_its_factors() -> None:
     playing = game(replace(SMALL, factors=(10.0, 3.0)))
     found = []
     for epoch in range(4):
-        playing._begin(epoch, renew=False)
+        playing._begin(epoch, PRETRAINING)
         found.append(playing.factor)
     assert found == [10, 3, 3, 3]
+
+
+def test_a_reconstructor_may_prepare_longer_than_the_adversaries() -> None:
+    playing = game(replace(SMALL, attackers=1, reconstructor=2))
+    given, seen = batch(playing.material), []
+    for epoch in range(2):
+        playing._begin(epoch, ATTACKERS)
+        before = states(playing, "parameters")
+        _PHASES["attack"](playing, given)
+        seen.append(changed(before, states(playing, "parameters")))
+    assert seen == [{*ADVERSARIES, "reconstructor"}, {"reconstructor"}]
+    playing._begin(5, ADVERSARIAL)
+    assert playing.attacking == playing.attackers
 
 
 def test_a_renewed_adversary_is_new() -> None:
     playing = game(replace(SMALL, renewed=1))
     _PHASES["attack"](playing, batch(playing.material))
     before, drawn = states(playing, "parameters"), torch.get_rng_state()
-    playing._begin(0, renew=True)
-    playing._begin(1, renew=False)
+    playing._begin(0, ADVERSARIAL)
+    playing._begin(1, PRETRAINING)
     assert not changed(before, states(playing, "parameters"))
-    playing._begin(1, renew=True)
+    playing._begin(1, ADVERSARIAL)
     assert changed(before, states(playing, "parameters")) == {"adversary1"}
     assert not playing.optimizers["adversary1"].state
     assert playing.optimizers["adversary0"].state
     assert torch.get_rng_state().equal(drawn)
     first = {key: value.clone() for key, value in playing.modules["adversary1"].state_dict().items()}
     _PHASES["attack"](playing, batch(playing.material))
-    playing._begin(1, renew=True)
+    playing._begin(1, ADVERSARIAL)
     assert all(value.equal(first[key]) for key, value in playing.modules["adversary1"].state_dict().items())
-    playing._begin(2, renew=True)
+    playing._begin(2, ADVERSARIAL)
     assert "adversary0" in changed(before, states(playing, "parameters"))
 
 

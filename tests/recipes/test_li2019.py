@@ -5,10 +5,15 @@ from typing import Any
 
 import pytest
 
+from veil import training
+from veil.audit import feature_audit
+from veil.audit.feature_verdicts import floor_of, least, strongest
+from veil.audit.features import FeatureAuditSettings
 from veil.recipes import papers
-from veil.recipes.li2019 import audits, figure7, tradeoff
-from veil.recipes.li2019.variants import GENDER, SETTINGS, VARIANTS, load, shared
+from veil.recipes.li2019 import audits, figure7, tradeoff, variants
+from veil.recipes.li2019.variants import GENDER, SETTINGS, VARIANTS, Setting, load, shared
 from veil.recipes.recipe import Conditions, Evidence
+from veil.rows import RowFile
 
 PAPER = papers.find("li2019")
 
@@ -40,6 +45,35 @@ def test_everything_is_measured_and_shown(tmp_path: Path) -> None:
     rows = {item: evidence.rows(item) for item in (audits.ITEM, figure7.ITEM, tradeoff.ITEM)}
     papers.reproduce(PAPER, [], given)
     assert {item: evidence.rows(item) for item in rows} == rows
+
+
+def test_what_is_defended_tells_a_retrained_attacker_less(tmp_path: Path) -> None:
+    given, learning = conditions(tmp_path), {"width": 8, "reader": 16, "head": "pool", "batch_size": 32}
+    setting = Setting(
+        data=None, side=32, common={**learning, "learning_rate": 2e-3, "pretraining": 6, "epochs": 6},
+        presets={"veil": {"values": 4, "levels": 2}}, plain={"pretraining": 12, "epochs": 0, "falling": True},
+    )  # fmt: skip
+    attacks = FeatureAuditSettings(
+        seeds=1, shares=(), attackers=("linear", "resnet"), reconstructors=(), inverted=0, judged=50,
+        attribute_changes={"width": 1 / 8, "epochs": 6},
+    )  # fmt: skip
+    parts, runner, read, leaks = load(given, setting), training.fabric("cpu", "auto"), {}, {}
+    for name in ("undefended", "veil"):
+        trained = variants.train(
+            given, setting, name, parts, target=audits.TARGET, private=audits.PRIVATE, seed=0, runner=runner,
+            folder=tmp_path / name / "training",
+        )  # fmt: skip
+        with RowFile(tmp_path / name / "rows.jsonl", {}) as file:
+            rows = feature_audit.audit(
+                trained.subject, variants.material(parts), file, attacks, folder=tmp_path / name / "attackers", seed=0,
+                runner=runner, shown=parts.test.images[:0], logged=lambda row: None,
+            )  # fmt: skip
+        read[name] = audits.service(rows)["balanced_accuracy"]
+        leaks[name] = strongest(rows, GENDER)["balanced_accuracy"]
+        floor = least(floor_of(rows, GENDER))
+    assert min(read.values()) > 0.9
+    assert leaks["undefended"] > floor + 0.2
+    assert leaks["veil"] < (leaks["undefended"] + floor) / 2
 
 
 def test_service_and_attackers_share_nobody(tmp_path: Path) -> None:

@@ -84,6 +84,14 @@ def test_death_between_the_two_renames_loses_nothing(tmp_path: Path) -> None:
     assert log == expected_log
 
 
+def test_death_before_the_log_is_written_loses_nothing(tmp_path: Path) -> None:
+    regression(tmp_path)
+    whole = (tmp_path / "log.jsonl").read_text()
+    (tmp_path / "log.jsonl").write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    regression(tmp_path, stop_after=0)
+    assert (tmp_path / "log.jsonl").read_text() == whole
+
+
 def test_other_settings_are_refused(tmp_path: Path) -> None:
     regression(tmp_path)
     with pytest.raises(ValueError, match="other settings"):

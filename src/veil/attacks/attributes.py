@@ -253,19 +253,19 @@ _SMOKE = {"epochs": 2, "batch_size": 32, "width": 1 / 32, "head": "pool"}
 ATTRIBUTE_ATTACKERS: dict[str, AttackerRow] = {
     "linear": AttackerRow(
         title="linear classifier", fit=_learn(_linear), settings=AttributeSettings(epochs=60, weight_decay=0.1),
-        scales={"smoke": _SMOKE, "cpu": {"epochs": 30}, "paper": {}},
+        scales={"smoke": _SMOKE, "cpu": {"epochs": 20}, "paper": {}},
     ),
     "mlp": AttackerRow(
         title="perceptron (MLP)", fit=_learn(_mlp), settings=AttributeSettings(epochs=60, dropout=0.5),
-        scales={"smoke": _SMOKE, "cpu": {"epochs": 30, "width": 0.5}, "paper": {}},
+        scales={"smoke": _SMOKE, "cpu": {"epochs": 20, "width": 0.5}, "paper": {}},
     ),
     "vgg": AttackerRow(
         title="VGG (the paper's AC)", fit=_learn(_vgg), settings=AttributeSettings(),
-        scales={"smoke": _SMOKE, "cpu": {"epochs": 15, "width": 0.25, "head": "pool", "patience": 5}, "paper": {}},
+        scales={"smoke": _SMOKE, "cpu": {"epochs": 8, "width": 0.25, "head": "pool"}, "paper": {}},
     ),
     "resnet": AttackerRow(
         title="residual network", fit=_learn(_resnet), settings=AttributeSettings(),
-        scales={"smoke": _SMOKE, "cpu": {"epochs": 15, "width": 0.5, "patience": 5}, "paper": {}},
+        scales={"smoke": _SMOKE, "cpu": {"epochs": 8, "width": 0.5}, "paper": {}},
     ),
     "neighbours": AttackerRow(
         title="nearest neighbours", fit=_solve(fit_neighbours), maps=False, settings=ClosedFormSettings(),

@@ -210,10 +210,10 @@ def _mirror(shape: Shape, size: tuple[int, int], width: float) -> nn.Module:
 
 _SCALES: dict[str, dict[str, Any]] = {
     "smoke": {"epochs": 2, "batch_size": 16, "width": 1 / 8},
-    "cpu": {"epochs": 10, "width": 0.5, "patience": 4},
+    "cpu": {"epochs": 5, "width": 0.5},
     "paper": {},
 }
-_WIDE: dict[str, dict[str, Any]] = {**_SCALES, "cpu": {"epochs": 10, "width": 0.25, "patience": 4}}
+_WIDE: dict[str, dict[str, Any]] = {**_SCALES, "cpu": {"epochs": 5, "width": 0.25}}
 
 RECONSTRUCTORS: dict[str, ReconstructorRow] = {
     "mirror": ReconstructorRow(title="mirror (the paper's AR)", build=_mirror, scales=_SCALES),

@@ -4,7 +4,7 @@ Threat model and rows: `veil.audit.features`. The floor of a private attribute i
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import torch
 from torch import Generator, Tensor
@@ -21,22 +21,23 @@ def service(scene: Scene) -> None:
     """What the service's own classifier says."""
     if scene.subject.answer is None or scene.all_there(scene.subject.target, kind="service"):
         return
-    answers = _scores(scene, scene.subject.answer)
+    _, answers = _scores(scene, scene.subject.answer)
+    asked = scene.faces("judged")
     for place, name in enumerate(scene.subject.target):
-        truths = [scene.faces(part).labels([name])[:, 0] for part in ("validation", "judged")]
         if not scene.there(kind="service", attribute=name):
-            scene.add(kind="service", attribute=name, **_result(answers, truths, place))
+            result = told.measure(answers[:, place], asked.labels([name])[:, 0], 0.0, people=asked.identities)
+            scene.add(kind="service", attribute=name, **asdict(result))
 
 
 def floors(scene: Scene) -> None:
     """A private attribute, guessed from the true target attributes."""
-    known, asked = scene.faces("most"), scene.material.judged
+    known, asked = scene.material.most, scene.material.judged
     for name in scene.subject.hides:
         if scene.there(kind="floor", attribute=name):
             continue
         result = told.from_utility(
             known.labels(scene.subject.target), known.labels([name])[:, 0],
-            asked.labels(scene.subject.target), asked.labels([name])[:, 0],
+            asked.labels(scene.subject.target), asked.labels([name])[:, 0], people_test=asked.identities,
         )  # fmt: skip
         scene.add(kind="floor", attribute=name, **asdict(result))
 
@@ -50,7 +51,7 @@ def in_loop(scene: Scene) -> None:
         about = {"kind": "attribute", "attack": IN_LOOP, "attribute": name}
         if not scene.there(**about):
             truths = [scene.private(part)[:, place] for part in ("validation", "judged")]
-            found = [_result(scores, truths, place) for scores in said]
+            found = [_result(scene, scores, truths, place) for scores in said]
             scene.add(**about, share=None, attack_seed=None, **max(found, key=lambda row: row["balanced_accuracy"]))
 
 
@@ -88,19 +89,20 @@ def _known(share: float | str) -> str:
 
 
 def _attack_attributes(scene: Scene, attacker: str, share: float | str, number: int) -> None:
-    row = ATTRIBUTE_ATTACKERS[attacker]
-    changes = {**row.scales.get(scene.settings.scale, {}), **scene.settings.attribute_changes}
-    known = {name: value for name, value in changes.items() if hasattr(row.settings, name)}
     part = "most" if share == ALL else "own"
     features, labels = scene.features(part), scene.private(part)
+    faces = len(getattr(scene.material, part))
     if isinstance(share, float) and share < 1:
-        order = torch.randperm(len(features), generator=Generator().manual_seed(seed_of("share", scene.seed)))
-        some = order[: max(8, round(share * len(features)))]
+        order = torch.randperm(faces, generator=Generator().manual_seed(seed_of("share", scene.seed)))
+        some = order[: max(8, round(share * faces))]
+        faces = len(some)
+        some = torch.cat([some + start for start in range(0, len(features), len(order))])
         features, labels = features[some], labels[some]
     attack = attributes.train(
         features, labels, (scene.features("validation"), scene.private("validation")), attacker,
-        replace(row.settings, **known), folder=scene.folder / attacker / f"{share}-{number}", seed=number,
-        runner=scene.runner, about=scene.described() | {"share": share}, **scene.reporting,
+        scene.settings.of_attacker(attacker), folder=scene.folder / attacker / f"{share}-{number}",
+        seed=seed_of("attack", scene.seed, number), runner=scene.runner,
+        about=scene.described() | {"share": share}, **scene.reporting,
     )  # fmt: skip
     scores = [attack(scene.features(name)).cpu() for name in ("validation", "judged")]
     for place, name in enumerate(scene.subject.hides):
@@ -108,12 +110,16 @@ def _attack_attributes(scene: Scene, attacker: str, share: float | str, number: 
         about = {"kind": "attribute", "attack": attacker, "share": share, "attack_seed": number, "attribute": name}
         if not scene.there(**about):
             scene.add(
-                **about, faces=len(features), best_epoch=attack.best_epoch, epochs=len(attack.log),
-                **_result(scores, truths, place),
+                **about, faces=faces, best_epoch=attack.best_epoch, epochs=len(attack.log),
+                **_result(scene, scores, truths, place),
             )  # fmt: skip
 
 
-def _result(scores: Sequence[Tensor], truths: Sequence[Tensor], place: int) -> Row:
-    """An attribute, by the threshold that is best on the validation part."""
+def _result(scene: Scene, scores: Sequence[Tensor], truths: Sequence[Tensor], place: int) -> Row:
+    """An attribute, by the thresholds that are best on the validation part."""
     own, judged = (each[:, place].clone() for each in scores)
-    return asdict(told.measure(judged, truths[1], told.best_threshold(own, truths[0])))
+    result = told.measure(
+        judged, truths[1], told.best_threshold(own, truths[0]),
+        accuracy_threshold=told.best_threshold(own, truths[0], balanced=False), people=scene.material.judged.identities,
+    )  # fmt: skip
+    return asdict(result)

@@ -22,7 +22,7 @@ MEASURES = (
 )  # fmt: skip
 
 
-def audit(
+def scene_of(
     subject: FeatureSubject,
     material: Material,
     rows: RowFile,
@@ -36,8 +36,8 @@ def audit(
     shown: Tensor | None = None,
     say: Callable[[str], None] = lambda line: None,
     **reporting: Any,
-) -> list[Row]:
-    """Measures all that has no row yet.
+) -> Scene:
+    """What `audit` works on.
 
     Args:
         rows: where they go.
@@ -48,6 +48,20 @@ def audit(
             shown where N is 0.
         say: called with a line before each attack.
         reporting: ``stepped``, ``logged`` of a training.
+    """
+    return Scene(
+        subject, material, settings, seed, runner, folder, embed, dict(mark or {}), rows,
+        material.judged.images[:SHOWN] if shown is None else shown, say, reporting,
+    )  # fmt: skip
+
+
+def audit(
+    subject: FeatureSubject, material: Material, rows: RowFile, settings: FeatureAuditSettings, **options: Any
+) -> list[Row]:
+    """Measures all that has no row yet.
+
+    Args:
+        options: as `scene_of` takes them.
 
     Returns:
         All rows of this audit.
@@ -56,10 +70,7 @@ def audit(
         ValueError: where what is sent is no tensor (N, C, h, w) of floats, or an attribute is not known.
         TrainingError: where the training of an attack diverges.
     """
-    scene = Scene(
-        subject, material, settings, seed, runner, folder, embed, dict(mark or {}), rows,
-        material.judged.images[:SHOWN] if shown is None else shown, say, reporting,
-    )  # fmt: skip
+    scene = scene_of(subject, material, rows, settings, **options)
     for measure in MEASURES:
         measure(scene)
     return rows.find(**scene.mark)

@@ -17,13 +17,14 @@ from veil.audit.feature_verdicts import (
     titled,
     verdicts,
 )
-from veil.audit.features import ALL
+from veil.audit.features import ALL, COSINE, MATCHER
 from veil.audit.page import LEVELS, strip
 from veil.report import figures
 from veil.report.numbers import interval, spread
 from veil.report.paper import Page, Picture, Section, Table
 from veil.rows import Row
 
+COMPARED = {COSINE: "what is sent, compared", MATCHER: "what is sent, compared by a matcher that was learnt"}
 FLOORS = {"plain": "the photo itself", "mean": "guess: the mean face", "unrelated": "guess: another face",
           "grey": "guess: grey"}  # fmt: skip
 _PICTURES = {"ms_ssim": "MS-SSIM", "ssim": "SSIM", "psnr": "PSNR, dB", "lpips": "LPIPS", "visible": "shows"}
@@ -118,8 +119,9 @@ def picture_table(rows: Sequence[Row]) -> Table:
     lines = [(FLOORS[name], *_cells(picture_floor(rows, name), metrics, people)) for name in ("plain", *GUESSES)]
     lines += [(titled(row["attack"]), *_cells(row, metrics, people)) for row in reconstructions(rows, retrained=False)]
     lines += [
-        ("no image: what is sent, compared", *_cells(row, metrics, people)) for row in rows if row["kind"] == "identity"
-    ]
+        (f"no image: {COMPARED[row['attack']]}", *_cells(row, metrics, people))
+        for row in rows if row["kind"] == "identity" and "failed" not in row
+    ]  # fmt: skip
     told = "; ".join(f"“{_SHORT[each]}”: {RECOGNISED[each]}" for each in people)
     return Table(
         "Means over the judged faces; “shows” is 0 for nothing and 1 for all of the photo."

@@ -6,17 +6,18 @@ grey.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
 
 from veil import images
-from veil.attacks import input_optimisation, reconstructors
-from veil.attacks.reconstructors import RECONSTRUCTORS
-from veil.audit.features import IN_LOOP, INVERSION, PART, Scene
+from veil.attacks import AttackFailed, input_optimisation, matching, reconstructors
+from veil.attacks.reconstructors import RECONSTRUCTORS, FeatureReconstruction
+from veil.audit.features import COSINE, IN_LOOP, INVERSION, MATCHER, PART, Scene
 from veil.metrics import identity, recovery
 from veil.rows import Row
+from veil.seeds import seed_of
 
 _GREY = 128
 
@@ -24,9 +25,9 @@ _GREY = 128
 def floors(scene: Scene) -> None:
     """Pictures that need no features."""
     plain = scene.pictures
-    mean = _mean(scene.faces("most").images)
+    mean = _mean(scene.material.most.images)
     pictures = {
-        "plain": plain, "mean": mean.expand(plain.shape), "unrelated": plain.roll(1, 0),
+        "plain": plain, "mean": mean.expand(plain.shape), "unrelated": plain[_others(scene, len(plain))],
         "grey": torch.full_like(plain, _GREY),
     }  # fmt: skip
     for name, picture in pictures.items():
@@ -34,6 +35,19 @@ def floors(scene: Scene) -> None:
             scene.add(kind="picture-floor", floor=name, **_pictured(scene, picture))
     scene.show(lambda: scene.shown, floor="plain")
     scene.show(lambda: mean.expand(scene.shown.shape), floor="mean")
+
+
+def _others(scene: Scene, count: int) -> Tensor:
+    """For each of the first judged faces the next one of another person, or the next one."""
+    people = scene.material.judged.identities
+    people = torch.arange(count) if people is None else people[:count]
+    found = torch.arange(1, count + 1) % count
+    for _ in range(count - 1):
+        alike = people[found] == people
+        if not alike.any():
+            break
+        found = torch.where(alike, (found + 1) % count, found)
+    return found
 
 
 def _mean(images: Tensor) -> Tensor:
@@ -52,22 +66,43 @@ def reconstructions(scene: Scene) -> None:
             scene.add(kind="reconstruction", attack=IN_LOOP, **_pictured(scene, drawn(asked)))
         scene.show(lambda: drawn(scene.sent_of_shown()), attack=IN_LOOP)
     for name in scene.settings.reconstructors:
-        row = RECONSTRUCTORS[name]
-        measured = scene.there(kind="reconstruction", attack=name)
-        if measured and (not len(scene.shown) or scene.there(kind="shown", attack=name)):
-            continue
-        scene.say(row.title)
-        changes = {**row.scales.get(scene.settings.scale, {}), **scene.settings.reconstructor_changes}
-        attack = reconstructors.train(
-            scene.features("most"), scene.faces("most").images,
-            (scene.features("validation"), scene.material.validation.images), name, replace(row.settings, **changes),
-            folder=scene.folder / name, seed=0, runner=scene.runner, about=scene.described(), **scene.reporting,
-        )  # fmt: skip
-        if not measured:
-            found = _pictured(scene, attack(asked))
-            scene.add(kind="reconstruction", attack=name, best_epoch=attack.best_epoch, **found)
-        scene.show(lambda attack=attack: attack(scene.sent_of_shown()), attack=name)  # type: ignore[misc]
+        for number in range(scene.settings.drawn):
+            measured = scene.there(kind="reconstruction", attack=name, attack_seed=number)
+            if measured and (number or not len(scene.shown) or scene.there(kind="shown", attack=name)):
+                continue
+            scene.say(f"{RECONSTRUCTORS[name].title}, seed {number}")
+            attack = _reconstructor(scene, name, number)
+            if not measured:
+                found = _pictured(scene, attack(asked))
+                scene.add(kind="reconstruction", attack=name, attack_seed=number, best_epoch=attack.best_epoch, **found)
+            if not number:
+                scene.show(lambda attack=attack: attack(scene.sent_of_shown()), attack=name)  # type: ignore[misc]
     _inversion(scene)
+
+
+def _reconstructor(scene: Scene, name: str, number: int) -> FeatureReconstruction:
+    """Trained with all faces that can be had, or taken from its checkpoint."""
+    return reconstructors.train(
+        scene.features("most"), scene.faces("most").images,
+        (scene.features("validation"), scene.material.validation.images), name, scene.settings.of_reconstructor(name),
+        folder=scene.folder / name / str(number), seed=seed_of("attack", scene.seed, number), runner=scene.runner,
+        about=scene.described(), **scene.reporting,
+    )  # fmt: skip
+
+
+def drawn_again(scene: Scene, faces: Tensor) -> Tensor:
+    """What the strongest retrained reconstructor draws of what is sent of faces, uint8 (N, 3, H, W) as these are.
+
+    Raises:
+        ValueError: where an audit measured none.
+    """
+    rows = [row for row in scene.find(kind="reconstruction") if row["attack"] in RECONSTRUCTORS]
+    if not rows:
+        raise ValueError("no reconstructor was trained in this audit")
+    best = max(rows, key=lambda row: float(row["ms_ssim"]))
+    attack = _reconstructor(scene, best["attack"], best["attack_seed"])
+    sent = [scene.subject.send(part).cpu().float() for part in torch.split(faces, PART)]
+    return torch.cat([attack(part) for part in sent])
 
 
 def _drawn_by(network: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -86,12 +121,11 @@ def _inversion(scene: Scene) -> None:
     features, count = scene.subject.features, min(scene.settings.inverted, len(scene.pictures))
     if features is None or not count:
         return
-    row = input_optimisation.INVERSION
-    settings = replace(row.settings, **row.scales.get(scene.settings.scale, {}))
-    mean = images.to_float(_mean(scene.faces("most").images)[None])[0]
+    settings = scene.settings.of_inversion()
+    mean = images.to_float(_mean(scene.material.most.images)[None])[0]
 
     def invert(sent: Tensor) -> Tensor:
-        scene.say(row.title)
+        scene.say(input_optimisation.INVERSION.title)
         size = tuple(scene.pictures.shape[2:])
         return input_optimisation.invert(sent.float(), features, size, settings, seed=scene.seed, prior_mean=mean).cpu()
 
@@ -118,9 +152,9 @@ def _recognised(scene: Scene, drawn: Tensor) -> Row:
     return _identified(scene.embed(drawn), scene.sent["gallery"], people)
 
 
-def _identified(probes: Tensor, gallery: Tensor, people: Tensor) -> Row:
+def _identified(probes: Tensor, gallery: Tensor, people: Tensor, *, same: bool = True) -> Row:
     found = {
-        "one_of_4": identity.one_of(probes, gallery, people),
+        "one_of_4": identity.one_of(probes, gallery, people) if same else None,
         "one_of_4_another": identity.one_of(probes, gallery, people, photo="another"),
         "rank_one": identity.rank_one(probes, gallery, people, photo="another"),
         "true_accepts": identity.tar_at_far(probes, gallery, people, photo="another"),
@@ -129,10 +163,25 @@ def _identified(probes: Tensor, gallery: Tensor, people: Tensor) -> Row:
 
 
 def identities(scene: Scene) -> None:
-    """People, found by what is sent of another photo of theirs."""
+    """People, found by what is sent of another photo of theirs: as it is, and by a matcher that was learnt.
+
+    That the same photo sends the same again says nothing.
+    """
     people = scene.material.judged.identities
-    if people is None or scene.there(kind="identity"):
+    if people is None:
         return
-    features = scene.features("judged").flatten(1).float()
-    features = features - scene.features("validation").flatten(1).float().mean(0)
-    scene.add(kind="identity", attack="cosine", **_identified(features, features, people))
+    if not scene.there(kind="identity", attack=COSINE):
+        features = scene.features("judged").flatten(1).float()
+        features = features - scene.features("validation").flatten(1).float().mean(0)
+        scene.add(kind="identity", attack=COSINE, **_identified(features, features, people, same=False))
+    known = scene.faces("most").identities
+    if known is None or scene.there(kind="identity", attack=MATCHER):
+        return
+    scene.say("matcher of people")
+    try:
+        matcher = matching.fit(scene.features("most"), known)
+    except AttackFailed as failure:
+        scene.add(kind="identity", attack=MATCHER, failed=str(failure))
+        return
+    found = matcher(scene.features("judged"))
+    scene.add(kind="identity", attack=MATCHER, **_identified(found, found, people, same=False))

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from veil.attacks.attributes import ATTRIBUTE_ATTACKERS
 from veil.attacks.reconstructors import RECONSTRUCTORS
-from veil.audit.features import ALL, IN_LOOP, INVERSION
+from veil.audit.features import ALL, COSINE, IN_LOOP, INVERSION, MATCHER
 from veil.audit.verdicts import BROKEN, LEAKS
 from veil.report.numbers import interval
 from veil.rows import Row
@@ -105,9 +105,10 @@ def guess(rows: Sequence[Row], metric: str) -> float:
 
 
 def drawn_best(rows: Sequence[Row], metric: str) -> Row | None:
-    """The reconstruction with the highest value of a metric."""
+    """The reconstruction that is nearest to the photo by a metric: LPIPS is a distance, the others likenesses."""
     found = [row for row in reconstructions(rows) if row.get(metric) is not None]
-    return max(found, key=lambda row: float(row[metric]), default=None)
+    nearest = min if metric == "lpips" else max
+    return nearest(found, key=lambda row: float(row[metric]), default=None)
 
 
 def verdicts(rows: Sequence[Row], hides: Sequence[str]) -> list[FeatureVerdict]:
@@ -160,21 +161,31 @@ _TITLES = {"ms_ssim": "MS-SSIM", "ssim": "SSIM", "visible": "shows"}
 
 
 def _person(rows: Sequence[Row]) -> FeatureVerdict | None:
-    """Whether people are found again, in pictures or by features."""
-    asked = [row for row in rows if row["kind"] in ("reconstruction", "identity") and row["attack"] != IN_LOOP]
-    asked = [row for row in asked if row.get("one_of_4_another")]
-    if not asked:
+    """Whether people are found again, in pictures or by features: by whatever is surely above a guess, and most."""
+    found = [
+        (row, asked, row[asked])
+        for row in rows if row["kind"] in ("reconstruction", "identity") and row["attack"] != IN_LOOP
+        for asked in ASKED if row.get(asked)
+    ]  # fmt: skip
+    if not found:
         return None
-    best = max(asked, key=lambda row: float(row["one_of_4_another"]["rate"]))
-    told = best["one_of_4_another"]
-    how = "by what is sent" if best["kind"] == "identity" else f"in what {titled(best['attack'])} draws"
-    above = told["interval"][0] > told["chance"]
-    own = lift(told["rate"], told["chance"]) if above else 0.0
+    certain = [each for each in found if each[2]["interval"][0] > each[2]["chance"]]
+    best, asked, told = max(certain or found, key=lambda each: lift(each[2]["rate"], each[2]["chance"]))
+    how = _HOW[best["attack"]] if best["kind"] == "identity" else f"in what {titled(best['attack'])} draws"
     text = (
-        f"Of four people, the right one is picked in {100 * told['rate']:.0f} % ({interval(told['interval'])}) {how}, "
-        f"by another photo; a guess has {100 * told['chance']:.0f} %."
+        f"{ASKED[asked]} {100 * told['rate']:.0f} % ({interval(told['interval'])}) {how}; "
+        f"a guess has {100 * told['chance']:.1f} %."
     )
-    return FeatureVerdict("the person", _level(own) if above else "nothing", text, best)
+    level = _level(lift(told["rate"], told["chance"])) if certain else "nothing"
+    return FeatureVerdict("the person", level, text, best)
+
+
+ASKED = {
+    "one_of_4": "Of four photos, the very one is picked in",
+    "one_of_4_another": "Of four people, the right one is picked, by another photo, in",
+    "rank_one": "Among all photos, another one of the same person comes first in",
+}
+_HOW = {COSINE: "by what is sent", MATCHER: "by what is sent, with a matcher that was learnt"}
 
 
 def spread_over_seeds(rows: Sequence[Row], name: str, attack: str) -> list[float]:

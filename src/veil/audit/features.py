@@ -9,22 +9,30 @@ people that neither they nor the service have seen. Each row is one measurement;
 - ``attribute``: an attacker's answer about a private attribute;
 - ``picture-floor`` and ``reconstruction``: pictures that need no features, and what attackers draw from them;
 - ``shown``: pictures of some reconstructions, of the first judged faces or of others that are given;
-- ``identity``: whether people are found again by their features alone.
+- ``identity``: whether people are found again by their features alone, as they are or by a matcher that was learnt.
+
+Whoever has the client can send a photo's mirror image, too, so attackers learn from both. The service's own answers
+count as it gives them, yes from 0 on; of attackers, the threshold is the one that does best on their validation part,
+for balanced and for plain accuracy each its own. Intervals are over people where these are known.
 
 The adversaries of the training can be given: their rows have ``attack`` ``in-loop``, and are what a training
 says of itself.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
-from veil.attacks.attributes import ATTRIBUTE_ATTACKERS
-from veil.attacks.reconstructors import RECONSTRUCTORS
+from veil.attacks.attributes import ATTRIBUTE_ATTACKERS, AttributeSettings
+from veil.attacks.closed_forms import ClosedFormSettings
+from veil.attacks.input_optimisation import INVERSION as INVERTING
+from veil.attacks.input_optimisation import InversionSettings
+from veil.attacks.reconstructors import RECONSTRUCTORS, ReconstructorSettings
 from veil.data.faces import Faces
 from veil.models.obfuscation import is_vector
 from veil.rows import Row, RowFile, pack
@@ -38,9 +46,15 @@ ALL = "all"
 """The attacker's share that is all of their own faces, and those that the service was trained with, too."""
 INVERSION = "inversion"
 IN_LOOP = "in-loop"
+COSINE, MATCHER = "cosine", "matcher"
+"""How features of two photos are compared: by their angle, or by an embedding that was learnt."""
 SHOWN = 8
 PART = 250
 """Images, or features, that are worked on at a time."""
+LEARNT = ("most", "own")
+"""What attackers learn from."""
+_IN_MEMORY = 1 << 34
+"""Bytes of features; more of them lie in a file."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -80,6 +94,8 @@ class FeatureAuditSettings:
         attackers, reconstructors: keys of the tables of attacks.
         inverted: how many images are sought by direct optimisation; 0 for none.
         judged: at most so many faces are judged for pictures.
+        drawn: seeds of each reconstructor.
+        mirrored: whether attackers learn from mirrored photos, too, which makes their epochs twice as long.
         scale: of the attacks' settings.
         attribute_changes, reconstructor_changes: to these settings.
     """
@@ -90,9 +106,34 @@ class FeatureAuditSettings:
     reconstructors: tuple[str, ...] = tuple(RECONSTRUCTORS)
     inverted: int = 64
     judged: int = 1000
+    drawn: int = 1
+    mirrored: bool = True
     scale: Scale = "cpu"
     attribute_changes: Mapping[str, Any] = field(default_factory=dict)
     reconstructor_changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def of_attacker(self, name: str) -> AttributeSettings | ClosedFormSettings:
+        """Settings of an attribute attacker; changes that it knows nothing of are for others."""
+        row = ATTRIBUTE_ATTACKERS[name]
+        changes = {**row.scales.get(self.scale, {}), **self.attribute_changes}
+        return replace(row.settings, **{each: value for each, value in changes.items() if hasattr(row.settings, each)})
+
+    def of_reconstructor(self, name: str) -> ReconstructorSettings:
+        """Settings of a reconstructor."""
+        row = RECONSTRUCTORS[name]
+        return replace(row.settings, **{**row.scales.get(self.scale, {}), **self.reconstructor_changes})
+
+    def of_inversion(self) -> InversionSettings:
+        """Settings of direct optimisation."""
+        return replace(INVERTING.settings, **INVERTING.scales.get(self.scale, {}))
+
+    def described(self) -> dict[str, Any]:
+        """All of them, with those of each attack."""
+        attacks: dict[str, Any] = {name: self.of_attacker(name) for name in self.attackers}
+        attacks |= {name: self.of_reconstructor(name) for name in self.reconstructors}
+        if self.inverted:
+            attacks[INVERSION] = self.of_inversion()
+        return asdict(self) | {"attacks": {name: asdict(each) for name, each in attacks.items()}}
 
 
 SCALES: dict[Scale, FeatureAuditSettings] = {
@@ -101,7 +142,7 @@ SCALES: dict[Scale, FeatureAuditSettings] = {
         scale="smoke",
     ),
     "cpu": FeatureAuditSettings(),
-    "paper": FeatureAuditSettings(judged=10_000, inverted=256, scale="paper"),
+    "paper": FeatureAuditSettings(judged=10_000, inverted=256, drawn=3, mirrored=False, scale="paper"),
 }  # fmt: skip
 
 
@@ -144,6 +185,11 @@ def joined(first: Faces, second: Faces) -> Faces:
     )
 
 
+def mirrored(faces: Faces) -> Faces:
+    """Faces, and behind them the same ones mirrored."""
+    return joined(faces, replace(faces, images=faces.images.flip(3)))
+
+
 def about(subject: FeatureSubject, material: Material, settings: FeatureAuditSettings, seed: int) -> dict[str, Any]:
     """What the rows of an audit depend on."""
     return {
@@ -151,8 +197,17 @@ def about(subject: FeatureSubject, material: Material, settings: FeatureAuditSet
         "hides": list(subject.hides), "data": material.name,
         "faces": {name: len(getattr(material, name)) for name in ("own", "validation", "judged")}
         | {"service": 0 if material.service is None else len(material.service)},
-        "size": list(material.judged.images.shape[2:]), "settings": asdict(settings), "seed": seed,
+        "size": list(material.judged.images.shape[2:]), "settings": settings.described(), "seed": seed,
     }  # fmt: skip
+
+
+def _room(shape: tuple[int, ...], dtype: torch.dtype, file: Path) -> Tensor:
+    """Room for features: in memory, or on disk where they are many."""
+    count = math.prod(shape)
+    if count * dtype.itemsize <= _IN_MEMORY:
+        return torch.empty(shape, dtype=dtype)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return torch.from_file(str(file), shared=True, size=count, dtype=dtype).view(shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +227,7 @@ class Scene:
     say: Callable[[str], None]
     reporting: dict[str, Any]
     sent: dict[str, Tensor] = field(default_factory=dict)
+    seen: dict[str, Faces] = field(default_factory=dict)
 
     def find(self, **fields: Any) -> list[Row]:
         """This audit's rows with such fields."""
@@ -190,17 +246,31 @@ class Scene:
     def features(self, name: str) -> Tensor:
         """What is sent of a part of the material: ``most``, ``own``, ``validation``, ``judged``."""
         if name not in self.sent:
-            found = torch.cat([self.subject.send(part).cpu() for part in torch.split(self.faces(name).images, PART)])
-            if not found.is_floating_point() or found.ndim != 4 or len(found) != len(self.faces(name)):
+            self.sent[name] = self._send(name, torch.split(self.faces(name).images, PART))
+        return self.sent[name]
+
+    def _send(self, name: str, parts: Sequence[Tensor]) -> Tensor:
+        room, done = torch.empty(0), 0
+        for part in parts:
+            found = self.subject.send(part).cpu()
+            if not found.is_floating_point() or found.ndim != 4 or len(found) != len(part):
                 raise ValueError(
                     f"{self.subject.name} sends {found.dtype} {tuple(found.shape)}: an audit needs floats (N, C, h, w)"
                 )
-            self.sent[name] = found if is_vector(found.shape[1:]) else found.half()
-        return self.sent[name]
+            if not done:
+                vector = is_vector(found.shape[1:])
+                shape = (sum(map(len, parts)), *found.shape[1:])
+                room = _room(shape, found.dtype if vector else torch.half, self.folder / f"sent-{name}")
+            room[done : done + len(part)] = found
+            done += len(part)
+        return room
 
     def faces(self, name: str) -> Faces:
-        found: Faces = getattr(self.material, name)
-        return found
+        """A part of the material; those that attackers learn from are followed by their mirror images."""
+        if name not in self.seen:
+            found: Faces = getattr(self.material, name)
+            self.seen[name] = mirrored(found) if self.settings.mirrored and name in LEARNT else found
+        return self.seen[name]
 
     def private(self, name: str) -> Tensor:
         return self.faces(name).labels(self.subject.hides)
@@ -220,4 +290,7 @@ class Scene:
         return self.subject.send(self.shown).cpu().float()
 
     def described(self) -> dict[str, object]:
-        return {"protection": f"{self.subject.name} {self.subject.described}", "data": self.material.name}
+        return {
+            "protection": f"{self.subject.name} {self.subject.described}", "data": self.material.name,
+            "mirrored": self.settings.mirrored,
+        }  # fmt: skip

@@ -65,6 +65,17 @@ def audit(
         Path | None,
         typer.Option(help="Of a client: a face recogniser, ONNX, to say who is found again.", show_default=False),
     ] = None,
+    save_reconstructions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of a client: new folder for faces and what the strongest reconstructor draws of them, as "
+            "`veil study new` takes them.",
+            show_default=False,
+        ),
+    ] = None,
+    reconstructions: Annotated[
+        int, typer.Option(min=1, help="With --save-reconstructions: of how many faces, the first of those judged.")
+    ] = 100,
     seed: Annotated[int, typer.Option(help="Of images, keys and attackers.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
@@ -79,11 +90,12 @@ def audit(
         _refuse("images", attacks=attacks != ALL, side=side is not None, classifier=classifier is not None,
                 key=key is not None)  # fmt: skip
         audit_features.audit(
-            client, out=out, data=data, scale=scale, service=service, embedder=embedder, seed=seed, device=device,
-            as_json=as_json,
+            client, out=out, data=data, scale=scale, service=service, embedder=embedder, pictures=save_reconstructions,
+            drawn=reconstructions, seed=seed, device=device, as_json=as_json,
         )  # fmt: skip
         return
-    _refuse("clients", service=service is not None, embedder=embedder is not None)
+    _refuse("clients", service=service is not None, embedder=embedder is not None,
+            save_reconstructions=save_reconstructions is not None)  # fmt: skip
     chosen = _chosen(attacks)
     if data is None and scale != "smoke":
         raise typer.BadParameter("give --data, or --scale smoke, which makes its own")
@@ -120,7 +132,7 @@ def _refuse(belongs_to: str, **given: bool) -> None:
     """
     for name, there in given.items():
         if there:
-            raise typer.BadParameter(f"--{name} belongs to audits of {belongs_to}")
+            raise typer.BadParameter(f"--{name.replace('_', '-')} belongs to audits of {belongs_to}")
 
 
 def _chosen(attacks: str) -> list[str]:

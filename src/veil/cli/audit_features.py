@@ -1,32 +1,47 @@
-"""`veil audit` of a client's features."""
+"""`veil audit` of a client's features.
+
+Nobody is judged whom the client was trained with. Its card says which faces these were and how they were split. Where
+the audit is given the same ones, it splits them the same way, and half of the people of the test part, whom nobody has
+seen yet, are the attackers' own; the other half are judged. Another set was seen by nobody: its training part is the
+attackers', its test part is judged.
+"""
 
 import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 import typer
 from rich.markup import escape
+from torch import Tensor
 
 from veil import folders, training
-from veil.audit import feature_audit, feature_page, features
-from veil.audit.feature_verdicts import FeatureVerdict, verdicts
-from veil.audit.features import SCALES, FeatureSubject, Material
+from veil.audit import feature_audit, feature_page, feature_pictures, features
+from veil.audit.feature_verdicts import FeatureVerdict, of_attribute, strongest, titled, verdicts
+from veil.audit.features import SCALES, FeatureSubject, Material, Scene
 from veil.audit.page import LEVELS
+from veil.cli import audit_pictures
+from veil.cli.obfuscate_train import SMOKE_FACES
 from veil.cli.terminal import TrainingProgress, errors, output
 from veil.data import faces, made_faces
-from veil.data.faces import FaceParts
+from veil.data.faces import FaceParts, Faces, Split
 from veil.models.face_embedder import FaceEmbedder
+from veil.obfuscation import making
 from veil.obfuscation.card import ObfuscatorError
 from veil.obfuscation.file import Client, Service, load
+from veil.obfuscation.making import TrainedWith
 from veil.recipes.recipe import Scale
 from veil.report import paper as report
 from veil.report.numbers import duration
+from veil.report.paper import Page, Section, Table
 from veil.rows import Row, RowFile
 
 ROWS = "rows.jsonl"
+OWN_SHARE = 0.5
+"""Of the test part, for attackers, where the client was trained with the same set."""
 _COLOURS = {"broken": "red", "leaks": "yellow", "nothing": "green"}
-_SMOKE_FACES = 900
 
 
 def client_of(name: str) -> Client | None:
@@ -48,40 +63,129 @@ def client_of(name: str) -> Client | None:
 
 def audit(
     client: Client, *, out: Path, data: str | None, scale: Scale, service: Path | None, embedder: Path | None,
-    seed: int, device: str, as_json: bool,
+    pictures: Path | None, drawn: int, seed: int, device: str, as_json: bool,
 ) -> None:  # fmt: skip
-    """Attack what a client sends; see `veil.audit.features`."""
+    """Attack what a client sends; see `veil.audit.features`.
+
+    Args:
+        pictures: folder for the first ``drawn`` judged faces and for what the strongest reconstructor draws of them.
+    """
     if data is None and scale != "smoke":
         raise typer.BadParameter("give --data, or --scale smoke, which draws its own faces")
+    if pictures is not None:
+        audit_pictures.check(pictures, out)
     reader = Service.load(service) if service is not None else None
     if reader is not None and reader.client != client.fingerprint:
         raise typer.BadParameter(f"{service} is not the service of {client.name}: it reads another client's features")
     embed = FaceEmbedder(embedder) if embedder is not None else None
     with errors.status("reading faces"):
-        parts = _faces(client, data)
+        parts, known = parts_for(client, data)
+    material = material_of(parts, known=known, seed=seed)
+    _check(material, client.target, client.hides)
     runner = training.fabric(device, "auto")
     subject = _subject(client, reader, runner.device)
-    for name in (*subject.target, *subject.hides):
-        parts.test.labels([name])  # says which attributes there are, before anything is trained
-    material = Material(
-        name=f"{parts.name} {parts.fingerprint}", own=parts.train, validation=parts.validation, judged=parts.test
-    )
-    settings = SCALES[scale]
-    about = features.about(subject, material, settings, seed) | {"embedder": embedder.name if embedder else None}
+    settings, read = SCALES[scale], making.adversary(client.training)
+    said = {name: read[name] for name in client.hides if name in read}
+    about = features.about(subject, material, settings, seed) | {
+        "embedder": embedder.name if embedder else None, "known": known, "adversary": said,
+    }  # fmt: skip
     with folders.locked(out), RowFile(out / ROWS, about) as rows, TrainingProgress(shown=True) as progress:
-        found = feature_audit.audit(
-            subject, material, rows, settings, folder=out / "attackers", seed=seed, runner=runner, embed=embed,
-            say=progress.say, stepped=progress.stepped, logged=lambda row: None,
-        )  # fmt: skip
+        options: dict[str, Any] = {
+            "folder": out / "attackers", "seed": seed, "runner": runner, "embed": embed, "say": progress.say,
+            "stepped": progress.stepped, "logged": lambda row: None,
+        }  # fmt: skip
+        found = feature_audit.audit(subject, material, rows, settings, **options)
         rows.finish((seed,))
-    written = report.write_html(feature_page.page(found, about, _source(found, about)), out)
-    _print(verdicts(found, subject.hides), written, as_json)
+        if pictures is not None:
+            scene = feature_audit.scene_of(subject, material, rows, settings, **options)
+            some = material.judged.take(torch.arange(min(drawn, len(material.judged))))
+            audit_pictures.write(some, best_reconstructor(scene)(some.images), pictures)
+    gaps = gaps_of(found, said)
+    page = _with_gaps(feature_page.page(found, about, _source(found, about)), gaps)
+    _print(verdicts(found, subject.hides), gaps, report.write_html(page, out), pictures, as_json)
 
 
-def _faces(client: Client, data: str | None) -> FaceParts:
+def parts_for(client: Client, data: str | None) -> tuple[FaceParts, bool]:
+    """The faces of an audit, and whether the client was trained with them; then they are in its parts.
+
+    Args:
+        data: a folder; None draws faces.
+
+    Raises:
+        BadParameter: for a folder that is called as the client's own faces, and holds others: some of those that would
+            be judged may be among them.
+    """
+    trained = making.trained_with(client.training)
+    for parts in _read(client, data, trained):
+        if trained is not None and parts.fingerprint == trained.fingerprint:
+            return parts, True
+    if trained is None:
+        errors.print(
+            f"[yellow]{escape(folders.printable(client.name))} does not say which faces it was trained with[/]: the "
+            f"numbers hold if none of {escape(parts.name)}'s test part are among them", soft_wrap=True
+        )  # fmt: skip
+    elif data is not None and parts.name == trained.name:
+        raise typer.BadParameter(
+            f"{data} is a set called {parts.name}, as the one that {folders.printable(client.name)} was trained with, "
+            f"but not the same ({parts.fingerprint}, not {folders.printable(trained.fingerprint)}): faces that would "
+            "be judged may have been trained with; give that very set, or faces of other people under another name"
+        )
+    return parts, False
+
+
+def _read(client: Client, data: str | None, trained: TrainedWith | None) -> Iterator[FaceParts]:
+    """The faces, in the split of the training, or in each that it may have been; in the end as anybody reads them."""
     if data is None:
-        return made_faces.faces(_SMOKE_FACES, side=client.size[0])
-    return faces.read(Path(data), client.size)
+        yield made_faces.faces(SMOKE_FACES, 0 if trained is None else trained.seed, client.size[0])
+        return
+    ways: list[tuple[Split, int]] = []
+    if trained is not None:
+        splits = reversed(get_args(Split)) if trained.split is None else (trained.split,)
+        ways += [(split, trained.seed) for split in splits]
+    for split, seed in dict.fromkeys([*ways, ("official", 0)]):
+        yield faces.read(Path(data), client.size, split=split, seed=seed)
+
+
+def material_of(parts: FaceParts, *, known: bool, seed: int) -> Material:
+    """Who has which faces; see the head of this module.
+
+    Args:
+        known: whether the client was trained with them.
+        seed: of the two halves of the test part.
+
+    Raises:
+        ValueError: where too few people are in it for two halves.
+    """
+    name = f"{parts.name} {parts.fingerprint}"
+    if not known:
+        return Material(name=name, own=parts.train, validation=parts.validation, judged=parts.test)
+    judged, own = faces.for_attackers(parts.test, OWN_SHARE, seed)
+    return Material(name=name, own=own, validation=parts.validation, judged=judged, service=parts.train)
+
+
+def _check(material: Material, target: Sequence[str], hides: Sequence[str]) -> None:
+    """Says what cannot be audited before anything is trained.
+
+    Raises:
+        ValueError: for attributes that are not known, and for hidden ones that all faces of a part have, or none.
+    """
+    material.judged.labels(target)
+    for part in ("own", "validation", "judged"):
+        found: Faces = getattr(material, part)
+        for name, column in zip(hides, found.labels(hides).T, strict=True):
+            if bool((column == column[0]).all()):
+                raise ValueError(
+                    f"{name} is {'true' if column[0] else 'false'} of all {len(column):,} faces that are "
+                    f"{_PARTS[part]}: nothing can be said of it"
+                )
+
+
+_PARTS = {"own": "the attackers' own", "validation": "for validation", "judged": "judged"}
+
+
+def best_reconstructor(scene: Scene) -> Callable[[Tensor], Tensor]:
+    """Draws faces, uint8 (N, 3, H, W), from what is sent of them: the strongest one of an audit that is there."""
+    return lambda images: feature_pictures.drawn_again(scene, images)
 
 
 def _subject(client: Client, service: Service | None, device: torch.device) -> FeatureSubject:
@@ -95,21 +199,73 @@ def _subject(client: Client, service: Service | None, device: torch.device) -> F
     )  # fmt: skip
 
 
+def gaps_of(rows: Sequence[Row], said: Mapping[str, float]) -> list[Row]:
+    """For each attribute that the training's adversaries said something of: what they and the strongest other read.
+
+    Args:
+        said: balanced accuracies of the former, by attribute.
+    """
+    found = []
+    for name in (each for each in said if of_attribute(rows, each)):
+        best = strongest(rows, name)
+        value = float(best["balanced_accuracy"])
+        found.append({"attribute": name, "training": said[name], "retrained": value, "attack": best["attack"],
+                      "gap": round(value - said[name], 4)})  # fmt: skip
+    return found
+
+
+def _with_gaps(page: Page, gaps: Sequence[Row]) -> Page:
+    """An audit's page with what the training said of itself, where it did."""
+    if not gaps:
+        return page
+    table = Table(
+        "Balanced accuracies, of the training’s own adversaries on validation faces, and of the strongest attacker "
+        "that was trained afterwards, on the judged ones. The gap is what a training does not know of itself.",
+        ("", "the training’s own", "the strongest retrained", "", "gap, points"),
+        tuple(
+            (each["attribute"], _percent(each["training"]), _percent(each["retrained"]), titled(each["attack"]),
+             f"{100 * each['gap']:+.1f}")
+            for each in gaps
+        ),
+    )  # fmt: skip
+    first, *others = page.sections
+    return replace(page, sections=(first, Section("gap", "What the training said of itself", tables=(table,)), *others))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
 def _source(rows: list[Row], about: dict[str, Any]) -> str:
-    seconds = sum(row["seconds"] for row in rows)
-    return f"{about['data']} · seed {about['seed']} · {len(rows)} rows in {duration(seconds)} · `veil audit`"
+    seconds, data = sum(row["seconds"] for row in rows), about["data"]
+    if about["known"]:
+        data += " (which the client was trained with; of its test part, half of the people are the attackers’)"
+    return f"{data} · seed {about['seed']} · {len(rows)} rows in {duration(seconds)} · `veil audit`"
 
 
-def _print(found: list[FeatureVerdict], page: Path, as_json: bool) -> None:
+def _print(
+    found: list[FeatureVerdict], gaps: Sequence[Row], page: Path, pictures: Path | None, as_json: bool
+) -> None:  # fmt: skip
     if as_json:
         result = {
             "verdicts": [{"about": each.about, "level": each.level, "text": each.text,
                           "attack": each.strongest.get("attack")} for each in found],
-            "report": folders.printable(page),
+            "gaps": gaps, "report": folders.printable(page),
+            "reconstructions": None if pictures is None else folders.printable(pictures),
         }  # fmt: skip
         output.print_json(json.dumps(result))
         return
     for each in found:
         output.print(f"{each.about}: [{_COLOURS[each.level]}]{LEVELS[each.level]}[/]", soft_wrap=True)
         output.print(f"  {escape(each.text)}", soft_wrap=True)
+        for gap in gaps:
+            if gap["attribute"] == each.about:
+                output.print(
+                    f"  the training's own adversary read {_percent(gap['training'])} (validation faces), the "
+                    f"strongest retrained attacker {_percent(gap['retrained'])}: "
+                    f"a gap of {100 * gap['gap']:+.1f} points",
+                    soft_wrap=True,
+                )
     output.print(f"report: {escape(folders.printable(page))}", soft_wrap=True)
+    if pictures is not None:
+        output.print(f"next: {escape(audit_pictures.command(pictures))}", soft_wrap=True)

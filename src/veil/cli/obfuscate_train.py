@@ -17,8 +17,10 @@ from veil.obfuscation.encoding import Sent
 from veil.obfuscation.file import CLIENT_FILE, SERVICE_FILE
 from veil.training.loop import Precision
 
-SMOKE: dict[str, Any] = {"width": 8, "reader": 16, "pretraining": 8, "attackers": 1, "epochs": 2, "batch_size": 16}
-_SMOKE_FACES, _SIDES = 300, {"smoke": 32, "full": 64}
+SMOKE: dict[str, Any] = {
+    "width": 8, "reader": 16, "pretraining": 4, "attackers": 1, "reconstructor": None, "epochs": 2, "batch_size": 16,
+}  # fmt: skip
+SMOKE_FACES, _SIDES = 600, {"smoke": 32, "full": 64}
 _HELP = {each.name: each.metadata["help"] for each in fields(ObfuscatorSettings) if "help" in each.metadata}
 
 
@@ -105,7 +107,7 @@ def train(
     with errors.status("reading faces"):
         parts = (
             faces.read(data, side, split=split, seed=seed) if data is not None
-            else made_faces.faces(_SMOKE_FACES, seed, side)
+            else replace(made_faces.faces(SMOKE_FACES, seed, side), seed=seed)
         )  # fmt: skip
     making.check(parts.train, wanted, hidden)
     with folders.locked(out):
@@ -120,14 +122,14 @@ def train(
             )  # fmt: skip
         found.client.save(out / CLIENT_FILE)
         found.service.save(out / SERVICE_FILE)
-    _finish(found, out, as_json)
+    _finish(found, out, data, as_json)
 
 
 def _names(given: str) -> list[str]:
     return [name.strip() for name in given.split(",") if name.strip()]
 
 
-def _finish(found: making.Made, out: Path, as_json: bool) -> None:
+def _finish(found: making.Made, out: Path, data: Path | None, as_json: bool) -> None:
     """Says how good the service is, and where privacy is measured."""
     client, service = folders.printable(out / CLIENT_FILE), folders.printable(out / SERVICE_FILE)
     measured = found.client.measured
@@ -143,10 +145,11 @@ def _finish(found: making.Made, out: Path, as_json: bool) -> None:
         output.print(escape(f"  {making.said(measured, name)}"), soft_wrap=True)
     output.print(escape(f"client: {client} (for every phone)"), soft_wrap=True)
     output.print(escape(f"service: {service}"), soft_wrap=True)
+    faces = "--scale smoke" if data is None else f"--data {folders.printable(data)}"
     output.print(
         escape(
             "What attackers read is not known yet. The adversaries of the training are no measure of it: "
-            f"veil audit {client} trains others, from nothing."
+            f"veil audit {client} {faces} -o {folders.printable(out / 'audit')} trains others, from nothing."
         ),
         soft_wrap=True,
     )

@@ -12,7 +12,7 @@ import difflib
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -89,12 +89,20 @@ class Faces:
 
 @dataclass(frozen=True)
 class FaceParts:
-    """A set of faces in three parts with one set of attribute names."""
+    """A set of faces in three parts with one set of attribute names.
+
+    Attributes:
+        name: of the set.
+        split, seed: what the parts were made by, as `read` takes them.
+    """
 
     name: str
     train: Faces
     validation: Faces
     test: Faces
+    _: KW_ONLY
+    split: Split = "official"
+    seed: int = 0
 
     @cached_property
     def fingerprint(self) -> str:
@@ -118,7 +126,7 @@ def read(
 ) -> FaceParts:
     """The set of faces that ``folder`` holds, decoded and resized (bicubic, not cropped).
 
-    Memory is that of the result, 2.5 GB for all of CelebA at 64 × 64.
+    Memory is that of the result, 2.5 GB for all of CelebA at 64 × 64, and of four photos.
 
     Args:
         side: of the square that images are resized to, or (height, width), in pixels. Where it is None they stay as
@@ -140,7 +148,7 @@ def read(
         raise ValueError(f"the split is official or paper, not {split}")
     listed = face_lists.read(folder)
     if size is None:
-        first = _picture(listed.files[0], None)
+        first = _picture(listed.files[0])
         size = first.height, first.width
     part_of = _partition(listed, split, seed)
     parts = []
@@ -151,7 +159,7 @@ def read(
         decoded = _decode([listed.files[place] for place in places.tolist()], size, resizes=side is not None)
         identities = None if listed.identities is None else listed.identities[places]
         parts.append(Faces(decoded, listed.attributes[places], listed.names, identities))
-    return FaceParts(listed.name, *parts)
+    return FaceParts(listed.name, *parts, split=split, seed=seed)
 
 
 def for_attackers(faces: Faces, share: float, seed: int) -> tuple[Faces, Faces]:
@@ -224,15 +232,13 @@ def _decode(files: Sequence[Path], size: tuple[int, int], *, resizes: bool) -> T
 
     def fill(start: int) -> None:
         for index, file in enumerate(files[start : start + _CHUNK], start):
-            image = _picture(file, size if resizes else None)
-            if image.size != (width, height):
-                if not resizes:
-                    raise OtherSize(
-                        f"{file}: {image.width}×{image.height} pixels where {width}×{height} are expected: "
-                        "say which side the images are to have"
-                    )
-                image = image.resize((width, height), Image.Resampling.BICUBIC)
-            images[index] = np.asarray(image).transpose(2, 0, 1)
+            image = _picture(file)
+            if not resizes and image.size != (width, height):
+                raise OtherSize(
+                    f"{file}: {image.width}×{image.height} pixels where {width}×{height} are expected: "
+                    "say which side the images are to have"
+                )
+            images[index] = np.asarray(resized(image, size)).transpose(2, 0, 1)
 
     with silent_pillow(), ThreadPoolExecutor(_THREADS) as pool:
         for _ in pool.map(fill, range(0, len(files), _CHUNK)):
@@ -240,17 +246,25 @@ def _decode(files: Sequence[Path], size: tuple[int, int], *, resizes: bool) -> T
     return torch.from_numpy(images)
 
 
-def _picture(file: Path, size: tuple[int, int] | None) -> Image.Image:
-    """A photo in RGB, upright; one that is to be resized to ``size`` may come smaller, at least twice that.
+def resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """A picture of (height, width) ``size``: bicubic, not cropped.
 
-    JPEGs without a profile or a turn need none of the care that `veil.images.load` takes, which is four times slower.
+    Whoever sends photos through what was trained with faces has to resize them by this, and all of their pixels: a JPEG
+    that is decoded at a fraction of its size comes out with greys of its own.
+    """
+    height, width = size
+    return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _picture(file: Path) -> Image.Image:
+    """A photo in RGB, upright, with the pixels that `veil.images.load` gives.
+
+    JPEGs without a profile or a turn need none of the care that it takes, and are read four times as fast.
     """
     try:
         with Image.open(file, formats=("JPEG",)) as opened:
             plain = opened.mode in ("RGB", "L") and not {"icc_profile", "exif", "mp"} & opened.info.keys()
             if plain and opened.width * opened.height <= pictures.MAX_PIXELS:
-                if size is not None:
-                    opened.draft(opened.mode, (2 * size[1], 2 * size[0]))
                 return opened.convert("RGB")
     except MemoryError:
         raise

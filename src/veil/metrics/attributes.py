@@ -2,7 +2,11 @@
 
 Plain accuracy, which the paper reports, says nothing without the majority's share: 58.3 % of CelebA's images show
 women, and the paper's "random-guessing level" for gender is 58.85 %. So balanced accuracy, the mean of the two
-classes' hit rates, and the area under the ROC curve stand beside it, each with a 95 % interval over the test images:
+classes' hit rates, and the area under the ROC curve stand beside it, each with a 95 % interval.
+
+Images of one person are not independent, and an attribute such as gender is the person's. Where it is known who is on
+the test images, intervals come from a bootstrap over people (`veil.metrics.intervals`). Where not, they take the images
+for independent, and are too narrow if there are several of a person:
 
 - accuracy: Wilson 1927 (Probable inference, the law of succession, and statistical inference);
 - balanced accuracy: Wilson's intervals of the two rates, joined as Newcombe 1998 does for differences (Interval
@@ -10,8 +14,7 @@ classes' hit rates, and the area under the ROC curve stand beside it, each with 
 - AUROC: DeLong et al. 1988 (Comparing the areas under two or more correlated receiver operating characteristic
   curves), by mid-ranks in O(n log n) as in Sun & Xu 2014 (Fast implementation of DeLong's algorithm).
 
-Intervals know of chance among the test images only, not of that in training; images of one person are not
-independent, so that they are narrow rather than wide.
+Intervals know of chance among the test images or people only, not of that in training.
 
 A score is any finite number that is larger where the attacker rather says yes, and says yes from the threshold on.
 Labels are bool or 0 and 1. Everything is computed on the CPU in float64. All functions raise ``ValueError`` for other
@@ -24,9 +27,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Z95 = 1.959963984540054
-"""Standard deviations on each side of a 95 % interval."""
-Interval = tuple[float, float]
+from veil.metrics.intervals import Z95, Interval, bootstrap, draws, numbered, over_people, sums, wilson
+
+_PART = 4_000_000
+"""Weights of images at a time, of resamples: 32 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +41,11 @@ class AttributeResult:
         accuracy: share of right answers. Its floor is ``majority``.
         balanced_accuracy: mean of the shares of right answers among the yes and among the no; 0.5 is a guess.
         auroc: how often a yes has a larger score than a no, ties count one half; 0.5 is a guess.
-        threshold: from which score on the answer was yes.
+        threshold: from which score on the answer was yes, for the balanced accuracy.
+        accuracy_threshold: the same for the accuracy.
         majority: share of the more frequent class among the test images.
         count: test images.
+        people: on the test images, whom intervals are over; None where they are over images.
     """
 
     accuracy: float
@@ -49,42 +55,68 @@ class AttributeResult:
     auroc: float
     auroc_interval: Interval
     threshold: float
+    accuracy_threshold: float
     majority: float
     count: int
+    people: int | None = None
 
 
-def measure(scores: Tensor, labels: Tensor, threshold: float) -> AttributeResult:
-    """Judges scores on test images by a threshold from elsewhere: `best_threshold` of the attacker's validation data.
+def measure(
+    scores: Tensor,
+    labels: Tensor,
+    threshold: float,
+    *,
+    accuracy_threshold: float | None = None,
+    people: Tensor | None = None,
+) -> AttributeResult:
+    """Judges scores on test images by thresholds from elsewhere: `best_threshold` of the attacker's validation data.
 
     Args:
         scores: (N,).
         labels: (N,), both classes among them.
+        threshold: for the balanced accuracy.
+        accuracy_threshold: for the accuracy, which by the other threshold may be less than the majority's share: that
+            which is best for it on the validation data. The same one where it is None.
+        people: (N,) integers, who is on each image; intervals are over images where it is None.
 
     Raises:
         ValueError: also for a threshold that is NaN, and where all labels are alike: nothing could be told then.
     """
     scores, labels = _checked(scores, labels)
-    if math.isnan(threshold):
+    if accuracy_threshold is None:
+        accuracy_threshold = threshold
+    if math.isnan(threshold) or math.isnan(accuracy_threshold):
         raise ValueError("the threshold is NaN")
-    said = scores >= threshold
-    right = int((said == labels).sum())
-    positives = int(labels.sum())
+    said, right = scores >= threshold, (scores >= accuracy_threshold) == labels
+    correct, positives = int(right.sum()), int(labels.sum())
     rates = [(int((said & labels).sum()), positives), (int((~said & ~labels).sum()), len(labels) - positives)]
+    balanced = sum(hits / count for hits, count in rates) / 2
     area, area_interval = _delong(scores, labels)
+    person = None if people is None else numbered(people, len(labels))
+    if person is None:
+        intervals = wilson(correct, len(labels)), _mean_of_rates(rates), area_interval
+    else:
+        intervals = (
+            over_people(right, person),
+            _balanced_over_people(balanced, said, labels, person),
+            _area_over_people(area, scores, labels, person),
+        )
     return AttributeResult(
-        accuracy=right / len(labels),
-        accuracy_interval=wilson(right, len(labels)),
-        balanced_accuracy=sum(hits / count for hits, count in rates) / 2,
-        balanced_accuracy_interval=_mean_of_rates(rates),
+        accuracy=correct / len(labels),
+        accuracy_interval=intervals[0],
+        balanced_accuracy=balanced,
+        balanced_accuracy_interval=intervals[1],
         auroc=area,
-        auroc_interval=area_interval,
+        auroc_interval=intervals[2],
         threshold=threshold,
+        accuracy_threshold=accuracy_threshold,
         majority=majority(labels),
         count=len(labels),
+        people=None if person is None else int(person.max()) + 1,
     )
 
 
-def best_threshold(scores: Tensor, labels: Tensor) -> float:
+def best_threshold(scores: Tensor, labels: Tensor, *, balanced: bool = True) -> float:
     """The threshold of the largest balanced accuracy: the lowest score, or the middle between two neighbouring ones.
 
     Of several that are equally good, the middle one.
@@ -92,23 +124,25 @@ def best_threshold(scores: Tensor, labels: Tensor) -> float:
     Args:
         scores: (N,), of the attacker's own validation images.
         labels: (N,), both classes among them.
+        balanced: False for the largest accuracy; then also the next number above the highest score, which says always
+            no.
 
     Raises:
         ValueError: also where all labels are alike.
     """
     scores, labels = _checked(scores, labels)
     values, place = torch.unique(scores, return_inverse=True)
-    yes, no = (torch.zeros(len(values), dtype=torch.float64) for _ in range(2))
-    yes.index_add_(0, place, labels.double())
-    no.index_add_(0, place, (~labels).double())
+    yes, no = sums(labels, place), sums(~labels, place)
     # From every value on the answer is yes: those below are said no.
-    hits = (yes.sum() - yes.cumsum(0) + yes) / yes.sum()
-    rejections = (no.cumsum(0) - no) / no.sum()
-    balanced = hits + rejections
-    best = (balanced >= balanced.max() - 1e-12).nonzero().flatten()
+    hits, rejections = yes.sum() - yes.cumsum(0) + yes, no.cumsum(0) - no
+    never = no.sum()[None]
+    right = hits / yes.sum() + rejections / never if balanced else torch.cat([hits + rejections, never])
+    best = (right >= right.max() - 1e-12).nonzero().flatten()
     chosen = int(best[len(best) // 2])
     if chosen == 0:
         return float(values[0])
+    if chosen == len(values):
+        return math.nextafter(float(values[-1]), math.inf)
     below, above = float(values[chosen - 1]), float(values[chosen])
     middle = below + (above - below) / 2
     return middle if middle > below else above
@@ -136,23 +170,29 @@ def majority(labels: Tensor) -> float:
     """Share of the more frequent class: the accuracy of always giving the same answer."""
     if labels.ndim != 1 or len(labels) == 0:
         raise ValueError(f"labels must have shape (N,), N at least 1, not {tuple(labels.shape)}")
-    share = float(_as_bool(labels, "labels").double().mean())
-    return max(share, 1 - share)
+    positives = int(_as_bool(labels, "labels").sum())
+    return max(positives, len(labels) - positives) / len(labels)
 
 
 def from_utility(
-    utility_train: Tensor, private_train: Tensor, utility_test: Tensor, private_test: Tensor
+    utility_train: Tensor,
+    private_train: Tensor,
+    utility_test: Tensor,
+    private_test: Tensor,
+    *,
+    people_test: Tensor | None = None,
 ) -> AttributeResult:
     """What the true utility labels alone give away of a private attribute: the floor where the service is always right.
 
     The score of an image is the share of yes among the training images of the same utility labels (among all of them
-    for a combination that does not occur there), the threshold the best on the training images.
+    for a combination that does not occur there), the thresholds the best on the training images.
 
     Args:
         utility_train: (N, T), bool or 0 and 1, T at least 1.
         private_train: (N,), both classes among them.
         utility_test: (M, T).
         private_test: (M,), both classes among them.
+        people_test: (M,) integers, who is on each test image, as `measure` takes them.
     """
     parts = (("training", utility_train, private_train), ("test", utility_test, private_test))
     for name, utility, private in parts:
@@ -168,22 +208,8 @@ def from_utility(
     counts.index_add_(0, kind[: len(seen)], torch.ones(len(seen), dtype=torch.float64))
     yes.index_add_(0, kind[: len(seen)], answers.double())
     rate = torch.where(counts > 0, yes / counts.clamp_min(1), answers.double().mean())
-    threshold = best_threshold(rate[kind[: len(seen)]], answers)
-    return measure(rate[kind[len(seen) :]], private_test, threshold)
-
-
-def wilson(hits: float, count: int) -> Interval:
-    """Wilson's 95 % interval of a share, ``hits`` out of ``count``; hits may be fractions.
-
-    Raises:
-        ValueError: where ``count`` is less than 1, or there are more hits than that or fewer than none.
-    """
-    if count < 1 or not 0 <= hits <= count:
-        raise ValueError(f"{hits} of {count} is no share")
-    share, z2 = hits / count, Z95**2
-    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = Z95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
-    return (0.0 if hits == 0 else max(0.0, centre - half)), (1.0 if hits == count else min(1.0, centre + half))
+    threshold, plain = (best_threshold(rate[kind[: len(seen)]], answers, balanced=each) for each in (True, False))
+    return measure(rate[kind[len(seen) :]], private_test, threshold, accuracy_threshold=plain, people=people_test)
 
 
 def _mean_of_rates(rates: list[tuple[int, int]]) -> Interval:
@@ -215,6 +241,38 @@ def _delong(scores: Tensor, labels: Tensor) -> tuple[float, Interval]:
     if area in (0.0, 1.0):
         return area, wilson(area * fewer, fewer)
     return area, (max(0.0, area - Z95 * deviation), min(1.0, area + Z95 * deviation))
+
+
+def _balanced_over_people(share: float, said: Tensor, labels: Tensor, person: Tensor) -> Interval:
+    """The balanced accuracy's interval over people, by resamples that have both classes."""
+    hits, rejections, yes, no = (sums(each, person) for each in (said & labels, ~said & ~labels, labels, ~labels))
+    times = draws(len(yes))
+    resampled = (times @ hits) / (times @ yes) + (times @ rejections) / (times @ no)
+    return bootstrap(share, resampled[resampled.isfinite()] / 2, _rarer(yes, no))
+
+
+def _area_over_people(area: float, scores: Tensor, labels: Tensor, person: Tensor) -> Interval:
+    """The AUROC's interval over people, by resamples that have both classes.
+
+    An image counts as often as its person was drawn: a yes beats the weight of the no below it, and half of that of the
+    no with the same score. O(`DRAWS` · N) in time.
+    """
+    order = scores[~labels].sort()
+    yes, no = person[labels], person[~labels][order.indices]
+    start, end = (torch.searchsorted(order.values, scores[labels], right=right) for right in (False, True))
+    found = []
+    for times in torch.split(draws(int(person.max()) + 1).T.contiguous(), max(1, _PART // len(scores)), 1):
+        won, lost = times[yes], times[no].cumsum(0)
+        below = torch.cat([torch.zeros_like(lost[:1]), lost])
+        found.append((won * (below[start] + below[end])).sum(0) / (2 * won.sum(0) * below[-1]))
+    resampled = torch.cat(found)
+    fewer = _rarer(sums(labels, person), sums(~labels, person))
+    return bootstrap(area, resampled[resampled.isfinite()], fewer)
+
+
+def _rarer(yes: Tensor, no: Tensor) -> int:
+    """People of the class that fewer have; whose images are of both classes count for both."""
+    return int(min((yes > 0).sum(), (no > 0).sum()))
 
 
 def _mid_ranks(values: Tensor) -> Tensor:

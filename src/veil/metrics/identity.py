@@ -13,8 +13,10 @@ their identities. Which photo of the person may answer is the argument ``photo``
   whose person has no other photo are left out.
 
 Similarity is the cosine; embeddings need not have length 1. Where several photos tie for the best, a hit counts as the
-share of the right ones among them, so that an embedding that is the same for all scores as a guess. Intervals are
-Wilson's of 95 % over probes; photos of one person are not independent, so that they are narrow rather than wide.
+share of the right ones among them, so that an embedding that is the same for all scores as a guess.
+
+Photos of one person are not independent: intervals of 95 % are by a bootstrap over the people whom probes are made from
+(`veil.metrics.intervals.over_people`). They know nothing of other galleries, nor of chance in choosing the threshold.
 
 All functions raise ``ValueError`` for anything but finite floats (N, D) and (M, D), and integers (M,) and (N,).
 Memory grows as N · M.
@@ -28,7 +30,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from veil.metrics.attributes import Interval, wilson
+from veil.metrics.intervals import Interval, over_people
 from veil.seeds import seed_of
 
 Photo = Literal["same", "another"]
@@ -40,7 +42,7 @@ class Identification:
 
     Attributes:
         rate: share of the probes, or of a probe's pairs, that were right.
-        interval: 95 %, (low, high).
+        interval: 95 %, (low, high), over the probes' people.
         chance: what a recogniser that sees nothing would have.
         count: probes that could be asked about.
     """
@@ -86,7 +88,7 @@ def one_of(
     if len(known) < k:
         return None
     people = [(person == number).nonzero().flatten() for number in range(len(known))]
-    hits = []
+    hits, asked = [], []
     for row, photo_of_probe in zip(similarity, source.tolist(), strict=True):
         own = int(person[photo_of_probe])
         draw = torch.Generator().manual_seed(seed_of("one of", seed, photo_of_probe))
@@ -96,7 +98,8 @@ def one_of(
         others = torch.randperm(len(people) - 1, generator=draw)[: k - 1]
         wrong = [_drawn(people[int(other) + int(other >= own)], draw) for other in others]
         hits.append(_share_right(row[[right, *wrong]], torch.arange(k) == 0))
-    return _identification(hits, 1 / k)
+        asked.append(own)
+    return _identification(hits, asked, 1 / k)
 
 
 def rank_one(
@@ -115,14 +118,15 @@ def rank_one(
     similarity, source, identities = _compared(probes, gallery, identities, source)
     if (identities == identities[0]).all():
         return None
-    hits, chances = [], []
+    hits, asked, chances = [], [], []
     for row, own in zip(similarity, source, strict=True):
         allowed = _allowed(len(identities), own, photo)
         right = (identities == identities[own])[allowed]
         if right.any():
             hits.append(_share_right(row[allowed], right))
+            asked.append(int(identities[own]))
             chances.append(float(right.double().mean()))
-    return _identification(hits, sum(chances) / max(len(chances), 1))
+    return _identification(hits, asked, sum(chances) / max(len(chances), 1))
 
 
 def tar_at_far(
@@ -164,7 +168,7 @@ def tar_at_far(
     asked = own if photo == "same" else same & ~own
     counts = asked.sum(1)
     shares = (accepted & asked).sum(1)[counts > 0].double() / counts[counts > 0]
-    return _identification(shares.tolist(), far)
+    return _identification(shares.tolist(), identities[source][counts > 0].tolist(), far)
 
 
 def _compared(
@@ -217,10 +221,11 @@ def _share_right(similarity: Tensor, right: Tensor) -> float:
     return float(right[similarity == similarity.max()].double().mean())
 
 
-def _identification(hits: Sequence[float], chance: float) -> Identification | None:
+def _identification(hits: Sequence[float], asked: Sequence[int], chance: float) -> Identification | None:
+    """``hits`` of every probe, of the people ``asked`` about."""
     if not hits:
         return None
-    total = min(sum(hits), float(len(hits)))
+    interval = over_people(torch.tensor(hits, dtype=torch.float64), torch.tensor(asked))
     return Identification(
-        rate=total / len(hits), interval=wilson(total, len(hits)), chance=chance, count=len(hits)
+        rate=min(1.0, sum(hits) / len(hits)), interval=interval, chance=chance, count=len(hits)
     )  # fmt: skip

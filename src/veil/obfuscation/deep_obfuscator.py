@@ -83,7 +83,7 @@ def train(
     played = only(settings.phases, images=images_too, attributes=attributes_too)
     stages: dict[str, tuple[int, tuple[Phase | str, ...]]] = {
         PRETRAINING: (settings.pretraining, ("pretrain",)),
-        ATTACKERS: (settings.attackers if defended else 0, ("attack",)),
+        ATTACKERS: (max(map(settings.prepared, game.attackers), default=0), ("attack",)),
         ADVERSARIAL: (settings.epochs if defended and played else 0, played),
     }
     logs = {}
@@ -127,6 +127,7 @@ class _Game:
         }
         self.adversaries = [name for name in self.modules if name.startswith("adversary")]
         self.attackers = [*self.adversaries, *(["reconstructor"] if networks.reconstructor is not None else [])]
+        self.attacking = self.attackers
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.kept: list[tuple[Tensor, Tensor, Tensor]] = []
         self.factor = 1.0
@@ -148,7 +149,7 @@ class _Game:
         }  # fmt: skip
 
         def batches(epoch: int, _: Generator) -> Iterator[tuple[str, Tensor]]:
-            self._begin(epoch, renew=ADVERSARIAL in folder.name)
+            self._begin(epoch, folder.name)
             order = torch.randperm(
                 count, generator=Generator().manual_seed(seed_of("order", self.seed, folder.name, epoch))
             )
@@ -172,12 +173,13 @@ class _Game:
             folder=folder, seed=self.seed, after_epoch=after_epoch, runner=self.runner, **of_the_run,
         )  # fmt: skip
 
-    def _begin(self, epoch: int, *, renew: bool) -> None:
+    def _begin(self, epoch: int, stage: str) -> None:
         """An epoch: nothing is kept from the one before, and one adversary may begin anew."""
         self.kept.clear()
         self.factor = self.settings.factor(epoch)
+        self.attacking = [name for name in self.attackers if stage != ATTACKERS or epoch < self.settings.prepared(name)]
         every = self.settings.renewed
-        if not (renew and every and epoch and epoch % every == 0 and self.adversaries):
+        if not (stage == ADVERSARIAL and every and epoch and epoch % every == 0 and self.adversaries):
             return
         name = self.adversaries[epoch // every % len(self.adversaries)]
         old = self.networks.adversaries[self.adversaries.index(name)]
@@ -303,11 +305,11 @@ def _from_original(game: _Game, classifier: Tensor, features: Tensor, batch: _Ba
 
 def _attack(game: _Game, batch: _Batch) -> Scalars:
     """AR and AC, on features of an idle O."""
-    game.learning(*game.attackers)
+    game.learning(*game.attacking)
     features = game.features(batch)
-    found = {name: game.read(features, batch.private, name) for name in game.adversaries}
-    scalars = {} if not found else {"adversary": torch.stack(list(found.values())).mean()}
-    if "reconstructor" in game.attackers:
+    found = [game.read(features, batch.private, name) for name in game.adversaries if name in game.attacking]
+    scalars = {} if not found else {"adversary": torch.stack(found).mean()}
+    if "reconstructor" in game.attacking:
         scalars["reconstructor"] = game.draw(features, batch)
     return scalars
 

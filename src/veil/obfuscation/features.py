@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from veil import folders, images
+from veil.data.faces import resized
 from veil.folders import FolderError, Item, Row, printable
 from veil.images import ImageError, Photo
 from veil.obfuscation.encoding import DTYPES, Encoding
@@ -103,7 +104,7 @@ def prepared(photo: Photo, size: tuple[int, int]) -> tuple[Tensor, list[str]]:
     """A photo as a client takes it, uint8 (3, H, W), and what was changed for that.
 
     Args:
-        size: (H, W); bicubic, not cropped, as the training's images were.
+        size: (H, W); by `veil.data.faces.resized`, as the training's images were.
     """
     pixels, notes = images.over_white(photo).pixels, []
     if photo.alpha is not None:
@@ -113,8 +114,7 @@ def prepared(photo: Photo, size: tuple[int, int]) -> tuple[Tensor, list[str]]:
         notes.append("grey became three equal colours")
     if tuple(pixels.shape[1:]) != size:
         image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
-        resized = image.resize((size[1], size[0]), Image.Resampling.BICUBIC)
-        pixels = torch.from_numpy(np.array(resized)).permute(2, 0, 1)
+        pixels = torch.from_numpy(np.array(resized(image, size))).permute(2, 0, 1)
         notes.append(f"resized from {photo.width}×{photo.height} to {size[1]}×{size[0]}")
     return pixels.contiguous(), notes
 

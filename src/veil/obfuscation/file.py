@@ -39,7 +39,7 @@ class Client:
         target: names of the attributes that the service asks for.
         hides: names of the attributes that it was trained to hide.
         service: fingerprint of the service that reads its features.
-        training, measured: of its card, for people.
+        training, measured: of its card, for people; what audits need of ``training``, `veil.obfuscation.making` finds.
 
     Raises:
         ObfuscatorError: for sides that the network does not take, and for weights that float16 cannot hold.

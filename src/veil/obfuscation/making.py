@@ -1,24 +1,28 @@
 """A client and its service from a set of faces: who is trained on what, and how well the service reads in the end.
 
 `make` trains and returns both halves; `judge` asks them about the test images, once, through what is sent. How much
-of what was to be hidden comes out again is for an audit to say: see `veil.obfuscation.deep_obfuscator`.
+of what was to be hidden comes out again is for an audit to say: see `veil.obfuscation.deep_obfuscator`. For it cards
+keep which faces a client was trained with, and what its training's own adversaries read in the end: `trained_with` and
+`adversary` find that in them.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 from torch import Generator, Tensor
 
-from veil.data.faces import FaceParts, Faces
+from veil.data.faces import FaceParts, Faces, Split
 from veil.metrics import attributes
 from veil.obfuscation.deep_obfuscator import train
 from veil.obfuscation.encoding import Encoding, Sent
 from veil.obfuscation.file import Client, Service, pair
 from veil.obfuscation.networks import Fitted, Material
 from veil.obfuscation.settings import ObfuscatorSettings
+from veil.obfuscation.watching import by_attribute
 from veil.seeds import seed_of
 from veil.training import loop
 
@@ -30,6 +34,7 @@ WATCHED = 1000
 _RANGED = 256
 """Training images that the range of 8 bits is measured on."""
 _PART = 500
+_NAMED = re.compile(r"(.*) ([0-9a-f]{16})", re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,17 +77,22 @@ def make(
     check(parts.train, target, hides)
     material, size = _material(parts.train, target, hides), (parts.train.images.shape[2], parts.train.images.shape[3])
     order = torch.randperm(len(parts.validation), generator=Generator().manual_seed(seed_of("watched", seed)))
+    watched = _material(parts.validation.take(order[:WATCHED].sort().values), target, hides)
     fitted = train(
         material, settings, folder=folder, seed=seed, runner=runner,
-        about={"data": parts.fingerprint, "target": list(target), "hides": list(hides)},
-        watched=_material(parts.validation.take(order[:WATCHED].sort().values), target, hides), **reporting,
+        about={"data": parts.fingerprint, "target": list(target), "hides": list(hides)}, watched=watched, **reporting,
     )  # fmt: skip
+    told = by_attribute(fitted.networks, watched.images, watched.private, runner.device)
     obfuscator = fitted.networks.obfuscator.cpu()
     with torch.no_grad():
         ranged = obfuscator(material.images[:_RANGED].float() / 255)
     training = {
-        "data": f"{parts.name} {parts.fingerprint}", "images": len(material), "seed": seed,
-        "precision": loop.precision_of(runner), "settings": asdict(settings),
+        "data": parts.name, "fingerprint": parts.fingerprint, "split": parts.split, "split_seed": parts.seed,
+        "images": len(material), "seed": seed, "precision": loop.precision_of(runner), "settings": asdict(settings),
+        "adversary": {
+            "on": f"{len(watched):,} validation images",
+            "balanced_accuracy": {name: round(each, 4) for name, each in zip(hides, told, strict=bool(told))},
+        },
     }  # fmt: skip
     client, service = pair(
         obfuscator, fitted.networks.classifier.cpu(), size=size, name=name, encoding=Encoding.of(sent, ranged),
@@ -119,15 +129,18 @@ def judge(client: Client, service: Service, faces: Faces) -> dict[str, Any]:
     logits = torch.cat([service.logits(client(part)) for part in torch.split(faces.images, _PART)])
     labels = faces.labels(client.target)
     return {
-        name: _measured(scores, truths)
+        name: _measured(scores, truths, faces.identities)
         for name, scores, truths in zip(client.target, logits.T, labels.T, strict=True)
     }  # fmt: skip
 
 
-def _measured(scores: Tensor, truths: Tensor) -> dict[str, Any] | None:
+def _measured(scores: Tensor, truths: Tensor, people: Tensor | None) -> dict[str, Any] | None:
     if bool((truths == truths[0]).all()):
         return None
-    return {key: _rounded(value) for key, value in asdict(attributes.measure(scores, truths, 0.0)).items()}
+    return {
+        key: _rounded(value)
+        for key, value in asdict(attributes.measure(scores, truths, 0.0, people=people)).items() if value is not None
+    }  # fmt: skip
 
 
 def _rounded(value: float | tuple[float, float]) -> float | list[float]:
@@ -136,6 +149,49 @@ def _rounded(value: float | tuple[float, float]) -> float | list[float]:
 
 def _material(faces: Faces, target: Sequence[str], hides: Sequence[str]) -> Material:
     return Material(faces.images, faces.labels(target), faces.labels(hides))
+
+
+@dataclass(frozen=True)
+class TrainedWith:
+    """The faces that a client was trained with.
+
+    Attributes:
+        name, fingerprint: of the set, as `FaceParts` has them.
+        split: None where a card of an earlier version does not say it.
+        seed: of the split.
+    """
+
+    name: str
+    fingerprint: str
+    split: Split | None
+    seed: int
+
+
+def trained_with(training: Mapping[str, Any]) -> TrainedWith | None:
+    """What ``training`` of a card says of the faces; None where it does not say it, or not so that it can be used.
+
+    Earlier versions wrote no split, and the fingerprint behind the name.
+    """
+    name, fingerprint, split, seed = (training.get(key) for key in ("data", "fingerprint", "split", "split_seed"))
+    if fingerprint is None and isinstance(name, str) and (both := _NAMED.fullmatch(name)):
+        (name, fingerprint), split, seed = both.groups(), None, training.get("seed")
+    if not isinstance(name, str) or not isinstance(fingerprint, str) or type(seed) is not int:
+        return None
+    if split not in (None, *get_args(Split)):
+        return None
+    return TrainedWith(name, fingerprint, split, seed)
+
+
+def adversary(training: Mapping[str, Any]) -> dict[str, float]:
+    """What the training's own adversaries read in the end, of validation images: balanced accuracies by attribute.
+
+    Empty where the card does not say it, or there were no adversaries.
+    """
+    said = training.get("adversary")
+    found = said.get("balanced_accuracy") if isinstance(said, Mapping) else None
+    if not isinstance(found, Mapping):
+        return {}
+    return {name: float(value) for name, value in found.items() if type(value) in (int, float) and 0 <= value <= 1}
 
 
 def said(measured: Mapping[str, Any], name: str) -> str:

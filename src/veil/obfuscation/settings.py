@@ -23,6 +23,7 @@ class ObfuscatorSettings:
         norm, head, reader: normalisation of all networks; head and width of the service's network and of AC.
         pretraining: epochs of obfuscator and classifier without any defence; no number in the paper.
         attackers: epochs that AC and AR then learn in, from frozen features.
+        reconstructor: epochs that AR does, where they are others than AC's.
         epochs: of Algorithm 1.
         phases: what a batch each is used for, in turn.
         batch_size: images of a batch.
@@ -49,6 +50,7 @@ class ObfuscatorSettings:
     reader: int = 256
     pretraining: int = 20
     attackers: int = 20
+    reconstructor: int | None = None
     epochs: int = field(default=40, metadata={"help": "Epochs of the adversarial training."})
     phases: tuple[Phase, ...] = ("defend-reconstruction", "defend-attributes", "attack", "recover")
     batch_size: int = 64
@@ -72,8 +74,8 @@ class ObfuscatorSettings:
         for name in ("batch_size", "steps", "adversaries"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("pretraining", "attackers", "epochs", "renewed", "padding"):
-            if getattr(self, name) < 0:
+        for name in ("pretraining", "attackers", "reconstructor", "epochs", "renewed", "padding"):
+            if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"{name} must not be negative, unlike {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
@@ -81,6 +83,10 @@ class ObfuscatorSettings:
             raise ValueError(f"there is no phase {unknown[0]!r}; there are {', '.join(PHASES)}")
         if not self.phases or not self.factors:
             raise ValueError("there must be at least one phase and one factor")
+
+    def prepared(self, network: str) -> int:
+        """Epochs that an adversary learns in before the adversarial training."""
+        return self.reconstructor if network == "reconstructor" and self.reconstructor is not None else self.attackers
 
     def factor(self, epoch: int) -> float:
         """What λs are multiplied by in an epoch, from 0."""
@@ -111,7 +117,7 @@ def only(phases: Sequence[Phase], *, images: bool, attributes: bool) -> tuple[Ph
 PRESETS: dict[str, ObfuscatorSettings] = {
     "paper": ObfuscatorSettings(),
     "authors-code": ObfuscatorSettings(
-        epochs=20, batch_size=32, attackers=1, idle="train", sigmoid=False, target="fixed-noise",
+        epochs=20, batch_size=32, attackers=1, reconstructor=20, idle="train", sigmoid=False, target="fixed-noise",
         phases=("defend-noise", "defend-original", "defend-attributes", "attack", "recover"),
         factors=(10.0,) * 10 + tuple(float(each) for each in range(9, 0, -1)) + (1.0,),
     ),

@@ -1,6 +1,7 @@
 """What the networks of a training say of images that they are not trained on.
 
-``classifier`` and ``adversary`` are balanced accuracies, means over their attributes; the strongest adversary counts.
+``classifier`` and ``adversary`` are balanced accuracies, means over their attributes; the strongest adversary counts,
+in `by_attribute` the strongest on each.
 ``reconstructor`` is the MS-SSIM of what AR draws. These are the adversaries of the training itself: what one who comes
 later learns is for an audit to say.
 """
@@ -55,6 +56,28 @@ def watch(networks: Watched, plain: Tensor, target: Tensor, private: Tensor, dev
     if drawn:
         row["watched_reconstructor"] = metrics.ms_ssim(plain, torch.cat(drawn)) or 0.0
     return row
+
+
+@torch.inference_mode()
+def by_attribute(networks: Watched, plain: Tensor, private: Tensor, device: torch.device) -> list[float]:
+    """Balanced accuracies of the strongest adversary on each private attribute, as `watch` counts; none without any.
+
+    Args:
+        plain: uint8 (N, 3, H, W).
+        private: bool (N, P).
+    """
+    if not networks.adversaries:
+        return []
+    for each in (networks.obfuscator, *networks.adversaries):
+        each.eval()
+    logits: list[list[Tensor]] = [[] for _ in networks.adversaries]
+    for part in torch.split(plain, _PART):
+        features = networks.obfuscator(images.to_float(part.to(device)))
+        for found, adversary in zip(logits, networks.adversaries, strict=True):
+            found.append(adversary(features).cpu())
+    scores = [torch.cat(each) for each in logits]
+    columns = [slice(place, place + 1) for place in range(private.shape[1])]
+    return [max(balanced_accuracy(each[:, one], private[:, one]) for each in scores) for one in columns]
 
 
 def balanced_accuracy(logits: Tensor, labels: Tensor) -> float:

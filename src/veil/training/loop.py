@@ -128,6 +128,8 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     fingerprint = {"seed": seed, "epochs": epochs, **{k: str(v) for k, v in settings.items()}}
     log = checkpoints.load(trained, folder / CHECKPOINT, fingerprint)
+    if first and log:  # a run may have been stopped between its checkpoint and its log
+        _write(folder, log)
     write_events = _events(folder, log) if tensorboard and first else None
     for epoch in range(len(log), epochs):
         started = time.perf_counter()
@@ -151,14 +153,18 @@ def run(
         log.append(row | {"seconds": round(time.perf_counter() - started, 2)})
         if first:
             checkpoints.save(trained, folder / CHECKPOINT, fingerprint, log)
-            folders.write_atomically(folder / LOG, "".join(json.dumps(each) + "\n" for each in log))
-            folders.write_atomically(folder / TABLE, _csv(log))
+            _write(folder, log)
             if write_events is not None:
                 write_events(log[-1])
             logged(log[-1])
         if runner is not None:
             runner.barrier()
     return log
+
+
+def _write(folder: Path, log: Sequence[Row]) -> None:
+    folders.write_atomically(folder / LOG, "".join(json.dumps(each) + "\n" for each in log))
+    folders.write_atomically(folder / TABLE, _csv(log))
 
 
 def _mean(total: Tensor, count: int, runner: "Fabric | None") -> float:

@@ -30,14 +30,15 @@ from veil.audit.feature_verdicts import (
 from veil.audit.features import FeatureAuditSettings
 from veil.models.face_embedder import EmbedderMissing, FaceEmbedder
 from veil.recipes.li2019 import variants
-from veil.recipes.li2019.variants import GENDER, SETTINGS, SMILE, VARIANTS
+from veil.recipes.li2019.variants import GENDER, SEEDS, SETTINGS, SMILE, VARIANTS
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
+from veil.report.numbers import spread
 from veil.report.paper import Section, Table
 from veil.rows import Row
 
 ITEM = "audits"
 TARGET, PRIVATE = (SMILE,), (GENDER,)
-MAIN = ("undefended", "paper", "veil")
+MAIN = ("undefended", "veil", "paper")
 """Measured first, attackers with several seeds; others have one seed, and the attackers that turned out strong."""
 EMBEDDER = "mobilefacenet.onnx"
 
@@ -48,11 +49,13 @@ def audit_settings(scale: Scale, name: str) -> FeatureAuditSettings:
     if scale != "cpu":
         return base
     if VARIANTS[name].preset == "veil":
-        return replace(base, reconstructors=("mirror", "urec1"))
+        return replace(base, drawn=2, reconstructors=("mirror", "resrec"))
     if name not in MAIN:
-        return replace(base, shares=(), inverted=0, seeds=1, attackers=("vgg", "resnet"), reconstructors=("mirror",))
+        return replace(
+            base, shares=(1.0,), inverted=0, seeds=1, attackers=("linear", "vgg", "resnet"), reconstructors=("mirror",)
+        )
     drawn = tuple(RECONSTRUCTORS) if name == "paper" else ("mirror", "resrec")
-    return replace(base, shares=(0.1,), attackers=("linear", "vgg", "resnet"), reconstructors=drawn)
+    return replace(base, shares=(0.1, 1.0), attackers=("linear", "vgg", "resnet"), reconstructors=drawn)
 
 
 def embedder(conditions: Conditions) -> FaceEmbedder | None:
@@ -71,41 +74,39 @@ def measure(conditions: Conditions) -> None:
     """Rows of an audit for each variant, and of its training."""
     setting, scale = SETTINGS[conditions.scale], conditions.scale
     about = variants.described(setting, VARIANTS, {name: audit_settings(scale, name) for name in VARIANTS})
+    seeds = conditions.seeds_or(SEEDS)
     with conditions.rows(ITEM, about) as rows:
-        if 0 in rows.complete:
+        if set(seeds) <= set(rows.complete):
             return
         parts, runner, embed = variants.load(conditions, setting), training.fabric(conditions.device, "auto"), None
         faces = variants.material(parts)
-        for name in sorted(VARIANTS, key=lambda each: each not in MAIN):
-            variant = VARIANTS[name]
-            conditions.say(variant.title)
-            folder = conditions.work / conditions.paper / scale / name
-            trained = variants.train(
-                conditions, setting, name, parts, target=TARGET, private=PRIVATE, seed=0, runner=runner,
-                folder=folder / "training",
-            )  # fmt: skip
-            mark = {"variant": name, "seed": 0}
-            if not rows.find(**mark, kind="training"):
-                for stage, log in trained.logs.items():
-                    for line in log:
-                        rows.add({**mark, "kind": "training", "stage": stage, **line})
+        for seed in seeds:
+            for name in (*MAIN, *(each for each in VARIANTS if each not in MAIN)):
+                title, mark = VARIANTS[name].title, {"variant": name, "seed": seed}
+                conditions.say(title)
+                folder = conditions.work / conditions.paper / scale / f"{name}-{seed}"
+                trained = variants.train(
+                    conditions, setting, name, parts, target=TARGET, private=PRIVATE, seed=seed, runner=runner,
+                    folder=folder / "training",
+                )  # fmt: skip
+                variants.keep(rows, mark, trained.logs)
 
-            def say(line: str, title: str = variant.title) -> None:
-                conditions.say(f"{title}: {line}")
+                def say(line: str, title: str = title) -> None:
+                    conditions.say(f"{title}: {line}")
 
-            embed = embed or embedder(conditions)
-            feature_audit.audit(
-                trained.subject, faces, rows, audit_settings(scale, name), folder=folder / "attackers", seed=0,
-                runner=runner, embed=embed, mark=mark, shown=variants.shown(trained.size), say=say,
-                logged=lambda row: None,
-            )  # fmt: skip
-        rows.finish((0,))
+                embed = embed or embedder(conditions)
+                feature_audit.audit(
+                    trained.subject, faces, rows, audit_settings(scale, name), folder=folder / "attackers", seed=seed,
+                    runner=runner, embed=embed, mark=mark, shown=variants.shown(trained.size), say=say,
+                    logged=lambda row: None,
+                )  # fmt: skip
+            rows.finish((seed,))
 
 
 def by_variant(evidence: Evidence) -> dict[str, list[Row]]:
-    """Rows of each variant that was measured."""
+    """Rows of each variant that was measured, of the first seed."""
     found: dict[str, list[Row]] = {}
-    for row in evidence.rows(ITEM):
+    for row in variants.of_first_seed(evidence.rows(ITEM)):
         found.setdefault(row["variant"], []).append(row)
     return {name: found[name] for name in VARIANTS if name in found}
 
@@ -119,7 +120,29 @@ def show(evidence: Evidence) -> Section:
     """A line for each variant; verdicts; the paper's claims."""
     found = by_variant(evidence)
     title = "What attackers get · every variant"
-    return Section(ITEM, title, _text(), (_summary(found), _claims(found), _verdicts(found)), (), evidence.source(ITEM))
+    tables = [_summary(found), _claims(found), _verdicts(found)]
+    if len({row["seed"] for row in evidence.rows(ITEM)}) > 1:
+        tables.insert(1, _seeds(evidence.rows(ITEM)))
+    return Section(ITEM, title, _text(), tuple(tables), (), evidence.source(ITEM))
+
+
+def _seeds(rows: Sequence[Row]) -> Table:
+    """Spread over trainings with other seeds."""
+    lines = []
+    for name, variant in VARIANTS.items():
+        of_it = [row for row in rows if row["variant"] == name]
+        trainings = [[row for row in of_it if row["seed"] == seed] for seed in sorted({row["seed"] for row in of_it})]
+        drawn = [best["ms_ssim"] for each in trainings if (best := drawn_best(each, "ms_ssim")) is not None]
+        lines.append((
+            variant.title,
+            spread([100 * service(each)["balanced_accuracy"] for each in trainings]),
+            spread([100 * strongest(each, GENDER)["balanced_accuracy"] for each in trainings]),
+            spread(drawn, 3),
+        ))  # fmt: skip
+    return Table(
+        "The same over trainings with several seeds, mean ± standard deviation.",
+        ("", "smile", "gender, retrained", "MS-SSIM"), tuple(lines),
+    )  # fmt: skip
 
 
 def _summary(found: dict[str, list[Row]]) -> Table:

@@ -12,6 +12,7 @@ features as they are. The study with people is run by `veil study` (`docs/study.
 
 from collections.abc import Sequence
 
+from veil.audit.feature_page import COMPARED
 from veil.audit.feature_verdicts import RECOGNISED, picture_floor, reconstructions, titled
 from veil.recipes.li2019 import audits
 from veil.recipes.li2019.variants import VARIANTS
@@ -33,14 +34,14 @@ def show(evidence: Evidence) -> Section:
             best = max(drawn, key=lambda row: float(row["one_of_4"]["rate"]))
             lines.append((VARIANTS[name].title, f"as {titled(best['attack'])} draws it", PRINTED.get(name, "–"),
                           *_cells(best)))  # fmt: skip
-        lines += [(VARIANTS[name].title, "what is sent, compared", "–", *_cells(row))
-                  for row in rows if row["kind"] == "identity"]  # fmt: skip
+        lines += [(VARIANTS[name].title, COMPARED[row["attack"]], "–", *_cells(row))
+                  for row in rows if row["kind"] == "identity" and "failed" not in row]  # fmt: skip
     for floor, title in (("plain", "the photo itself"), ("mean", "the mean face")):
         row = picture_floor(next(iter(found.values())), floor)
         if row.get("one_of_4"):
             lines.append((title, "–", "–", *_cells(row)))
     table = Table(
-        "Right answers in %, in brackets intervals of 95 % over photos. " + "; ".join(
+        "Right answers in %, in brackets intervals of 95 % over people. " + "; ".join(
             f"“{short}”: {RECOGNISED[name]}" for name, short in _SHORT.items()) + ".",
         ("", "by", "paper", *_SHORT.values()), tuple(lines),
     )  # fmt: skip

@@ -13,12 +13,11 @@ one of the training; here the strongest retrained attacker stands beside it. All
 
 from collections.abc import Sequence
 
-from veil import training
 from veil.audit.feature_verdicts import floor_of, in_loop, least, lift, strongest
 from veil.recipes.li2019 import reduced
 from veil.recipes.li2019.audits import service
 from veil.recipes.li2019.reduced import Point
-from veil.recipes.li2019.variants import CHEEKS, GENDER, MAKEUP, SMILE, VARIANTS
+from veil.recipes.li2019.variants import CHEEKS, GENDER, MAKEUP, SMILE, VARIANTS, of_first_seed
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
 from veil.report.paper import Section, Table
 from veil.rows import Row
@@ -36,7 +35,7 @@ SETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 PRINTED = {("a", SMILE): 91.53, ("d", SMILE): 90.85, ("a", GENDER): 58.85, ("b", GENDER): 59.79, ("c", GENDER): 63.96}
 """Accuracies of DeepObfuscator in % that the paper's text names; the others are bars without numbers."""
 COMPARED: dict[Scale, tuple[str, ...]] = {
-    "smoke": ("undefended", "veil"), "cpu": ("undefended", "paper", "veil"),
+    "smoke": ("undefended", "paper"), "cpu": ("undefended", "noise", "paper", "veil"),
     "paper": ("undefended", "noise", "paper", "veil"),
 }  # fmt: skip
 SMOKE_SETS = ("a", "f")
@@ -54,18 +53,12 @@ def points(scale: Scale) -> list[Point]:
 
 def measure(conditions: Conditions) -> None:
     """Rows of an audit for each set and variant."""
-    wanted = points(conditions.scale)
-    with conditions.rows(ITEM, reduced.about(conditions.scale, wanted)) as rows:
-        if 0 not in rows.complete:
-            reduced.measure(conditions, rows, ITEM, wanted, training.fabric(conditions.device, "auto"))
-            rows.finish((0,))
+    reduced.measure(conditions, ITEM, points(conditions.scale))
 
 
 def show(evidence: Evidence) -> Section:
     """A table for the services, one for the attackers."""
-    found: dict[tuple[str, str], list[Row]] = {}
-    for row in evidence.rows(ITEM):
-        found.setdefault((row["set"], row["variant"]), []).append(row)
+    found = by_set(evidence)
     variants = list(dict.fromkeys(variant for _, variant in found))
     sets = list(dict.fromkeys(name for name, _ in found))
     return Section(
@@ -74,13 +67,21 @@ def show(evidence: Evidence) -> Section:
     )  # fmt: skip
 
 
+def by_set(evidence: Evidence) -> dict[tuple[str, str], list[Row]]:
+    """Rows by set and variant, of the first seed."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in of_first_seed(evidence.rows(ITEM)):
+        found.setdefault((row["set"], row["variant"]), []).append(row)
+    return found
+
+
 def _services(found: dict[tuple[str, str], list[Row]], sets: Sequence[str], variants: Sequence[str]) -> Table:
     lines = []
     for name in sets:
         for asked in SETS[name][0]:
             cells = [f"{100 * service(found[name, each], asked)['accuracy']:.1f}" for each in variants]
             majority = service(found[name, variants[0]], asked)["majority"]
-            lines.append((_title(name), WORDS[asked], _printed(name, asked), *cells, f"{100 * majority:.1f}"))
+            lines.append((titled(name), WORDS[asked], _printed(name, asked), *cells, f"{100 * majority:.1f}"))
     return Table(
         "What services read, accuracy in %.",
         ("set", "", "paper", *(VARIANTS[each].title for each in variants), "majority"), tuple(lines),
@@ -93,7 +94,7 @@ def _attackers(found: dict[tuple[str, str], list[Row]], sets: Sequence[str], var
         for hidden in SETS[name][1]:
             floor = least(floor_of(found[name, variants[0]], hidden))
             cells = [_attacked(found[name, each], hidden) for each in variants]
-            lines.append((_title(name), WORDS[hidden], _printed(name, hidden), *cells, f"{100 * floor:.1f}"))
+            lines.append((titled(name), WORDS[hidden], _printed(name, hidden), *cells, f"{100 * floor:.1f}"))
     return Table(
         "What attackers read, in %: accuracy and, behind the stroke, balanced accuracy of the strongest that was "
         "trained afterwards; in brackets the accuracy of the training’s own adversary, which is what the paper prints, "
@@ -109,7 +110,8 @@ def _attacked(rows: Sequence[Row], hidden: str) -> str:
     return f"{100 * best['accuracy']:.1f} / {100 * best['balanced_accuracy']:.1f} ({own}{left:.0f} %)"
 
 
-def _title(name: str) -> str:
+def titled(name: str) -> str:
+    """What a set is called in tables."""
     asked, hidden = ([WORDS[each] for each in part] for part in SETS[name])
     return f"({name}) {', '.join(asked)}; {', '.join(hidden)}"
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from veil import training
 from veil.audit import feature_audit, features
 from veil.audit.features import FeatureAuditSettings
 from veil.recipes.li2019 import variants
-from veil.recipes.li2019.variants import SETTINGS, VARIANTS, Setting
+from veil.recipes.li2019.variants import SEEDS, SETTINGS, VARIANTS, Setting
 from veil.recipes.recipe import Conditions, Scale
 from veil.rows import RowFile
 
@@ -24,10 +25,10 @@ REDUCED: dict[Scale, Setting] = {
 }
 _SMOKE = replace(features.SCALES["smoke"], attackers=("linear",), reconstructors=(), inverted=0)
 _CPU_AUDIT = FeatureAuditSettings(seeds=1, shares=(), inverted=0, judged=500)
-MAPS: dict[str, Any] = {"attackers": ("vgg", "resnet"), "reconstructors": ("mirror",),
-        "reconstructor_changes": {"epochs": 6, "width": 0.5}}  # fmt: skip
+MAPS: dict[str, Any] = {"attackers": ("linear", "vgg", "resnet"), "reconstructors": ("mirror",),
+        "reconstructor_changes": {"epochs": 4, "width": 0.5}}  # fmt: skip
 VECTORS: dict[str, Any] = {"attackers": ("mlp", "kernel"), "reconstructors": ("mirror",),
-           "reconstructor_changes": {"epochs": 6, "width": 0.5}}  # fmt: skip
+           "reconstructor_changes": {"epochs": 4, "width": 0.5}}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,33 +65,41 @@ def audit_settings(scale: Scale, point: Point) -> FeatureAuditSettings:
     return replace(_CPU_AUDIT, **(VECTORS if vectors else MAPS))
 
 
-def measure(conditions: Conditions, rows: RowFile, item: str, points: Sequence[Point], runner: "Fabric") -> None:
+def measure(conditions: Conditions, item: str, points: Sequence[Point]) -> None:
     """Trains and audits each point that has not all of its rows."""
-    setting = REDUCED[conditions.scale]
-    parts: FaceParts = variants.load(conditions, setting)
-    faces = variants.material(parts)
-    for point in points:
-        mark = {**point.mark, "seed": 0}
-        if rows.find(**mark, kind="done"):
-            continue
-        told = [f"{name} {value}" for name, value in point.mark.items() if name != "variant"]
-        title = ", ".join([VARIANTS[point.variant].title, *told])
-        conditions.say(title)
-        folder = conditions.work / conditions.paper / conditions.scale / item / point.folder
-        trained = variants.train(
-            conditions, setting, point.variant, parts, target=point.target, private=point.private, seed=0,
-            runner=runner, folder=folder / "training", changes=point.changes,
-        )  # fmt: skip
+    seeds = conditions.seeds_or(SEEDS)
+    with conditions.rows(item, about(conditions.scale, points)) as rows:
+        if set(seeds) <= set(rows.complete):
+            return
+        parts, runner = variants.load(conditions, REDUCED[conditions.scale]), training.fabric(conditions.device, "auto")
+        for seed in seeds:
+            for point in points:
+                _measure(conditions, rows, item, point, seed, parts, runner)
+            rows.finish((seed,))
 
-        def say(line: str, title: str = title) -> None:
-            conditions.say(f"{title}: {line}")
 
-        feature_audit.audit(
-            trained.subject, faces, rows, audit_settings(conditions.scale, point), folder=folder / "attackers", seed=0,
-            runner=runner, mark=mark, shown=parts.test.images[:0], say=say, logged=lambda row: None,
-        )  # fmt: skip
-        shape = trained.subject.send(parts.test.images[:1]).shape
-        rows.add({**mark, "kind": "done", "sent": shape[1] * shape[2] * shape[3]})
+def _measure(
+    conditions: Conditions, rows: RowFile, item: str, point: Point, seed: int, parts: "FaceParts", runner: "Fabric"
+) -> None:
+    setting, mark = REDUCED[conditions.scale], {**point.mark, "seed": seed}
+    if rows.find(**mark, kind="done"):
+        return
+    told = [f"{name} {value}" for name, value in point.mark.items() if name != "variant"]
+    title = ", ".join([VARIANTS[point.variant].title, *told])
+    conditions.say(title)
+    folder = conditions.work / conditions.paper / conditions.scale / item / f"{point.folder}-{seed}"
+    trained = variants.train(
+        conditions, setting, point.variant, parts, target=point.target, private=point.private, seed=seed,
+        runner=runner, folder=folder / "training", changes=point.changes,
+    )  # fmt: skip
+    variants.keep(rows, mark, trained.logs)
+    feature_audit.audit(
+        trained.subject, variants.material(parts), rows, audit_settings(conditions.scale, point),
+        folder=folder / "attackers", seed=seed, runner=runner, mark=mark, shown=parts.test.images[:0],
+        say=lambda line: conditions.say(f"{title}: {line}"), logged=lambda row: None,
+    )  # fmt: skip
+    shape = trained.subject.send(parts.test.images[:1]).shape
+    rows.add({**mark, "kind": "done", "sent": shape[1] * shape[2] * shape[3]})
 
 
 def about(scale: Scale, points: Sequence[Point]) -> dict[str, Any]:
@@ -102,5 +111,5 @@ def about(scale: Scale, points: Sequence[Point]) -> dict[str, Any]:
             point.folder: asdict(replace(setting.settings(VARIANTS[point.variant]), **point.changes))
             for point in points
         },
-        "audits": {point.folder: asdict(audit_settings(scale, point)) for point in points},
+        "audits": {point.folder: audit_settings(scale, point).described() for point in points},
     }  # fmt: skip

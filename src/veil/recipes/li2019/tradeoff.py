@@ -13,12 +13,11 @@ and with the defence of the paper, for λ1 = λ2 from 0 to 10. Reduced setting (
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from veil import training
 from veil.audit.feature_verdicts import drawn_best, floor_of, guess, least, lift, strongest, titled
 from veil.recipes.li2019 import reduced
 from veil.recipes.li2019.audits import PRIVATE, TARGET, service
 from veil.recipes.li2019.reduced import Point
-from veil.recipes.li2019.variants import GENDER
+from veil.recipes.li2019.variants import GENDER, of_first_seed
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
 from veil.report import figures
 from veil.report.paper import Picture, Section, Table
@@ -56,16 +55,12 @@ def points(scale: Scale) -> list[Point]:
 
 def measure(conditions: Conditions) -> None:
     """Rows of an audit for each point."""
-    wanted = points(conditions.scale)
-    with conditions.rows(ITEM, reduced.about(conditions.scale, wanted)) as rows:
-        if 0 not in rows.complete:
-            reduced.measure(conditions, rows, ITEM, wanted, training.fabric(conditions.device, "auto"))
-            rows.finish((0,))
+    reduced.measure(conditions, ITEM, points(conditions.scale))
 
 
 def _grouped(rows: Sequence[Row]) -> dict[tuple[str, float], list[Row]]:
     found: dict[tuple[str, float], list[Row]] = {}
-    for row in rows:
+    for row in of_first_seed(rows):
         found.setdefault((row["variant"], float(row.get("values") or row.get("weight") or 0)), []).append(row)
     return found
 
@@ -118,8 +113,8 @@ def _figure(found: dict[tuple[str, float], list[Row]]) -> "Figure":
 
 def _text() -> tuple[str, ...]:
     return (
-        "How many values are sent decides, not how hard a training fights. A service that asks one question needs few "
-        "values; what does not fit into them nobody can read. The defence of maps moves what its own adversaries see.",
+        "Two ways to give less away: send fewer values, or fight harder in the training. Each point is an obfuscator "
+        "of its own, attacked afterwards.",
     )  # fmt: skip
 
 

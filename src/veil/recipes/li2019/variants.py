@@ -5,7 +5,7 @@ and attackers from the other third, of other people, or from both. Networks have
 classifiers are small (`veil.models.obfuscation`, ``head="pool"``), and trainings are shorter than the paper's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from veil.obfuscation.encoding import Encoding
 from veil.obfuscation.file import pair
 from veil.recipes import free_photos
 from veil.recipes.recipe import Conditions, Scale
+from veil.rows import RowFile
 from veil.training.checkpoints import Row
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 SMILE, CHEEKS, GENDER, MAKEUP = "Smiling", "High_Cheekbones", "Male", "Heavy_Makeup"
 OWN_SHARE = 1 / 3
+SEEDS: dict[Scale, int] = {"smoke": 1, "cpu": 1, "paper": 3}
 _SAMPLE = 500
 FACE, _TOP, _LEFT, _FRAME = "astronaut", 10, (130, 100, 160), 190
 """Where the face is in the photo, in pixels."""
@@ -107,14 +109,14 @@ class Setting:
 SETTINGS: dict[Scale, Setting] = {
     "smoke": Setting(
         data=None, side=32,
-        common={"width": 8, "reader": 16, "head": "pool", "pretraining": 1, "attackers": 1, "epochs": 1,
-                "batch_size": 32, "learning_rate": 1e-3},
+        common={"width": 8, "reader": 16, "head": "pool", "pretraining": 1, "attackers": 1, "reconstructor": None,
+                "epochs": 1, "batch_size": 32, "learning_rate": 1e-3},
     ),
     "cpu": Setting(
         data="celeba", side=64, common={"reader": 64, "head": "pool", "padding": 2},
         presets={
             "paper": {"pretraining": 6, "attackers": 3, "epochs": 20, "learning_rate": 5e-4},
-            "authors-code": {"pretraining": 6, "learning_rate": 5e-4},
+            "authors-code": {"pretraining": 6, "reconstructor": 3, "learning_rate": 5e-4},
             "veil": {"pretraining": 6, "epochs": 8},
         },
         plain={"pretraining": 14, "epochs": 0, "learning_rate": 1e-3, "falling": True},
@@ -240,6 +242,20 @@ def _material(known: Faces, target: tuple[str, ...], private: tuple[str, ...], s
     return obfuscation.Material(seen(known.images), known.labels(target), known.labels(private))
 
 
+def keep(rows: RowFile, mark: Mapping[str, Any], logs: Mapping[str, list[Row]]) -> None:
+    """Rows of a training, for each stage and epoch; those that are there stay."""
+    for stage, log in logs.items():
+        for line in log:
+            if not rows.find(**mark, kind="training", stage=stage, epoch=line["epoch"]):
+                rows.add({**mark, "kind": "training", "stage": stage, **line})
+
+
+def of_first_seed(rows: Sequence[Row]) -> list[Row]:
+    """Those of the first seed: tables are about one training of each kind."""
+    first = min((row["seed"] for row in rows), default=0)
+    return [row for row in rows if row["seed"] == first]
+
+
 def described(
     setting: Setting, variants: Mapping[str, Variant], audits: Mapping[str, FeatureAuditSettings]
 ) -> dict[str, Any]:
@@ -247,5 +263,5 @@ def described(
     return {
         "data": setting.data or "drawn faces", "side": setting.side,
         "trainings": {name: asdict(setting.settings(each)) for name, each in variants.items()},
-        "audits": {name: asdict(each) for name, each in audits.items()},
+        "audits": {name: each.described() for name, each in audits.items()},
     }  # fmt: skip

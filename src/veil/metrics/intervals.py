@@ -1,0 +1,104 @@
+"""95 % intervals of shares: Wilson's for independent trials, and a bootstrap over people for trials that hang together.
+
+Photos of one person are not independent: a hundred of them say little more than a few, and of the gender not more than
+one. So whole people are drawn anew, as many as there are, with replacement and with all their photos (the cluster
+bootstrap: Field & Welsh 2007, Bootstrapping clustered data), and the share is that of the people drawn. An interval
+reaches from the 2.5 % to the 97.5 % quantile of `DRAWS` such shares. The draws have a fixed seed, so that the same
+answers have the same interval. With fewer than some ten people it is too narrow.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+Z95 = 1.959963984540054
+"""Standard deviations on each side of a 95 % interval."""
+DRAWS = 2_000
+"""Resamples of an interval over people."""
+_SEED = 0
+_POINT = 1e-9
+"""Intervals that are not longer are points."""
+Interval = tuple[float, float]
+
+
+def wilson(hits: float, count: int) -> Interval:
+    """Wilson's 95 % interval of a share, ``hits`` out of ``count``; hits may be fractions.
+
+    Source: Wilson 1927, Probable inference, the law of succession, and statistical inference.
+
+    Raises:
+        ValueError: where ``count`` is less than 1, or there are more hits than that or fewer than none.
+    """
+    if count < 1 or not 0 <= hits <= count:
+        raise ValueError(f"{hits} of {count} is no share")
+    share, z2 = hits / count, Z95**2
+    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = Z95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
+    return (0.0 if hits == 0 else max(0.0, centre - half)), (1.0 if hits == count else min(1.0, centre + half))
+
+
+def numbered(people: Tensor, count: int) -> Tensor:
+    """People as numbers from 0 on without gaps, int64 on the CPU, checked.
+
+    Raises:
+        ValueError: for anything but integers (count,).
+    """
+    wrong = people.is_floating_point() or people.is_complex() or people.dtype == torch.bool
+    if wrong or people.shape != (count,):
+        raise ValueError(f"people must hold integers of shape ({count},), not {people.dtype} {tuple(people.shape)}")
+    person: Tensor = torch.unique(people.detach().cpu().long(), return_inverse=True)[1]
+    return person
+
+
+def draws(people: int) -> Tensor:
+    """How often each of so many people is in each resample: float64 (`DRAWS`, people), the same ones each time."""
+    drawn = torch.randint(people, (DRAWS, people), generator=torch.Generator().manual_seed(_SEED))
+    times = torch.zeros(DRAWS, people, dtype=torch.float64)
+    return times.scatter_add_(1, drawn, torch.ones((), dtype=torch.float64).expand_as(drawn))
+
+
+def sums(values: Tensor, person: Tensor) -> Tensor:
+    """Sum of every person's values: float64 (P,).
+
+    Args:
+        values: (N,).
+        person: (N,), `numbered`.
+    """
+    return torch.zeros(int(person.max()) + 1, dtype=torch.float64).index_add_(0, person, values.double())
+
+
+def bootstrap(share: float, resampled: Tensor, people: int) -> Interval:
+    """Percentile interval of a share, widened where needed to hold it.
+
+    Where all resamples are alike, as when all answers are right, nothing is seen of the variance: Wilson's interval of
+    the share among as many as there are people stands in. Fewer than two people tell nothing: (0, 1).
+
+    Args:
+        share: of all answers.
+        resampled: (B,), of every resample.
+        people: whom the share depends on; of the rarer class, where it takes two.
+    """
+    if people < 2:
+        return 0.0, 1.0
+    low, high = torch.quantile(resampled, torch.tensor([0.025, 0.975], dtype=resampled.dtype)).tolist()
+    if high - low <= _POINT:
+        return wilson(share * people, people)
+    return max(0.0, min(low, share)), min(1.0, max(high, share))
+
+
+def over_people(right: Tensor, people: Tensor) -> Interval:
+    """95 % interval of the mean of answers, by the bootstrap over people.
+
+    Args:
+        right: (N,), bool, or shares 0 to 1.
+        people: (N,) integers: whom every answer is about.
+
+    Raises:
+        ValueError: for people of other types and shapes.
+    """
+    person = numbered(people, len(right))
+    hits, counts = sums(right, person), sums(torch.ones_like(person), person)
+    times = draws(len(counts))
+    share = min(1.0, float(hits.sum() / counts.sum()))
+    return bootstrap(share, (times @ hits) / (times @ counts), len(counts))
