@@ -115,13 +115,15 @@ def test_images_themselves_come_back(material: Material, tmp_path: Path) -> None
     rows = run(one, material, tmp_path, embed=embed)
     drawn = {row["attack"]: row for row in rows if row["kind"] == "reconstruction"}
     assert set(drawn) == {IN_LOOP, INVERSION, *SMOKE.reconstructors}
+    (sent,) = (row for row in rows if row["kind"] == "sent")
+    assert (sent["shape"], sent["different"]) == ([3, 6, 6], len(material.judged))
     assert drawn[IN_LOOP]["ssim"] > guess(rows, "ssim")
     assert drawn[IN_LOOP]["one_of_4"]["rate"] > 0.9
     assert in_loop(rows, "Male") is not None
     told = {each.about: each for each in verdicts(rows, HIDES)}
     assert "adversary is right in" in told["Male"].text
     assert {row["kind"] for row in rows} == {
-        "service", "floor", "attribute", "picture-floor", "reconstruction", "shown", "identity",
+        "service", "sent", "floor", "attribute", "picture-floor", "reconstruction", "shown", "identity",
     }  # fmt: skip
 
 
@@ -180,7 +182,7 @@ def test_an_audit_that_was_stopped_between_any_two_rows_goes_on(
         )  # fmt: skip
     resumed = run(one, material, tmp_path, settings)
     told = [(row["kind"], row.get("attack"), row.get("attribute"), row.get("floor")) for row in resumed]
-    assert len(told) == len(set(told)) == 2 + 2 + 2 + 2 + 4 + 2 + 2  # shown: the photos and the mean face
+    assert len(told) == len(set(told)) == 2 + 1 + 2 + 2 + 2 + 4 + 2 + 2  # shown: the photos and the mean face
 
 
 def test_attackers_have_what_they_are_said_to_have(parts: FaceParts, material: Material, tmp_path: Path) -> None:

@@ -29,6 +29,14 @@ def service(scene: Scene) -> None:
             scene.add(kind="service", attribute=name, **asdict(result))
 
 
+def sent(scene: Scene) -> None:
+    """How much is sent, and how many different features of the judged faces there are: the fewer, the less can leak."""
+    if not scene.there(kind="sent"):
+        found = scene.features("judged")
+        different = {part.numpy().tobytes() for part in found.contiguous()}
+        scene.add(kind="sent", shape=list(found.shape[1:]), different=len(different), count=len(found))
+
+
 def floors(scene: Scene) -> None:
     """A private attribute, guessed from the true target attributes."""
     known, asked = scene.material.most, scene.material.judged

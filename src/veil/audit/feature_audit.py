@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 MEASURES = (
-    feature_attributes.service, feature_attributes.floors, feature_attributes.in_loop, feature_attributes.attackers,
-    feature_pictures.floors, feature_pictures.reconstructions, feature_pictures.identities,
+    feature_attributes.service, feature_attributes.sent, feature_attributes.floors, feature_attributes.in_loop,
+    feature_attributes.attackers, feature_pictures.floors, feature_pictures.reconstructions,
+    feature_pictures.identities,
 )  # fmt: skip
 
 

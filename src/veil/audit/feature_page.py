@@ -1,5 +1,6 @@
 """An audit of features as a page: verdicts, attributes, pictures, people, beside their floors."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,13 +52,21 @@ def page(rows: Sequence[Row], about: Mapping[str, Any], source: str) -> Page:
         f"Audit of {about['protection']}", source, text,
         (
             Section("verdicts", "Verdicts", tables=(verdict_table(rows, about["hides"]),)),
-            Section("service", "What the service reads", tables=(service_table(rows),)),
+            Section("service", "What is sent, and what the service reads", _sent(rows), (service_table(rows),)),
             Section("attributes", "Private attributes",
                     tables=tuple(attribute_table(rows, name) for name in about["hides"])),
             Section("pictures", "Images drawn from features", tables=(picture_table(rows),),
                     pictures=() if picture is None else (picture,)),
         ),
     )  # fmt: skip
+
+
+def _sent(rows: Sequence[Row]) -> tuple[str, ...]:
+    row = next(row for row in rows if row["kind"] == "sent")
+    return (
+        f"{math.prod(row['shape']):,} values ({'×'.join(map(str, row['shape']))}); of {row['count']:,} judged faces, "
+        f"{row['different']:,} different ones are sent.",
+    )
 
 
 def verdict_table(rows: Sequence[Row], hides: Sequence[str]) -> Table:

@@ -179,7 +179,7 @@ def identities(scene: Scene) -> None:
         return
     scene.say("matcher of people")
     try:
-        matcher = matching.fit(scene.features("most"), known)
+        matcher = matching.fit(scene.features("most"), known, components=scene.settings.components)
     except AttackFailed as failure:
         scene.add(kind="identity", attack=MATCHER, failed=str(failure))
         return

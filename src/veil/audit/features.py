@@ -5,6 +5,7 @@ these. They are trained from nothing, keep the epoch that did best on a part of 
 people that neither they nor the service have seen. Each row is one measurement; `kind` says which:
 
 - ``service``: how well the service's own classifier tells a target attribute;
+- ``sent``: how many values, and how many different features of the judged faces;
 - ``floor``: what is known of a private attribute without any features, from the true target attributes alone;
 - ``attribute``: an attacker's answer about a private attribute;
 - ``picture-floor`` and ``reconstruction``: pictures that need no features, and what attackers draw from them;
@@ -95,6 +96,7 @@ class FeatureAuditSettings:
         inverted: how many images are sought by direct optimisation; 0 for none.
         judged: at most so many faces are judged for pictures.
         drawn: seeds of each reconstructor.
+        components: of the matcher of people, at most.
         mirrored: whether attackers learn from mirrored photos, too, which makes their epochs twice as long.
         scale: of the attacks' settings.
         attribute_changes, reconstructor_changes: to these settings.
@@ -107,6 +109,7 @@ class FeatureAuditSettings:
     inverted: int = 64
     judged: int = 1000
     drawn: int = 1
+    components: int = 1024
     mirrored: bool = True
     scale: Scale = "cpu"
     attribute_changes: Mapping[str, Any] = field(default_factory=dict)
@@ -139,7 +142,7 @@ class FeatureAuditSettings:
 SCALES: dict[Scale, FeatureAuditSettings] = {
     "smoke": FeatureAuditSettings(
         seeds=1, shares=(1.0,), attackers=("linear", "mlp"), reconstructors=("mirror",), inverted=4, judged=24,
-        scale="smoke",
+        components=16, scale="smoke",
     ),
     "cpu": FeatureAuditSettings(),
     "paper": FeatureAuditSettings(judged=10_000, inverted=256, drawn=3, mirrored=False, scale="paper"),

@@ -10,6 +10,7 @@ Each variant of `veil.recipes.li2019.variants` is trained, then audited (`veil.a
 from nothing against what it sends. Gender’s floor is what a true smile says of it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -152,6 +153,7 @@ def _summary(found: dict[str, list[Row]]) -> Table:
         drawn = drawn_best(rows, "ms_ssim")
         lines.append((
             VARIANTS[name].title,
+            _sent(rows),
             _percent(service(rows)),
             "–" if said is None else _percent(said),
             f"{_percent(best)} ({titled(best['attack'])})",
@@ -160,15 +162,22 @@ def _summary(found: dict[str, list[Row]]) -> Table:
             "–" if drawn is None else f"{100 * lift(drawn['ms_ssim'], guess(rows, 'ms_ssim')):.0f} %",
         ))  # fmt: skip
     rows = next(iter(found.values()))
-    lines.append(("floor", "50.0", "–", f"{100 * least(floor_of(rows, GENDER)):.1f} (a true smile)", "0 %",
+    lines.append(("floor", "–", "50.0", "–", f"{100 * least(floor_of(rows, GENDER)):.1f} (a true smile)", "0 %",
                   f"{guess(rows, 'ms_ssim'):.3f} (no features)", "0 %"))  # fmt: skip
     return Table(
-        "Balanced accuracies in %: the service’s on smiles, and on gender that of the training’s own adversary and of "
+        "Values sent, and how many different features there are of all judged faces. Balanced accuracies in %: the "
+        "service’s on smiles, and on gender that of the training’s own adversary and of "
         "the strongest that was trained afterwards; MS-SSIM of the best reconstruction. “Of what there is”: 0 % for "
         "the floor, 100 % for all.",
-        ("", "smile", "gender, in the loop", "gender, retrained", "of what there is", "MS-SSIM", "of what there is"),
+        ("", "sent", "smile", "gender, in the loop", "gender, retrained", "of what there is", "MS-SSIM",
+         "of what there is"),
         tuple(lines),
     )  # fmt: skip
+
+
+def _sent(rows: Sequence[Row]) -> str:
+    row = next(row for row in rows if row["kind"] == "sent")
+    return f"{math.prod(row['shape']):,} ({row['different']:,} different)"
 
 
 def _percent(row: Row) -> str:

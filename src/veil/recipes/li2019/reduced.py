@@ -98,8 +98,7 @@ def _measure(
         folder=folder / "attackers", seed=seed, runner=runner, mark=mark, shown=parts.test.images[:0],
         say=lambda line: conditions.say(f"{title}: {line}"), logged=lambda row: None,
     )  # fmt: skip
-    shape = trained.subject.send(parts.test.images[:1]).shape
-    rows.add({**mark, "kind": "done", "sent": shape[1] * shape[2] * shape[3]})
+    rows.add({**mark, "kind": "done"})
 
 
 def about(scale: Scale, points: Sequence[Point]) -> dict[str, Any]:

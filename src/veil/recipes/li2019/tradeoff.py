@@ -10,6 +10,7 @@ Veil's bottleneck with 1 to 128 values, with and without adversaries in the trai
 and with the defence of the paper, for λ1 = λ2 from 0 to 10. Reduced setting (`veil.recipes.li2019.reduced`).
 """
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -65,8 +66,10 @@ def _grouped(rows: Sequence[Row]) -> dict[tuple[str, float], list[Row]]:
     return found
 
 
-def _sent(rows: Sequence[Row]) -> int:
-    return int(next(row for row in rows if row["kind"] == "done")["sent"])
+def _sent(rows: Sequence[Row]) -> tuple[int, int]:
+    """How many values are sent, and how many different features."""
+    row = next(row for row in rows if row["kind"] == "sent")
+    return math.prod(row["shape"]), int(row["different"])
 
 
 def show(evidence: Evidence) -> Section:
@@ -76,7 +79,8 @@ def show(evidence: Evidence) -> Section:
     for (kind, setting), rows in found.items():
         best, drawn = strongest(rows, GENDER), drawn_best(rows, "ms_ssim")
         lines.append((
-            KINDS[kind], f"λ = {setting:g}" if kind == "paper" else "–", f"{_sent(rows):,}",
+            KINDS[kind], f"λ = {setting:g}" if kind == "paper" else "–", f"{_sent(rows)[0]:,}",
+            f"{_sent(rows)[1]:,}",
             f"{100 * service(rows)['balanced_accuracy']:.1f}",
             f"{100 * best['balanced_accuracy']:.1f} ({titled(best['attack'])})",
             f"{100 * lift(best['balanced_accuracy'], least(floor_of(rows, GENDER))):.0f} %",
@@ -84,12 +88,13 @@ def show(evidence: Evidence) -> Section:
         ))  # fmt: skip
     rows = next(iter(found.values()))
     drawn = drawn_best(rows, "ms_ssim")
-    lines.append(("floor", "", "", "50.0", f"{100 * least(floor_of(rows, GENDER)):.1f}", "0 %",
+    lines.append(("floor", "", "", "", "50.0", f"{100 * least(floor_of(rows, GENDER)):.1f}", "0 %",
                   "–" if drawn is None else f"{guess(rows, 'ms_ssim'):.3f}"))  # fmt: skip
     table = Table(
-        "Balanced accuracies in %: of the service on smiles, of the strongest retrained attacker on gender, and how "
-        "far that is from the floor to all there is; MS-SSIM of what is drawn from the features.",
-        ("", "", "values sent", "smile", "gender", "of what there is", "MS-SSIM"), tuple(lines),
+        "Values sent, and how many different features there are of all judged faces. Balanced accuracies in %: of the "
+        "service on smiles, of the strongest retrained attacker on gender, and how far that is from the floor to all "
+        "there is; MS-SSIM of what is drawn from the features.",
+        ("", "", "values sent", "different", "smile", "gender", "of what there is", "MS-SSIM"), tuple(lines),
     )  # fmt: skip
     caption = "What the service reads (right is better) against what a retrained attacker does (low is better)."
     title = "Trade-off · What is sent, and what it gives away"
@@ -101,7 +106,7 @@ def show(evidence: Evidence) -> Section:
 def _figure(found: dict[tuple[str, float], list[Row]]) -> "Figure":
     series: dict[str, list[figures.Point]] = {}
     for (kind, setting), rows in found.items():
-        label = f"λ {setting:g}" if kind == "paper" else f"{_sent(rows):,}"
+        label = f"λ {setting:g}" if kind == "paper" else f"{_sent(rows)[0]:,}"
         point = 100 * service(rows)["balanced_accuracy"], 100 * strongest(rows, GENDER)["balanced_accuracy"], label
         series.setdefault(KINDS[kind], []).append(point)
     floor = 100 * least(floor_of(next(iter(found.values())), GENDER))
