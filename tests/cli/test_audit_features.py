@@ -83,14 +83,6 @@ def test_the_halves_are_of_images_where_nobody_is_known(tmp_path: Path) -> None:
     assert not content(trained.train.images) & content(material.judged.images)
 
 
-@pytest.mark.parametrize("split", ["paper", "official"])
-def test_a_card_of_an_earlier_version_is_understood_by_its_fingerprint(split: Split, data: Path) -> None:
-    trained = faces.read(data, 32, split=split, seed=3)
-    parts, known = parts_for(client({"data": f"faces {trained.fingerprint}", "seed": 3}), str(data))
-    assert known
-    assert (parts.split, parts.seed, parts.fingerprint) == (split, 3, trained.fingerprint)
-
-
 def test_the_same_faces_are_known_under_another_name(data: Path, tmp_path: Path) -> None:
     (tmp_path / "renamed").symlink_to(data)
     trained = faces.read(data, 32, split="paper")

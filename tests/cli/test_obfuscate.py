@@ -284,7 +284,7 @@ PRINT = "0123456789abcdef"
     [
         ({"data": "a b", "fingerprint": PRINT, "split": "paper", "split_seed": 3, "seed": 4},
          TrainedWith("a b", PRINT, "paper", 3)),
-        ({"data": f"a b {PRINT}", "seed": 4}, TrainedWith("a b", PRINT, None, 4)),  # earlier versions
+        ({"data": f"a b {PRINT}", "seed": 4}, None),
         ({"data": f"a b {PRINT}"}, None),
         ({"data": "a b", "seed": 4}, None),
         ({}, None),

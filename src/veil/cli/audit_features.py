@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 import typer
@@ -134,14 +134,13 @@ def parts_for(client: Client, data: str | None) -> tuple[FaceParts, bool]:
 
 
 def _read(client: Client, data: str | None, trained: TrainedWith | None) -> Iterator[FaceParts]:
-    """The faces, in the split of the training, or in each that it may have been; in the end as anybody reads them."""
+    """The faces, in the split of the training; then as anybody reads them."""
     if data is None:
         yield made_faces.faces(SMOKE_FACES, 0 if trained is None else trained.seed, client.size[0])
         return
     ways: list[tuple[Split, int]] = []
     if trained is not None:
-        splits = reversed(get_args(Split)) if trained.split is None else (trained.split,)
-        ways += [(split, trained.seed) for split in splits]
+        ways.append((trained.split, trained.seed))
     for split, seed in dict.fromkeys([*ways, ("official", 0)]):
         yield faces.read(Path(data), client.size, split=split, seed=seed)
 

@@ -6,7 +6,6 @@ keep which faces a client was trained with, and what its training's own adversar
 `adversary` find that in them.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,7 +33,6 @@ WATCHED = 1000
 _RANGED = 256
 """Training images that the range of 8 bits is measured on."""
 _PART = 500
-_NAMED = re.compile(r"(.*) ([0-9a-f]{16})", re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,27 +155,20 @@ class TrainedWith:
 
     Attributes:
         name, fingerprint: of the set, as `FaceParts` has them.
-        split: None where a card of an earlier version does not say it.
-        seed: of the split.
+        split, seed: how they were split.
     """
 
     name: str
     fingerprint: str
-    split: Split | None
+    split: Split
     seed: int
 
 
 def trained_with(training: Mapping[str, Any]) -> TrainedWith | None:
-    """What ``training`` of a card says of the faces; None where it does not say it, or not so that it can be used.
-
-    Earlier versions wrote no split, and the fingerprint behind the name.
-    """
-    name, fingerprint, split, seed = (training.get(key) for key in ("data", "fingerprint", "split", "split_seed"))
-    if fingerprint is None and isinstance(name, str) and (both := _NAMED.fullmatch(name)):
-        (name, fingerprint), split, seed = both.groups(), None, training.get("seed")
-    if not isinstance(name, str) or not isinstance(fingerprint, str) or type(seed) is not int:
-        return None
-    if split not in (None, *get_args(Split)):
+    """What ``training`` of a card says of the faces; None where it does not say it, or not so that it can be used."""
+    name, fingerprint, seed = (training.get(key) for key in ("data", "fingerprint", "split_seed"))
+    split = next((each for each in get_args(Split) if each == training.get("split")), None)
+    if not isinstance(name, str) or not isinstance(fingerprint, str) or type(seed) is not int or split is None:
         return None
     return TrainedWith(name, fingerprint, split, seed)
 
