@@ -165,7 +165,8 @@ def _identified(probes: Tensor, gallery: Tensor, people: Tensor, *, same: bool =
 def identities(scene: Scene) -> None:
     """People, found by what is sent of another photo of theirs: as it is, and by a matcher that was learnt.
 
-    That the same photo sends the same again says nothing.
+    That the same photo sends the same again says nothing. The matcher learns from no mirror images: by them it would
+    choose what finds a photo's own.
     """
     people = scene.material.judged.identities
     if people is None:
@@ -174,12 +175,13 @@ def identities(scene: Scene) -> None:
         features = scene.features("judged").flatten(1).float()
         features = features - scene.features("validation").flatten(1).float().mean(0)
         scene.add(kind="identity", attack=COSINE, **_identified(features, features, people, same=False))
-    known = scene.faces("most").identities
+    known = scene.material.most.identities
     if known is None or scene.there(kind="identity", attack=MATCHER):
         return
     scene.say("matcher of people")
     try:
-        matcher = matching.fit(scene.features("most"), known, components=scene.settings.components)
+        own = scene.features("most")[: len(known)]
+        matcher = matching.fit(own, known, components=scene.settings.components)
     except AttackFailed as failure:
         scene.add(kind="identity", attack=MATCHER, failed=str(failure))
         return
