@@ -109,7 +109,7 @@ def fit(
     Memory beside the features: some 16 C h w + 24 N bytes for each component.
 
     Args:
-        features: floats (N, C, h, w), of any precision.
+        features: floats (N, C, h, w), of any precision; each photo once: copies, mirrored ones too, mislead the choice.
         identities: integers (N,), who is seen.
         components: at most so many principal components; all, half and a quarter of them are tried.
         shrinkages: of W, above 0 up to 1: the best of these.
