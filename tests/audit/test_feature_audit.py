@@ -11,11 +11,12 @@ from torch import Tensor
 from veil import training
 from veil.attacks.attributes import ATTRIBUTE_ATTACKERS
 from veil.attacks.reconstructors import RECONSTRUCTORS
-from veil.audit import feature_audit, feature_page, features
+from veil.audit import feature_audit, feature_page, feature_pictures, features
 from veil.audit.feature_verdicts import floor_of, guess, in_loop, least, lift, of_attribute, strongest, verdicts
 from veil.audit.features import ALL, IN_LOOP, INVERSION, FeatureAuditSettings, FeatureSubject, Material
 from veil.data import faces, made_faces
 from veil.data.faces import FaceParts
+from veil.metrics import recovery
 from veil.report import paper as report
 from veil.rows import Row, RowFile
 
@@ -194,6 +195,47 @@ def test_attackers_have_what_they_are_said_to_have(parts: FaceParts, material: M
     own = len(material.own)
     every = own + len(parts.train) - own
     assert found == [(0.1, 0, round(0.1 * own)), (1.0, 0, own), (ALL, 0, every), (ALL, 1, every)]
+
+
+def test_features_that_do_not_fit_into_memory_say_the_same(
+    parts: FaceParts, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = FeatureAuditSettings(
+        seeds=1, shares=(), attackers=("linear",), reconstructors=("mirror",), inverted=0, scale="smoke"
+    )
+    expected = run(subject(tells(parts, "Male")), material, tmp_path / "memory", settings)
+    monkeypatch.setattr(features, "_IN_MEMORY", 0)
+    found = run(subject(tells(parts, "Male")), material, tmp_path / "disk", settings)
+    assert (tmp_path / "disk/attackers/sent-most").stat().st_size == 4 * 2 * len(material.most)  # floats, mirrored
+
+    def told(rows: list[Row]) -> list[Row]:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+    assert told(found) == told(expected)
+
+
+def test_the_strongest_reconstructor_draws_again(material: Material, tmp_path: Path) -> None:
+    def send(images: Tensor) -> Tensor:
+        return torch.nn.functional.avg_pool2d(images.float() / 255, 4)
+
+    one, runner = subject(send), training.fabric("cpu", "auto")
+    settings = FeatureAuditSettings(
+        seeds=1, shares=(), attackers=("linear",), reconstructors=("mirror", "resrec"), inverted=0, judged=24,
+        drawn=2, scale="smoke",
+    )  # fmt: skip
+    found = [row for row in run(one, material, tmp_path, settings) if row["kind"] == "reconstruction"]
+    assert [(row["attack"], row["attack_seed"]) for row in found] == [
+        ("mirror", 0), ("mirror", 1), ("resrec", 0), ("resrec", 1)
+    ]  # fmt: skip
+    values = [row["ms_ssim"] for row in found]
+    assert len(set(values)) == 4
+    with RowFile(tmp_path / "rows.jsonl", features.about(one, material, settings, 0)) as rows:
+        scene = feature_audit.scene_of(
+            one, material, rows, settings, folder=tmp_path / "attackers", seed=0, runner=runner,
+            logged=lambda row: None,
+        )  # fmt: skip
+        drawn = feature_pictures.drawn_again(scene, scene.pictures)
+    assert recovery.recovery(scene.pictures, drawn).ms_ssim == pytest.approx(max(values), abs=1e-3)  # floats, halves
 
 
 def test_none_are_shown_where_none_are_to_be(parts: FaceParts, material: Material, tmp_path: Path) -> None:

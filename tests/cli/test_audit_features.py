@@ -17,7 +17,7 @@ import obfuscators
 from conftest import REPOSITORY
 from veil import images
 from veil.audit import feature_pictures
-from veil.cli import audit_features, audit_pictures
+from veil.cli import audit_pictures
 from veil.cli.audit_features import material_of, parts_for
 from veil.data import faces, made_faces
 from veil.data.faces import FaceParts, Split
@@ -273,19 +273,3 @@ def test_the_examples_in_the_docs_work_as_written(tmp_path: Path, monkeypatch: p
     )
     assert original.shape == reconstructed.shape
     assert len(studies.read(tmp_path / "study").questions) == 3
-
-
-def test_the_pictures_are_those_of_the_strongest_reconstructor() -> None:
-    """What is asked of `veil.audit` for them."""
-    seen: list[object] = []
-
-    def drawn_again(scene: object, faces: torch.Tensor) -> torch.Tensor:
-        seen.append(scene)
-        return faces
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(feature_pictures, "drawn_again", drawn_again)
-        scene: Any = object()
-        pixels = obfuscators.drawn(2)
-        assert audit_features.best_reconstructor(scene)(pixels) is pixels
-    assert seen == [scene]

@@ -3,6 +3,7 @@
 Threat model and rows: `veil.audit.features`. The floor of a private attribute is what the true target attributes say.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
@@ -33,7 +34,7 @@ def sent(scene: Scene) -> None:
     """How much is sent, and how many different features of the judged faces there are: the fewer, the less can leak."""
     if not scene.there(kind="sent"):
         found = scene.features("judged")
-        different = {part.numpy().tobytes() for part in found.contiguous()}
+        different = {hashlib.sha256(part.contiguous().numpy()).digest() for part in found}
         scene.add(kind="sent", shape=list(found.shape[1:]), different=len(different), count=len(found))
 
 

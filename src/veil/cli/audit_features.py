@@ -7,7 +7,7 @@ attackers', its test part is judged.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,11 @@ from typing import Any
 import torch
 import typer
 from rich.markup import escape
-from torch import Tensor
 
 from veil import folders, training
 from veil.audit import feature_audit, feature_page, feature_pictures, features
 from veil.audit.feature_verdicts import FeatureVerdict, of_attribute, strongest, titled, verdicts
-from veil.audit.features import SCALES, FeatureSubject, Material, Scene
+from veil.audit.features import SCALES, FeatureSubject, Material
 from veil.audit.page import LEVELS
 from veil.cli import audit_pictures
 from veil.cli.obfuscate_train import SMOKE_FACES
@@ -99,7 +98,7 @@ def audit(
         if pictures is not None:
             scene = feature_audit.scene_of(subject, material, rows, settings, **options)
             some = material.judged.take(torch.arange(min(drawn, len(material.judged))))
-            audit_pictures.write(some, best_reconstructor(scene)(some.images), pictures)
+            audit_pictures.write(some, feature_pictures.drawn_again(scene, some.images), pictures)
     gaps = gaps_of(found, said)
     page = _with_gaps(feature_page.page(found, about, _source(found, about)), gaps)
     _print(verdicts(found, subject.hides), gaps, report.write_html(page, out), pictures, as_json)
@@ -180,11 +179,6 @@ def _check(material: Material, target: Sequence[str], hides: Sequence[str]) -> N
 
 
 _PARTS = {"own": "the attackers' own", "validation": "for validation", "judged": "judged"}
-
-
-def best_reconstructor(scene: Scene) -> Callable[[Tensor], Tensor]:
-    """Draws faces, uint8 (N, 3, H, W), from what is sent of them: the strongest one of an audit that is there."""
-    return lambda images: feature_pictures.drawn_again(scene, images)
 
 
 def _subject(client: Client, service: Service | None, device: torch.device) -> FeatureSubject:
