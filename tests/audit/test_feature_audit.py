@@ -238,6 +238,22 @@ def test_the_strongest_reconstructor_draws_again(material: Material, tmp_path: P
     assert recovery.recovery(scene.pictures, drawn).ms_ssim == pytest.approx(max(values), abs=1e-3)  # floats, halves
 
 
+def test_a_page_says_who_is_found_again_without_a_recogniser_too(
+    parts: FaceParts, material: Material, tmp_path: Path
+) -> None:
+    one = subject(tells(parts, "Male"))
+    page = feature_page.page(run(one, material, tmp_path), features.about(one, material, SMOKE, 0), "")
+    table = next(each for section in page.sections if section.item == "pictures" for each in section.tables)
+    compared = [row for row in table.rows if row[0].startswith("no image")]
+    assert len(compared) == 2
+    assert "rank 1" in table.head
+    assert all(row[table.head.index("rank 1")].endswith("%") for row in compared)
+    text = report.write_html(page, tmp_path / "page").read_text()
+    assert "an audit" in text
+    assert "a paper, measured again" not in text
+    assert 'class="said"' in text  # verdicts are sentences
+
+
 def test_none_are_shown_where_none_are_to_be(parts: FaceParts, material: Material, tmp_path: Path) -> None:
     rows = run(subject(tells(parts, "Male")), material, tmp_path, shown=parts.test.images[:0])
     assert not [row for row in rows if row["kind"] == "shown"]

@@ -58,6 +58,7 @@ def page(rows: Sequence[Row], about: Mapping[str, Any], source: str) -> Page:
             Section("pictures", "Images drawn from features", tables=(picture_table(rows),),
                     pictures=() if picture is None else (picture,)),
         ),
+        kind="an audit",
     )  # fmt: skip
 
 
@@ -124,7 +125,7 @@ def _with_spread(rows: Sequence[Row], name: str, attack: str) -> str:
 def picture_table(rows: Sequence[Row]) -> Table:
     """Every reconstruction beside what needs no features."""
     metrics = [each for each in _PICTURES if any(row.get(each) is not None for row in reconstructions(rows))]
-    people = [each for each in RECOGNISED if picture_floor(rows, "mean").get(each) is not None]
+    people = [each for each in RECOGNISED if any(row.get(each) is not None for row in rows)]
     lines = [(FLOORS[name], *_cells(picture_floor(rows, name), metrics, people)) for name in ("plain", *GUESSES)]
     lines += [(titled(row["attack"]), *_cells(row, metrics, people)) for row in reconstructions(rows, retrained=False)]
     lines += [
@@ -134,7 +135,7 @@ def picture_table(rows: Sequence[Row]) -> Table:
     told = "; ".join(f"“{_SHORT[each]}”: {RECOGNISED[each]}" for each in people)
     return Table(
         "Means over the judged faces; “shows” is 0 for nothing and 1 for all of the photo."
-        + (f" People are told by a face recogniser; {told}." if people else ""),
+        + (f" People are told in pictures by a face recogniser, where one is given; {told}." if people else ""),
         ("", *(_PICTURES[metric] for metric in metrics), *(_SHORT[each] for each in people)), tuple(lines),
     )  # fmt: skip
 

@@ -132,7 +132,7 @@ def _attribute(rows: Sequence[Row], name: str) -> FeatureVerdict:
     text = (
         f"{titled(best['attack'])}, with {best['faces']:,} faces of its own, is right in {_percent(best)} "
         f"({interval(best['balanced_accuracy_interval'])}; balanced accuracy); the service’s own answers, were they "
-        f"all right, would give away {_percent(floor)}."
+        f"all right, would give away {100 * least(floor):.1f} %."
     )
     said = in_loop(rows, name)
     if said is not None:

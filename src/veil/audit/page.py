@@ -53,6 +53,7 @@ def page(rows: Sequence[Row], about: Mapping[str, Any], source: str) -> Page:
             Section("attacks", "Attacks", (_legend(rows),), (attack_table(rows),)),
             Section("pictures", "What came back", pictures=(pictures("reconstructions", rows),)),
         ),
+        kind="an audit",
     )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PAGE, FIGURES = "report.html", "figures"
+PAPER = "a paper, measured again"
 _NAME = re.compile(r"[a-z0-9-]+")
 _MARK = re.compile(
     r"(?<!`)` ?([^`\s](?:[^`]*[^`\s])?) ?`(?!`)"  # code
@@ -98,12 +99,17 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A paper: plain ``title``, ``citation`` and ``text`` in prose, then its items."""
+    """A paper: plain ``title``, ``citation`` and ``text`` in prose, then its items.
+
+    Attributes:
+        kind: what the page is, above its title, where it is no paper's.
+    """
 
     title: str
     citation: str
     text: tuple[str, ...]
     sections: tuple[Section, ...]
+    kind: str = PAPER
 
     def __post_init__(self) -> None:
         anchors = [section.anchor for section in self.sections]
@@ -111,6 +117,11 @@ class Page:
         for each in (anchors, names):
             if len(set(each)) < len(each) or "" in each:
                 raise ValueError(f"items and pictures need names of their own: {', '.join(each)}")
+
+    @property
+    def rebuilt(self) -> bool:
+        """Whether `veil report` makes it."""
+        return self.kind == PAPER
 
     @property
     def pictures(self) -> list[Picture]:

@@ -34,6 +34,7 @@ def page(study: Study, found: Result, images: Mapping[str, bytes], source: str) 
         "Do people recognise whom the reconstructions show?", "", (text,),
         (Section("result", "Result", (_READING,), (result_table(found),)),
          Section("people", "Who took part", tables=(people_table(found),)), questions, shown),
+        kind="a study with people",
     )  # fmt: skip
 
 
