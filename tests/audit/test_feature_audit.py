@@ -248,6 +248,7 @@ def test_a_page_says_who_is_found_again_without_a_recogniser_too(
     assert len(compared) == 2
     assert "rank 1" in table.head
     assert all(row[table.head.index("rank 1")].endswith("%") for row in compared)
+    assert not next(section for section in page.sections if section.item == "service").tables  # nobody answered
     text = report.write_html(page, tmp_path / "page").read_text()
     assert "an audit" in text
     assert "a paper, measured again" not in text

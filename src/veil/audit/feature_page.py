@@ -52,7 +52,8 @@ def page(rows: Sequence[Row], about: Mapping[str, Any], source: str) -> Page:
         f"Audit of {about['protection']}", source, text,
         (
             Section("verdicts", "Verdicts", tables=(verdict_table(rows, about["hides"]),)),
-            Section("service", "What is sent, and what the service reads", _sent(rows), (service_table(rows),)),
+            Section("service", "What is sent, and what the service reads", _sent(rows),
+                    (service_table(rows),) if any(row["kind"] == "service" for row in rows) else ()),
             Section("attributes", "Private attributes",
                     tables=tuple(attribute_table(rows, name) for name in about["hides"])),
             Section("pictures", "Images drawn from features", tables=(picture_table(rows),),
