@@ -40,7 +40,7 @@ def show(evidence: Evidence) -> Section:
         row = picture_floor(first, name)
         lines.append((title, "–", *(_cell(metric, row.get(metric)) for metric in metrics)))
     table = Table(
-        "The best reconstruction by each metric.",
+        "The best reconstruction by each metric; “shows” is 0 for nothing of the photo and 1 for all of it.",
         ("", "paper", *(_METRICS[metric] for metric in metrics)),
         tuple(lines),
     )
