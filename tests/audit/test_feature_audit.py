@@ -64,6 +64,14 @@ def run(
         )  # fmt: skip
 
 
+def test_the_strongest_is_chosen_by_the_metric_that_is_asked_for() -> None:
+    same = {"kind": "attribute", "attribute": "Male", "share": "all"}
+    sharp = {**same, "attack": "linear", "balanced_accuracy": 0.7, "auroc": 0.75}
+    ordered = {**same, "attack": "vgg", "balanced_accuracy": 0.6, "auroc": 0.8}
+    assert strongest([sharp, ordered], "Male") is sharp
+    assert strongest([sharp, ordered], "Male", "auroc") is ordered
+
+
 def test_what_is_sent_is_found(parts: FaceParts, material: Material, tmp_path: Path) -> None:
     rows = run(subject(tells(parts, "Smiling", "Male")), material, tmp_path)
     assert strongest(rows, "Male")["balanced_accuracy"] == 1

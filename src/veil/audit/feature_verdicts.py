@@ -74,9 +74,9 @@ def least(row: Row, metric: str = "balanced_accuracy") -> float:
     return max(0.5, float(row[metric]))
 
 
-def strongest(rows: Sequence[Row], name: str) -> Row:
+def strongest(rows: Sequence[Row], name: str, metric: str = "balanced_accuracy") -> Row:
     """The attacker that tells an attribute best."""
-    return max(of_attribute(rows, name), key=lambda row: float(row["balanced_accuracy"]))
+    return max(of_attribute(rows, name), key=lambda row: float(row[metric]))
 
 
 def in_loop(rows: Sequence[Row], name: str) -> Row | None:

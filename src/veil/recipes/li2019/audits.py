@@ -158,18 +158,20 @@ def _summary(found: dict[str, list[Row]]) -> Table:
             "–" if said is None else _percent(said),
             f"{_percent(best)} ({titled(best['attack'])})",
             f"{100 * lift(best['balanced_accuracy'], least(floor)):.0f} %",
+            f"{strongest(rows, GENDER, 'auroc')['auroc']:.3f}",
             "–" if drawn is None else f"{drawn['ms_ssim']:.3f} ({titled(drawn['attack'])})",
             "–" if drawn is None else f"{100 * lift(drawn['ms_ssim'], guess(rows, 'ms_ssim')):.0f} %",
         ))  # fmt: skip
     rows = next(iter(found.values()))
-    lines.append(("floor", "–", "50.0", "–", f"{100 * least(floor_of(rows, GENDER)):.1f} (a true smile)", "0 %",
-                  f"{guess(rows, 'ms_ssim'):.3f} (no features)", "0 %"))  # fmt: skip
+    floor = floor_of(rows, GENDER)
+    lines.append(("floor", "–", "50.0", "–", f"{100 * least(floor):.1f} (a true smile)", "0 %",
+                  f"{least(floor, 'auroc'):.3f}", f"{guess(rows, 'ms_ssim'):.3f} (no features)", "0 %"))  # fmt: skip
     return Table(
         "Values sent, and how many different features there are of all judged faces. Balanced accuracies in %: the "
         "service’s on smiles, and on gender that of the training’s own adversary and of "
-        "the strongest that was trained afterwards; MS-SSIM of the best reconstruction. “Of what there is”: 0 % for "
-        "the floor, 100 % for all.",
-        ("", "sent", "smile", "gender, in the loop", "gender, retrained", "of what there is", "MS-SSIM",
+        "the strongest that was trained afterwards, and the AUROC of the best by that; MS-SSIM of the best "
+        "reconstruction. “Of what there is”: 0 % for the floor, 100 % for all.",
+        ("", "sent", "smile", "gender, in the loop", "gender, retrained", "of what there is", "AUROC", "MS-SSIM",
          "of what there is"),
         tuple(lines),
     )  # fmt: skip
