@@ -219,7 +219,7 @@ def _verdicts(found: dict[str, list[Row]]) -> Table:
 
 def _text() -> tuple[str, ...]:
     return (
-        "The paper judges its obfuscator by the adversaries that it was trained against. Here attackers come later: "
+        "The paper tells how well gender is hidden by the adversary of the training. Here all attackers come later: "
         "they are trained from nothing against what is sent, on faces of other people than those that all are judged "
         "on, and the strongest counts. What a service’s own answers say of a private attribute no features can take "
         "back: that is the floor.",
