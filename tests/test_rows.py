@@ -71,3 +71,20 @@ def test_arrays_survive_json(dtype: str) -> None:
     assert again.dtype == array.dtype
     assert np.array_equal(again, array)
     again[0] = 0  # writable
+
+
+def test_what_is_taken_back_does_not_count(tmp_path: Path) -> None:
+    file = tmp_path / "cpu.jsonl"
+    with RowFile(file, ABOUT) as measured:
+        measured.void(seed=0)
+        assert not file.exists()
+        for seed in (0, 1):
+            measured.add({"seed": seed, "kind": "network"})
+            measured.add({"seed": seed, "kind": "attack"})
+        measured.void(seed=0)
+        measured.add({"seed": 0, "kind": "network"})
+        kept = list(measured.rows)
+    assert [(row["seed"], row["kind"]) for row in kept] == [(1, "network"), (1, "attack"), (0, "network")]
+    with RowFile(file, ABOUT) as again:
+        assert again.rows == kept
+    assert rows.measured(rows.read(file)) == kept

@@ -5,7 +5,8 @@ knows what is there, and refuses to mix rows that were measured under different 
 
 The form of such a file: a *run* record, ``{"run": 1, "about": {…}, "command": …, "date": …, "hardware": …, "versions":
 …}``, whenever a process starts to measure, followed by its rows, each with ``"run": 1`` and its ``"seconds"``; when a
-measurement is whole, ``{"run": 1, "complete": [seeds]}``.
+measurement is whole, ``{"run": 1, "complete": [seeds]}``. ``{"run": 1, "void": {fields}}`` takes back all rows before
+it that have these fields.
 """
 
 import base64
@@ -94,7 +95,7 @@ class RowFile:
 
     def find(self, **fields: Any) -> list[Row]:
         """The rows in which every one of ``fields`` has the given value."""
-        return [row for row in self.rows if all(row.get(key) == value for key, value in fields.items())]
+        return [row for row in self.rows if _has(row, fields)]
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Appends a row, with the seconds since the one before."""
@@ -104,6 +105,12 @@ class RowFile:
         self._write(whole)
         self.rows.append(whole)
         self.added(whole)
+
+    def void(self, **fields: Any) -> None:
+        """Takes back the rows with such fields: of something that cannot be measured to its end any more."""
+        if self.find(**fields):
+            self._write({"run": self.run, "void": fields})
+            self.rows = _without(self.rows, fields)
 
     def finish(self, seeds: Iterable[int]) -> None:
         """Notes that everything there is to measure for these seeds is there."""
@@ -129,8 +136,22 @@ class RowFile:
 
 
 def measured(lines: Iterable[Row]) -> list[Row]:
-    """The rows among a file's lines: neither runs nor marks of completion."""
-    return [line for line in lines if "about" not in line and "complete" not in line]
+    """The rows among a file's lines that count: neither runs nor marks of completion, nor what was taken back."""
+    found: list[Row] = []
+    for line in lines:
+        if "void" in line:
+            found = _without(found, line["void"])
+        elif "about" not in line and "complete" not in line:
+            found.append(line)
+    return found
+
+
+def _has(row: Row, fields: Mapping[str, Any]) -> bool:
+    return all(row.get(key) == value for key, value in fields.items())
+
+
+def _without(rows: Iterable[Row], fields: Mapping[str, Any]) -> list[Row]:
+    return [row for row in rows if not _has(row, fields)]
 
 
 def pack(array: NDArray[Any]) -> dict[str, Any]:

@@ -240,7 +240,11 @@ def test_the_classifier_learns_and_the_log_watches(tmp_path: Path) -> None:
     found = fitted(tmp_path, settings, watched=material(16))
     log = found.logs["pretraining"]
     assert log[-1]["classifier"] < log[0]["classifier"]
-    assert {"watched_classifier", "watched_adversary", "watched_reconstructor"} <= set(found.logs["adversarial"][0])
+    attackers = {"watched_adversary", "watched_reconstructor"}
+    assert "watched_classifier" in log[0]
+    assert not attackers & set(log[0])  # they have not learnt anything
+    for stage in ("attackers", "adversarial"):
+        assert {"watched_classifier", *attackers} <= set(found.logs[stage][0])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The recipes of Li et al. 2019 at smoke scale: measured whole, resumed, shown."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -74,6 +75,25 @@ def test_what_is_defended_tells_a_retrained_attacker_less(tmp_path: Path) -> Non
     assert min(read.values()) > 0.9
     assert leaks["undefended"] > floor + 0.2
     assert leaks["veil"] < (leaks["undefended"] + floor) / 2
+
+
+def test_rows_of_a_network_that_was_lost_do_not_count(tmp_path: Path) -> None:
+    def trained(network: str) -> Any:
+        subject = SimpleNamespace(described=network)
+        return SimpleNamespace(subject=subject, logs={"pretraining": [{"epoch": 0, "classifier": len(network)}]})
+
+    here, elsewhere = {"variant": "paper", "seed": 0}, {"variant": "veil", "seed": 0}
+    with RowFile(tmp_path / "rows.jsonl", {}) as rows:
+        for mark in (here, elsewhere):
+            variants.keep(rows, mark, trained("first"))
+            rows.add({**mark, "kind": "service"})
+        before = list(rows.rows)
+        variants.keep(rows, here, trained("first"))
+        assert rows.rows == before
+        variants.keep(rows, here, trained("another"))
+        assert [row["kind"] for row in rows.find(**here)] == ["network", "training"]
+        assert rows.find(**here, kind="training")[0]["classifier"] == len("another")
+        assert rows.find(**elsewhere) == [row for row in before if row["variant"] == "veil"]
 
 
 def test_service_and_attackers_share_nobody(tmp_path: Path) -> None:

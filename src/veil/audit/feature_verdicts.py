@@ -130,7 +130,7 @@ def _attribute(rows: Sequence[Row], name: str) -> FeatureVerdict:
     own = lift(best["balanced_accuracy"], least(floor))
     certain = best["balanced_accuracy_interval"][0] > least(floor)
     text = (
-        f"{titled(best['attack'])}, with {best['faces']:,} faces of its own, is right in {_percent(best)} "
+        f"{titled(best['attack'])}, with {best['faces']:,} faces to learn from, is right in {_percent(best)} "
         f"({interval(best['balanced_accuracy_interval'])}; balanced accuracy); the service’s own answers, were they "
         f"all right, would give away {100 * least(floor):.1f} %."
     )

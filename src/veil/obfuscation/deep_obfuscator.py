@@ -166,7 +166,10 @@ class _Game:
         def after_epoch(_: int) -> dict[str, float]:
             if watched is None:
                 return {}
-            return watch(self.networks, watched.images, watched.target, watched.private, self.runner.device)
+            return watch(
+                self.networks, watched.images, watched.target, watched.private, self.runner.device,
+                attackers=folder.name != PRETRAINING,
+            )  # fmt: skip
 
         return loop.run(
             Trained(self.modules, self.optimizers), batches, step, epochs=epochs, steps_per_epoch=steps,

@@ -31,15 +31,19 @@ class Watched(Protocol):
 
 
 @torch.inference_mode()
-def watch(networks: Watched, plain: Tensor, target: Tensor, private: Tensor, device: torch.device) -> dict[str, float]:
+def watch(
+    networks: Watched, plain: Tensor, target: Tensor, private: Tensor, device: torch.device, *, attackers: bool = True
+) -> dict[str, float]:
     """Scalars for the log, in float32.
 
     Args:
         plain: uint8 (N, 3, H, W).
         target, private: bool (N, T) and (N, P).
+        attackers: whether AC and AR have anything to say; not before they have learnt.
     """
-    readers = [networks.classifier, *networks.adversaries]
-    for each in (networks.obfuscator, *readers, *([networks.reconstructor] if networks.reconstructor else [])):
+    readers = [networks.classifier, *(networks.adversaries if attackers else ())]
+    reconstructor = networks.reconstructor if attackers else None
+    for each in (networks.obfuscator, *readers, *([reconstructor] if reconstructor else [])):
         each.eval()  # the next epoch trains them again
     logits: list[list[Tensor]] = [[] for _ in readers]
     drawn = []
@@ -47,11 +51,11 @@ def watch(networks: Watched, plain: Tensor, target: Tensor, private: Tensor, dev
         features = networks.obfuscator(images.to_float(part.to(device)))
         for found, reader in zip(logits, readers, strict=True):
             found.append(reader(features).cpu())
-        if networks.reconstructor is not None:
-            drawn.append(images.quantise(networks.reconstructor(features).clamp(0, 1)).cpu())
+        if reconstructor is not None:
+            drawn.append(images.quantise(reconstructor(features).clamp(0, 1)).cpu())
     scores = [torch.cat(each) for each in logits]
     row = {"watched_classifier": balanced_accuracy(scores[0], target)}
-    if networks.adversaries:
+    if scores[1:]:
         row["watched_adversary"] = max(balanced_accuracy(each, private) for each in scores[1:])
     if drawn:
         row["watched_reconstructor"] = metrics.ms_ssim(plain, torch.cat(drawn)) or 0.0

@@ -18,12 +18,12 @@ PAPER = Paper(
     ),
     (
         *audits.RECIPES,
+        *tradeoff.RECIPES,
         *table3.RECIPES,
         *table4.RECIPES,
         *figure2.RECIPES,
         *figure5.RECIPES,
         *figure6.RECIPES,
         *figure7.RECIPES,
-        *tradeoff.RECIPES,
     ),
 )

@@ -84,13 +84,15 @@ def measure(conditions: Conditions) -> None:
         for seed in seeds:
             for name in (*MAIN, *(each for each in VARIANTS if each not in MAIN)):
                 title, mark = VARIANTS[name].title, {"variant": name, "seed": seed}
+                if rows.find(**mark, kind="done"):
+                    continue
                 conditions.say(title)
                 folder = conditions.work / conditions.paper / scale / f"{name}-{seed}"
                 trained = variants.train(
                     conditions, setting, name, parts, target=TARGET, private=PRIVATE, seed=seed, runner=runner,
                     folder=folder / "training",
                 )  # fmt: skip
-                variants.keep(rows, mark, trained.logs)
+                variants.keep(rows, mark, trained)
 
                 def say(line: str, title: str = title) -> None:
                     conditions.say(f"{title}: {line}")
@@ -101,6 +103,7 @@ def measure(conditions: Conditions) -> None:
                     runner=runner, embed=embed, mark=mark, shown=variants.shown(trained.size), say=say,
                     logged=lambda row: None,
                 )  # fmt: skip
+                rows.add({**mark, "kind": "done"})
             rows.finish((seed,))
 
 

@@ -61,4 +61,4 @@ def _curve(logs: list[Row], loss: str) -> Curve | None:
     return Curve([x for x, _ in found], [y for _, y in found]) if found else None
 
 
-RECIPES = (Recipe(ITEM, "losses of the adversarial training", __name__, show, needs=(audits.ITEM, figure7.ITEM)),)
+RECIPES = (Recipe(ITEM, "losses of the adversarial training", __name__, show, needs=(audits.ITEM, *figure7.NEEDS)),)

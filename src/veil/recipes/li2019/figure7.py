@@ -6,21 +6,27 @@ Cost:    smoke a minute; cpu 2 h on two cores; paper days on a GPU
 Expect:  (a) smile 92.68 to 91.53, gender 97.36 to 58.85 %; noise: gender 90.15 %; (b) gender 59.79; (c) 63.96 %
 Command: veil reproduce li2019 figure7 --scale cpu --data DIR
 
-Plain accuracies, as the paper has them, and balanced ones beside their floors. The paper's adversary classifier is the
-one of the training; here the strongest retrained attacker stands beside it. All six sets at the reduced setting
-(`veil.recipes.li2019.reduced`); the first one at full size is in `audits`.
+Plain accuracies, as the paper has them, and balanced ones and AUROC beside their floors. The paper's adversary
+classifier is the one of the training; here the strongest retrained attacker stands beside it. All six sets at the
+reduced setting (`veil.recipes.li2019.reduced`): the defended ones of set (a) are points of the trade-off, and what is
+not defended is trained once for all sets that ask for the same. Set (a) at full size is in `audits`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from veil.audit.feature_verdicts import floor_of, in_loop, least, lift, strongest
-from veil.recipes.li2019 import reduced
+from veil.audit.feature_verdicts import floor_of, in_loop, least, strongest
+from veil.recipes.li2019 import reduced, tradeoff
 from veil.recipes.li2019.audits import service
 from veil.recipes.li2019.reduced import Point
 from veil.recipes.li2019.variants import CHEEKS, GENDER, MAKEUP, SMILE, VARIANTS, of_first_seed
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
-from veil.report.paper import Section, Table
+from veil.report import figures
+from veil.report.paper import Picture, Section, Table
 from veil.rows import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ITEM = "figure7"
 SETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -34,20 +40,30 @@ SETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """What is asked for, and what is hidden."""
 PRINTED = {("a", SMILE): 91.53, ("d", SMILE): 90.85, ("a", GENDER): 58.85, ("b", GENDER): 59.79, ("c", GENDER): 63.96}
 """Accuracies of DeepObfuscator in % that the paper's text names; the others are bars without numbers."""
+BASELINES = ("undefended", "noise")
+"""Nothing is hidden in their trainings: sets that ask for the same have them in common."""
+BASED = {"a": "d", "b": "e", "c": "f"}
+"""Sets with which others have their baselines in common; attackers of these read both attributes."""
 COMPARED: dict[Scale, tuple[str, ...]] = {
     "smoke": ("undefended", "paper"), "cpu": ("undefended", "noise", "paper", "veil"),
     "paper": ("undefended", "noise", "paper", "veil"),
 }  # fmt: skip
-SMOKE_SETS = ("a", "f")
+SMOKE_SETS = ("c", "f")
+NEEDS = ("trade-off", ITEM)
+Found = Mapping[tuple[str, str], list[Row]]
+"""Rows by set and variant."""
+METRICS = ("balanced_accuracy", "auroc")
 WORDS = {SMILE: "smile", CHEEKS: "high cheekbones", GENDER: "gender", MAKEUP: "heavy makeup"}
 
 
 def points(scale: Scale) -> list[Point]:
-    """All obfuscators of the figure."""
+    """All obfuscators of the figure but those that the trade-off has: the defended ones of set (a)."""
     return [
-        Point(variant=variant, target=SETS[name][0], private=SETS[name][1], mark={"set": name, "variant": variant})
-        for name in SETS if scale != "smoke" or name in SMOKE_SETS
-        for variant in COMPARED[scale]
+        Point(variant=variant, target=SETS[name][0], private=SETS[name][1], brief=True,
+              mark={"set": name, "variant": variant})
+        for variant in reversed(COMPARED[scale])
+        for name in SETS
+        if (scale != "smoke" or name in SMOKE_SETS) and name != "a" and not (variant in BASELINES and name in BASED)
     ]  # fmt: skip
 
 
@@ -56,58 +72,101 @@ def measure(conditions: Conditions) -> None:
     reduced.measure(conditions, ITEM, points(conditions.scale))
 
 
-def show(evidence: Evidence) -> Section:
-    """A table for the services, one for the attackers."""
-    found = by_set(evidence)
-    variants = list(dict.fromkeys(variant for _, variant in found))
-    sets = list(dict.fromkeys(name for name, _ in found))
-    return Section(
-        ITEM, "Figure 7 · Six sets of attributes", _text(),
-        (_services(found, sets, variants), _attackers(found, sets, variants)), (), evidence.source(ITEM),
-    )  # fmt: skip
-
-
 def by_set(evidence: Evidence) -> dict[tuple[str, str], list[Row]]:
-    """Rows by set and variant, of the first seed."""
-    found: dict[tuple[str, str], list[Row]] = {}
+    """Rows by set and variant, of the first seed, in the order of tables."""
+    measured: dict[tuple[str, str], list[Row]] = {}
     for row in of_first_seed(evidence.rows(ITEM)):
-        found.setdefault((row["set"], row["variant"]), []).append(row)
-    return found
+        measured.setdefault((row["set"], row["variant"]), []).append(row)
+    scale = evidence.conditions.scale
+    for variant in BASELINES:
+        for name, other in BASED.items():
+            measured[name, variant] = measured.get((other, variant), [])
+    settings = {name: reduced.REDUCED[scale].settings(VARIANTS[name]) for name in ("paper", "veil")}
+    measured["a", "paper"] = tradeoff.of_point(evidence, "paper", settings["paper"].lambda1)
+    measured["a", "veil"] = tradeoff.of_point(evidence, "veil", settings["veil"].values or 0)
+    whole = [name for name in SETS if all(measured.get((name, variant)) for variant in COMPARED[scale])]
+    return {(name, variant): measured[name, variant] for name in whole for variant in COMPARED[scale]}
 
 
-def _services(found: dict[tuple[str, str], list[Row]], sets: Sequence[str], variants: Sequence[str]) -> Table:
-    lines = []
-    for name in sets:
-        for asked in SETS[name][0]:
-            cells = [f"{100 * service(found[name, each], asked)['accuracy']:.1f}" for each in variants]
-            majority = service(found[name, variants[0]], asked)["majority"]
-            lines.append((titled(name), WORDS[asked], _printed(name, asked), *cells, f"{100 * majority:.1f}"))
-    return Table(
-        "What services read, accuracy in %.",
-        ("set", "", "paper", *(VARIANTS[each].title for each in variants), "majority"), tuple(lines),
+def show(evidence: Evidence) -> Section:
+    """Tables of accuracies, which is what the paper has; a table and two pictures of what thresholds cannot blur."""
+    found, titles = by_set(evidence), [VARIANTS[each].title for each in COMPARED[evidence.conditions.scale]]
+    tables = (
+        Table("What services read, accuracy in %.", ("set", "", "paper", *titles, "majority"), _services(found)),
+        Table(
+            "What attackers read, accuracy in %: what the paper prints, and the adversary of our training as in the "
+            "paper, which is what that stands for; then the strongest that was trained afterwards.",
+            ("set", "", "paper", "own adversary", *titles, "majority"), _attackers(found),
+        ),
+        Table(
+            "What the strongest attackers read that were trained afterwards: balanced accuracy in %, and AUROC.",
+            ("set", "", *titles, "floor"), _beside_floors(found),
+        ),
     )  # fmt: skip
-
-
-def _attackers(found: dict[tuple[str, str], list[Row]], sets: Sequence[str], variants: Sequence[str]) -> Table:
-    lines = []
-    for name in sets:
-        for hidden in SETS[name][1]:
-            floor = least(floor_of(found[name, variants[0]], hidden))
-            cells = [_attacked(found[name, each], hidden) for each in variants]
-            lines.append((titled(name), WORDS[hidden], _printed(name, hidden), *cells, f"{100 * floor:.1f}"))
-    return Table(
-        "What attackers read, in %: accuracy and, behind the stroke, balanced accuracy of the strongest that was "
-        "trained afterwards; in brackets the accuracy of the training’s own adversary, which is what the paper prints, "
-        "and how much of what there is above the floor is left.",
-        ("set", "", "paper", *(VARIANTS[each].title for each in variants), "floor, balanced"), tuple(lines),
+    pictures = (
+        Picture(
+            "figure7-services", "AUROC of services, by the set of attributes: high is better.",
+            lambda: _bars(found, "service"),
+        ),
+        Picture(
+            "figure7-attackers", "AUROC of the strongest retrained attacker, by the set of attributes: low is better, "
+            "and the floor is as low as it gets.", lambda: _bars(found, "retrained attacker"),
+        ),
     )  # fmt: skip
+    return Section(ITEM, "Figure 7 · Six sets of attributes", _text(), tables, pictures, evidence.source(ITEM))
 
 
-def _attacked(rows: Sequence[Row], hidden: str) -> str:
-    best, said = strongest(rows, hidden), in_loop(rows, hidden)
-    own = "" if said is None else f"{100 * said['accuracy']:.1f}; "
-    left = 100 * lift(best["balanced_accuracy"], least(floor_of(rows, hidden)))
-    return f"{100 * best['accuracy']:.1f} / {100 * best['balanced_accuracy']:.1f} ({own}{left:.0f} %)"
+def _lines(found: Found, part: int) -> Iterator[tuple[str, str, dict[str, list[Row]]]]:
+    """Each set, one of its attributes, asked for (0) or hidden (1), and its rows by variant."""
+    for name in dict.fromkeys(name for name, _ in found):
+        rows = {variant: each for (other, variant), each in found.items() if other == name}
+        for attribute in SETS[name][part]:
+            yield name, attribute, rows
+
+
+def _services(found: Found) -> tuple[tuple[str, ...], ...]:
+    lines = []
+    for name, asked, variants in _lines(found, 0):
+        rows = [service(each, asked) for each in variants.values()]
+        numbers = [*(row["accuracy"] for row in rows), rows[0]["majority"]]
+        lines.append((titled(name), WORDS[asked], _printed(name, asked), *(f"{100 * each:.1f}" for each in numbers)))
+    return tuple(lines)
+
+
+def _attackers(found: Found) -> tuple[tuple[str, ...], ...]:
+    lines = []
+    for name, hidden, variants in _lines(found, 1):
+        said = in_loop(variants["paper"], hidden)
+        assert said is not None  # it has adversaries in its training
+        rows = [said, *(strongest(each, hidden, "accuracy") for each in variants.values())]
+        numbers = [*(row["accuracy"] for row in rows), said["majority"]]
+        lines.append((titled(name), WORDS[hidden], _printed(name, hidden), *(f"{100 * each:.1f}" for each in numbers)))
+    return tuple(lines)
+
+
+def _beside_floors(found: Found) -> tuple[tuple[str, ...], ...]:
+    lines = []
+    for name, hidden, variants in _lines(found, 1):
+        floor = floor_of(next(iter(variants.values())), hidden)
+        pairs = [[strongest(rows, hidden, metric)[metric] for metric in METRICS] for rows in variants.values()]
+        pairs.append([least(floor, metric) for metric in METRICS])
+        lines.append((titled(name), WORDS[hidden], *(f"{100 * each:.1f} ({auroc:.3f})" for each, auroc in pairs)))
+    return tuple(lines)
+
+
+def _bars(found: Found, who: str) -> "Figure":
+    """AUROC of services, or of attackers and without any features."""
+    series: dict[str, dict[str, float]] = {}
+    attackers = who != "service"
+    for name, attribute, variants in _lines(found, int(attackers)):
+        group = f"({name}) {WORDS[attribute]}"
+        for variant, rows in variants.items():
+            row = strongest(rows, attribute, "auroc") if attackers else service(rows, attribute)
+            series.setdefault(VARIANTS[variant].title, {})[group] = row["auroc"]
+        if attackers:
+            floor = floor_of(next(iter(variants.values())), attribute)
+            series.setdefault("floor", {})[group] = least(floor, "auroc")
+    return figures.bars(series, f"AUROC, {who}", reference={"chance": 0.5})
 
 
 def titled(name: str) -> str:
@@ -128,4 +187,4 @@ def _text() -> tuple[str, ...]:
     )  # fmt: skip
 
 
-RECIPES = (Recipe(ITEM, "six sets of attributes", __name__, show, measure),)
+RECIPES = (Recipe(ITEM, "six sets of attributes", __name__, show, measure, needs=NEEDS[:1]),)

@@ -29,6 +29,8 @@ MAPS: dict[str, Any] = {"attackers": ("linear", "vgg", "resnet"), "reconstructor
         "reconstructor_changes": {"epochs": 4, "width": 0.5}}  # fmt: skip
 VECTORS: dict[str, Any] = {"attackers": ("mlp", "kernel"), "reconstructors": ("mirror",),
            "reconstructor_changes": {"epochs": 4, "width": 0.5}}  # fmt: skip
+STRONGEST = ("linear", "resnet")
+"""Attackers of maps that gave away most in the other experiments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,7 @@ class Point:
         target, private: names of attributes.
         changes: to the variant's training.
         mark: fields of its rows, that tell it from others.
+        brief: at cpu scale, only attributes are attacked, those of maps by the two strongest attackers.
     """
 
     variant: str
@@ -47,6 +50,7 @@ class Point:
     private: tuple[str, ...]
     changes: Mapping[str, Any] = field(default_factory=dict)
     mark: Mapping[str, Any]
+    brief: bool = False
 
     @property
     def folder(self) -> str:
@@ -62,7 +66,12 @@ def audit_settings(scale: Scale, point: Point) -> FeatureAuditSettings:
         return features.SCALES["paper"]
     sent = {**REDUCED[scale].presets.get(VARIANTS[point.variant].preset, {}), **point.changes}
     vectors = VARIANTS[point.variant].preset == "veil" and sent.get("values", 1) is not None
-    return replace(_CPU_AUDIT, **(VECTORS if vectors else MAPS))
+    found = replace(_CPU_AUDIT, **(VECTORS if vectors else MAPS))
+    if not point.brief:
+        return found
+    return replace(
+        found, reconstructors=(), reconstructor_changes={}, attackers=found.attackers if vectors else STRONGEST
+    )
 
 
 def measure(conditions: Conditions, item: str, points: Sequence[Point]) -> None:
@@ -92,7 +101,7 @@ def _measure(
         conditions, setting, point.variant, parts, target=point.target, private=point.private, seed=seed,
         runner=runner, folder=folder / "training", changes=point.changes,
     )  # fmt: skip
-    variants.keep(rows, mark, trained.logs)
+    variants.keep(rows, mark, trained)
     feature_audit.audit(
         trained.subject, variants.material(parts), rows, audit_settings(conditions.scale, point),
         folder=folder / "attackers", seed=seed, runner=runner, mark=mark, shown=parts.test.images[:0],

@@ -59,6 +59,11 @@ def measure(conditions: Conditions) -> None:
     reduced.measure(conditions, ITEM, points(conditions.scale))
 
 
+def of_point(evidence: Evidence, variant: str, setting: float) -> list[Row]:
+    """Rows of a point, by the first seed: of so many values, or of such a λ; none where it was not measured."""
+    return _grouped(evidence.rows(ITEM)).get((variant, setting), [])
+
+
 def _grouped(rows: Sequence[Row]) -> dict[tuple[str, float], list[Row]]:
     found: dict[tuple[str, float], list[Row]] = {}
     for row in of_first_seed(rows):
@@ -79,8 +84,8 @@ def show(evidence: Evidence) -> Section:
     for (kind, setting), rows in found.items():
         best, drawn = strongest(rows, GENDER), drawn_best(rows, "ms_ssim")
         lines.append((
-            KINDS[kind], f"λ = {setting:g}" if kind == "paper" else "–", f"{_sent(rows)[0]:,}",
-            f"{_sent(rows)[1]:,}",
+            f"maps of Table 1, λ = {setting:g}" if kind == "paper" else KINDS[kind],
+            *(f"{count:,}" for count in _sent(rows)),
             f"{100 * service(rows)['balanced_accuracy']:.1f}",
             f"{100 * best['balanced_accuracy']:.1f} ({titled(best['attack'])})",
             f"{100 * lift(best['balanced_accuracy'], least(floor_of(rows, GENDER))):.0f} %",
@@ -90,7 +95,7 @@ def show(evidence: Evidence) -> Section:
     rows = next(iter(found.values()))
     drawn, floor = drawn_best(rows, "ms_ssim"), floor_of(rows, GENDER)
     lines.append((
-        "floor", "", "", "", "50.0", f"{100 * least(floor):.1f}", "0 %", f"{least(floor, 'auroc'):.3f}",
+        "floor", "", "", "50.0", f"{100 * least(floor):.1f}", "0 %", f"{least(floor, 'auroc'):.3f}",
         "–" if drawn is None else f"{guess(rows, 'ms_ssim'):.3f}",
     ))  # fmt: skip
     table = Table(
@@ -98,7 +103,7 @@ def show(evidence: Evidence) -> Section:
         "service on smiles, of the strongest retrained attacker on gender, and how far that is from the floor to all "
         "there is; the AUROC of the best by that, which no threshold can spoil; MS-SSIM of what is drawn from the "
         "features.",
-        ("", "", "values sent", "different", "smile", "gender", "of what there is", "AUROC", "MS-SSIM"), tuple(lines),
+        ("", "values sent", "different", "smile", "gender", "of what there is", "AUROC", "MS-SSIM"), tuple(lines),
     )  # fmt: skip
     caption = (
         "What the service reads (right is better) against what a retrained attacker does (low is better), beside each "

@@ -242,9 +242,18 @@ def _material(known: Faces, target: tuple[str, ...], private: tuple[str, ...], s
     return obfuscation.Material(seen(known.images), known.labels(target), known.labels(private))
 
 
-def keep(rows: RowFile, mark: Mapping[str, Any], logs: Mapping[str, list[Row]]) -> None:
-    """Rows of a training, for each stage and epoch; those that are there stay."""
-    for stage, log in logs.items():
+def keep(rows: RowFile, mark: Mapping[str, Any], trained: Trained) -> None:
+    """Rows of a training: which network came of it, and each epoch of its stages; those that are there stay.
+
+    Where checkpoints were lost and it was trained anew, by other arithmetic, it is another network: what was measured
+    of the first one does not count.
+    """
+    network = trained.subject.described
+    if any(row["network"] != network for row in rows.find(**mark, kind="network")):
+        rows.void(**mark)
+    if not rows.find(**mark, kind="network"):
+        rows.add({**mark, "kind": "network", "network": network})
+    for stage, log in trained.logs.items():
         for line in log:
             if not rows.find(**mark, kind="training", stage=stage, epoch=line["epoch"]):
                 rows.add({**mark, "kind": "training", "stage": stage, **line})
