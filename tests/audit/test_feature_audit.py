@@ -79,7 +79,7 @@ def test_what_is_sent_is_found(parts: FaceParts, material: Material, tmp_path: P
     attribute, image, person = verdicts(rows, HIDES)
     assert (attribute.about, attribute.level) == ("Male", "broken")
     assert (image.about, person.about) == ("the image", "the person")
-    assert "of its own, is right in 100.0 %" in attribute.text
+    assert "to learn from, is right in 100.0 %" in attribute.text
     page = feature_page.page(rows, features.about(subject(tells(parts, "Male")), material, SMOKE, 0), "here")
     text = report.write_html(page, tmp_path / "page").read_text()
     assert "no attack" not in text

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from veil.models.obfuscation import Shape, Unfold, is_vector
+from veil.models.residual import Projection
 
 _MULTIPLE = 8
 _FREQUENCIES = 16
@@ -228,7 +229,7 @@ class _PreActivation(nn.Module):
             nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
         )  # fmt: skip
         same = stride == 1 and inputs == outputs
-        self.shortcut = None if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        self.shortcut = None if same else Projection(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         ready = self.first(x)

@@ -16,6 +16,21 @@ from torch import Tensor, nn
 from veil.models import adaptation as adaptations
 
 
+class Projection(nn.Conv2d):
+    """A 1×1 convolution of every ``stride``-th place: (N, inputs, H, W) to (N, outputs, ⌈H / stride⌉, ⌈W / stride⌉).
+
+    Places are left out before, not by the convolution itself: on processors without AVX-512, oneDNN's gradient of such
+    a convolution of fewer than 8 channels in the ``channels_last`` format is wrong, and destroys memory (torch 2.13.0).
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__(inputs, outputs, 1, bias=False)
+        self.every = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x[..., :: self.every, :: self.every])
+
+
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions and a shortcut: (N, inputs, H, W) to (N, outputs, H / stride, W / stride).
 
@@ -33,7 +48,7 @@ class BasicBlock(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
             pool = nn.AvgPool2d(stride, ceil_mode=True) if pooled and stride != 1 else nn.Identity()
-            projection = nn.Conv2d(inputs, outputs, 1, 1 if pooled else stride, bias=False)
+            projection = Projection(inputs, outputs, 1 if pooled else stride)
             self.shortcut = nn.Sequential(pool, projection, nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
