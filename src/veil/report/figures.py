@@ -220,6 +220,7 @@ def curves(panels: Sequence[Panel], xlabel: str) -> "Figure":
     if not panels or not all(panel.series for panel in panels):
         raise ValueError("there is nothing to draw as curves")
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, MaxNLocator
 
     height = 3.4 if len(panels) == 1 else 2.6
     figure = Figure(figsize=(WIDTH, height * len(panels)), layout="constrained")
@@ -236,10 +237,10 @@ def curves(panels: Sequence[Panel], xlabel: str) -> "Figure":
                 axes.fill_between(x, y - curve.spread, y + curve.spread, color=colour, alpha=0.16, linewidth=0)
             axes.plot(x, y, color=colour, marker=_marker(number)[0], markersize=5.5, linewidth=1.8)
             ends.append((float(y[-1]), f"{_marker(number)[1]} {name}", colour))
-        axes.set_ylabel(panel.ylabel)
+        axes.set_ylabel(textwrap.fill(panel.ylabel, int(0.9 * height / LETTER)))
         ends += _references(axes, panel.reference)
-        if len(every) <= 12 and all(x.is_integer() for x in every):
-            axes.set_xticks(sorted(every))
+        if all(x.is_integer() for x in every):
+            axes.xaxis.set_major_locator(FixedLocator(sorted(every)) if len(every) <= 12 else MaxNLocator(integer=True))
         name_lines(axes, ends if len(names) > 1 or panel.reference else [], height)
     drawn[-1].set_xlabel(xlabel)
     figure.align_ylabels(drawn)
