@@ -9,6 +9,7 @@ from veil.audit.feature_verdicts import (
     GUESSES,
     RECOGNISED,
     floor_of,
+    gaps,
     in_loop,
     mean_over_seeds,
     of_attribute,
@@ -36,7 +37,8 @@ def page(rows: Sequence[Row], about: Mapping[str, Any], source: str) -> Page:
 
     Args:
         rows: of one audit, with its floors.
-        about: what they depend on, as `veil.audit.features.about` has it.
+        about: what they depend on, as `veil.audit.features.about` has it; with ``adversary``, balanced accuracies by
+            attribute, where the training said something of itself.
         source: data, hardware, time and command, in prose.
     """
     faces = about["faces"]
@@ -47,11 +49,12 @@ def page(rows: Sequence[Row], about: Mapping[str, Any], source: str) -> Page:
         f"{faces['judged']:,} of other people. What stronger attackers than these would find is not known: an audit "
         "shows what breaks, never that nothing does.",
     )
-    picture = drawn("reconstructions", rows)
+    picture, unknown = drawn("reconstructions", rows), gaps(rows, about.get("adversary", {}))
     return Page(
         f"Audit of {about['protection']}", source, text,
         (
             Section("verdicts", "Verdicts", tables=(verdict_table(rows, about["hides"]),)),
+            *([Section("gap", "What the training said of itself", tables=(gap_table(unknown),))] if unknown else []),
             Section("service", "What is sent, and what the service reads", _sent(rows),
                     (service_table(rows),) if any(row["kind"] == "service" for row in rows) else ()),
             Section("attributes", "Private attributes",
@@ -76,6 +79,20 @@ def verdict_table(rows: Sequence[Row], hides: Sequence[str]) -> Table:
     return Table(
         "What the strongest attacker gets.", ("", "verdict", "because"),
         tuple((each.about, LEVELS[each.level], each.text) for each in verdicts(rows, hides)),
+    )  # fmt: skip
+
+
+def gap_table(unknown: Sequence[Row]) -> Table:
+    """A line for each of `feature_verdicts.gaps`."""
+    return Table(
+        "Balanced accuracies, of the training’s own adversaries on validation faces, and of the strongest attacker "
+        "that was trained afterwards, on the judged ones. The gap is what a training does not know of itself.",
+        ("", "the training’s own", "the strongest retrained", "", "gap, points"),
+        tuple(
+            (each["attribute"], f"{100 * each['training']:.1f} %", f"{100 * each['retrained']:.1f} %",
+             titled(each["attack"]), f"{100 * each['gap']:+.1f}")
+            for each in unknown
+        ),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ The strongest attacker counts, whatever it is and whichever seed it had: choosin
 errs on the side of the attacker. `lift` puts a metric between its floor, 0, and all there is, 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -85,6 +85,21 @@ def in_loop(rows: Sequence[Row], name: str) -> Row | None:
         row for row in rows if row["kind"] == "attribute" and row["attack"] == IN_LOOP and row["attribute"] == name
     )
     return next(found, None)
+
+
+def gaps(rows: Sequence[Row], said: Mapping[str, float]) -> list[Row]:
+    """What a training does not know of itself: for each attribute, what its adversaries and the strongest other read.
+
+    Args:
+        said: balanced accuracies of the former, by attribute; what was not attacked is left out.
+    """
+    found = []
+    for name in (each for each in said if of_attribute(rows, each)):
+        best = strongest(rows, name)
+        value = float(best["balanced_accuracy"])
+        found.append({"attribute": name, "training": said[name], "retrained": value, "attack": best["attack"],
+                      "gap": round(value - said[name], 4)})  # fmt: skip
+    return found
 
 
 def reconstructions(rows: Sequence[Row], *, retrained: bool = True) -> list[Row]:

@@ -7,8 +7,7 @@ attackers', its test part is judged.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from rich.markup import escape
 
 from veil import folders, training
 from veil.audit import feature_audit, feature_page, feature_pictures, features
-from veil.audit.feature_verdicts import FeatureVerdict, of_attribute, strongest, titled, verdicts
+from veil.audit.feature_verdicts import FeatureVerdict, gaps, verdicts
 from veil.audit.features import SCALES, FeatureSubject, Material
 from veil.audit.page import LEVELS
 from veil.cli import audit_pictures
@@ -34,7 +33,6 @@ from veil.obfuscation.making import TrainedWith
 from veil.recipes.recipe import Scale
 from veil.report import paper as report
 from veil.report.numbers import duration
-from veil.report.paper import Page, Section, Table
 from veil.rows import Row, RowFile
 
 ROWS = "rows.jsonl"
@@ -99,9 +97,8 @@ def audit(
             scene = feature_audit.scene_of(subject, material, rows, settings, **options)
             some = material.judged.take(torch.arange(min(drawn, len(material.judged))))
             audit_pictures.write(some, feature_pictures.drawn_again(scene, some.images), pictures)
-    gaps = gaps_of(found, said)
-    page = _with_gaps(feature_page.page(found, about, _source(found, about)), gaps)
-    _print(verdicts(found, subject.hides), gaps, report.write_html(page, out), pictures, as_json)
+    page = report.write_html(feature_page.page(found, about, _source(found, about)), out)
+    _print(verdicts(found, subject.hides), gaps(found, said), page, pictures, as_json)
 
 
 def parts_for(client: Client, data: str | None) -> tuple[FaceParts, bool]:
@@ -192,39 +189,6 @@ def _subject(client: Client, service: Service | None, device: torch.device) -> F
     )  # fmt: skip
 
 
-def gaps_of(rows: Sequence[Row], said: Mapping[str, float]) -> list[Row]:
-    """For each attribute that the training's adversaries said something of: what they and the strongest other read.
-
-    Args:
-        said: balanced accuracies of the former, by attribute.
-    """
-    found = []
-    for name in (each for each in said if of_attribute(rows, each)):
-        best = strongest(rows, name)
-        value = float(best["balanced_accuracy"])
-        found.append({"attribute": name, "training": said[name], "retrained": value, "attack": best["attack"],
-                      "gap": round(value - said[name], 4)})  # fmt: skip
-    return found
-
-
-def _with_gaps(page: Page, gaps: Sequence[Row]) -> Page:
-    """An audit's page with what the training said of itself, where it did."""
-    if not gaps:
-        return page
-    table = Table(
-        "Balanced accuracies, of the training’s own adversaries on validation faces, and of the strongest attacker "
-        "that was trained afterwards, on the judged ones. The gap is what a training does not know of itself.",
-        ("", "the training’s own", "the strongest retrained", "", "gap, points"),
-        tuple(
-            (each["attribute"], _percent(each["training"]), _percent(each["retrained"]), titled(each["attack"]),
-             f"{100 * each['gap']:+.1f}")
-            for each in gaps
-        ),
-    )  # fmt: skip
-    first, *others = page.sections
-    return replace(page, sections=(first, Section("gap", "What the training said of itself", tables=(table,)), *others))
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
@@ -237,13 +201,13 @@ def _source(rows: list[Row], about: dict[str, Any]) -> str:
 
 
 def _print(
-    found: list[FeatureVerdict], gaps: Sequence[Row], page: Path, pictures: Path | None, as_json: bool
+    found: list[FeatureVerdict], unknown: Sequence[Row], page: Path, pictures: Path | None, as_json: bool
 ) -> None:  # fmt: skip
     if as_json:
         result = {
             "verdicts": [{"about": each.about, "level": each.level, "text": each.text,
                           "attack": each.strongest.get("attack")} for each in found],
-            "gaps": gaps, "report": folders.printable(page),
+            "gaps": unknown, "report": folders.printable(page),
             "reconstructions": None if pictures is None else folders.printable(pictures),
         }  # fmt: skip
         output.print_json(json.dumps(result))
@@ -251,7 +215,7 @@ def _print(
     for each in found:
         output.print(f"{each.about}: [{_COLOURS[each.level]}]{LEVELS[each.level]}[/]", soft_wrap=True)
         output.print(f"  {escape(each.text)}", soft_wrap=True)
-        for gap in gaps:
+        for gap in unknown:
             if gap["attribute"] == each.about:
                 output.print(
                     f"  the training's own adversary read {_percent(gap['training'])} (validation faces), the "
