@@ -66,7 +66,7 @@ def points(scale: Scale) -> list[Point]:
     return [
         Point(variant=variant, target=SETS[name][0], private=SETS[name][1], brief=True,
               mark={"set": name, "variant": variant})
-        for variant in reversed(COMPARED[scale])
+        for variant in COMPARED[scale]
         for name in sets.get(variant, defended)
         if scale != "smoke" or name in SMOKE_SETS
     ]  # fmt: skip
