@@ -115,8 +115,8 @@ def show(evidence: Evidence) -> Section:
             lambda: _bars(found, "service"),
         ),
         Picture(
-            "figure7-attackers", "AUROC of the strongest retrained attacker, by the set of attributes: low is better, "
-            "and the floor is as low as it gets.", lambda: _bars(found, "retrained attacker"),
+            "figure7-attackers", "AUROC of the strongest retrained attacker, by the set of attributes: low is better; "
+            "the floor is what the true answers alone give away.", lambda: _bars(found, "retrained attacker"),
         ),
     )  # fmt: skip
     return Section(ITEM, "Figure 7 · Six sets of attributes", _text(), tables, pictures, evidence.source(ITEM))
@@ -199,7 +199,7 @@ def _printed(name: str, attribute: str) -> str:
 def _text() -> tuple[str, ...]:
     return (
         "Two questions asked, or two attributes hidden, make both harder, says the paper: what is asked for and what "
-        "is hidden go together. How far they do is the floor, which no features can undo: makeup nearly says gender.",
+        "is hidden go together. How far they do is the floor: what the true answers alone give away.",
         "All at a reduced setting: half the width, 48×48 pixels. What is not defended is trained once for sets that "
         "ask for the same, and its attackers learn both attributes. Noise on raw images stands where the paper’s text "
         "has numbers for it; set (a) at full size is above.",
