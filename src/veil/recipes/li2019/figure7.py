@@ -2,7 +2,7 @@
 
 Paper:   Li et al. 2019, section 4.5, Figure 7
 Item:    figure7
-Cost:    smoke a minute; cpu 2 h on two cores; paper days on a GPU
+Cost:    smoke a minute; cpu 3 h on two cores; paper days on a GPU
 Expect:  (a) smile 92.68 to 91.53, gender 97.36 to 58.85 %; noise: gender 90.15 %; (b) gender 59.79; (c) 63.96 %
 Command: veil reproduce li2019 figure7 --scale cpu --data DIR
 
@@ -48,8 +48,6 @@ COMPARED: dict[Scale, tuple[str, ...]] = {
     "smoke": ("undefended", "paper"), "cpu": ("undefended", "noise", "paper", "veil"),
     "paper": ("undefended", "noise", "paper", "veil"),
 }  # fmt: skip
-NOISY: dict[Scale, tuple[str, ...]] = {"smoke": (), "cpu": ("d",), "paper": ("d", "e", "f")}
-"""Sets with noise on raw images: at cpu scale where the paper's text has numbers for it, which is (a)."""
 SMOKE_SETS = ("c", "f")
 NEEDS = ("trade-off", ITEM)
 Found = Mapping[tuple[str, str], list[Row]]
@@ -62,12 +60,11 @@ def points(scale: Scale) -> list[Point]:
     """All obfuscators of the figure but those that the trade-off has: the defended ones of set (a)."""
     defended = [name for name in SETS if name != "a"]
     own = [name for name in SETS if name not in BASED]
-    sets = {"undefended": own, "noise": NOISY[scale]}
     return [
         Point(variant=variant, target=SETS[name][0], private=SETS[name][1], brief=True,
               mark={"set": name, "variant": variant})
         for variant in COMPARED[scale]
-        for name in sets.get(variant, defended)
+        for name in (own if variant in BASELINES else defended)
         if scale != "smoke" or name in SMOKE_SETS
     ]  # fmt: skip
 
@@ -78,7 +75,7 @@ def measure(conditions: Conditions) -> None:
 
 
 def by_set(evidence: Evidence) -> dict[tuple[str, str], list[Row]]:
-    """Rows by set and variant, of the first seed, in the order of tables; none where there is no noise."""
+    """Rows by set and variant, of the first seed, in the order of tables, for sets that are whole."""
     measured: dict[tuple[str, str], list[Row]] = {}
     for row in of_first_seed(evidence.rows(ITEM)):
         measured.setdefault((row["set"], row["variant"]), []).append(row)
@@ -89,9 +86,9 @@ def by_set(evidence: Evidence) -> dict[tuple[str, str], list[Row]]:
     settings = {name: reduced.REDUCED[scale].settings(VARIANTS[name]) for name in ("paper", "veil")}
     measured["a", "paper"] = tradeoff.of_point(evidence, "paper", settings["paper"].lambda1)
     measured["a", "veil"] = tradeoff.of_point(evidence, "veil", settings["veil"].values or 0)
-    needed = [variant for variant in COMPARED[scale] if variant != "noise"]
-    whole = [name for name in SETS if all(measured.get((name, variant)) for variant in needed)]
-    return {(name, variant): measured.get((name, variant), []) for name in whole for variant in COMPARED[scale]}
+    compared = COMPARED[scale]
+    whole = [name for name in SETS if all(measured.get((name, variant)) for variant in compared)]
+    return {(name, variant): measured[name, variant] for name in whole for variant in compared}
 
 
 def show(evidence: Evidence) -> Section:
@@ -133,7 +130,7 @@ def _lines(found: Found, part: int) -> Iterator[tuple[str, str, dict[str, list[R
 def _services(found: Found) -> tuple[tuple[str, ...], ...]:
     lines = []
     for name, asked, variants in _lines(found, 0):
-        rows = [service(each, asked) if each else None for each in variants.values()]
+        rows = [service(each, asked) for each in variants.values()]
         majority = service(variants["undefended"], asked)["majority"]
         lines.append((titled(name), WORDS[asked], _printed(name, asked), *map(_accuracy, rows), _percent(majority)))
     return tuple(lines)
@@ -143,7 +140,7 @@ def _attackers(found: Found) -> tuple[tuple[str, ...], ...]:
     lines = []
     for name, hidden, variants in _lines(found, 1):
         rows = [in_loop(variants["paper"], hidden)]
-        rows += [strongest(each, hidden, "accuracy") if each else None for each in variants.values()]
+        rows += [strongest(each, hidden, "accuracy") for each in variants.values()]
         majority = floor_of(variants["undefended"], hidden)["majority"]
         lines.append((titled(name), WORDS[hidden], _printed(name, hidden), *map(_accuracy, rows), _percent(majority)))
     return tuple(lines)
@@ -153,10 +150,9 @@ def _beside_floors(found: Found) -> tuple[tuple[str, ...], ...]:
     lines = []
     for name, hidden, variants in _lines(found, 1):
         floor = floor_of(variants["undefended"], hidden)
-        pairs = [[strongest(rows, hidden, metric)[metric] for metric in METRICS] if rows else []
-                 for rows in variants.values()]  # fmt: skip
+        pairs = [[strongest(rows, hidden, metric)[metric] for metric in METRICS] for rows in variants.values()]
         pairs.append([least(floor, metric) for metric in METRICS])
-        cells = (f"{_percent(pair[0])} ({pair[1]:.3f})" if pair else "–" for pair in pairs)
+        cells = (f"{_percent(balanced)} ({auroc:.3f})" for balanced, auroc in pairs)
         lines.append((titled(name), WORDS[hidden], *cells))
     return tuple(lines)
 
@@ -176,9 +172,8 @@ def _bars(found: Found, who: str) -> "Figure":
     for name, attribute, variants in _lines(found, int(attackers)):
         group = f"({name}) {WORDS[attribute]}"
         for variant, rows in variants.items():
-            if rows:
-                row = strongest(rows, attribute, "auroc") if attackers else service(rows, attribute)
-                series.setdefault(VARIANTS[variant].title, {})[group] = row["auroc"]
+            row = strongest(rows, attribute, "auroc") if attackers else service(rows, attribute)
+            series.setdefault(VARIANTS[variant].title, {})[group] = row["auroc"]
         if attackers:
             floor = floor_of(variants["undefended"], attribute)
             series.setdefault("floor", {})[group] = least(floor, "auroc")
@@ -201,8 +196,8 @@ def _text() -> tuple[str, ...]:
         "Two questions asked, or two attributes hidden, make both harder, says the paper: what is asked for and what "
         "is hidden go together. How far they do is the floor: what the true answers alone give away.",
         "All at a reduced setting: half the width, 48×48 pixels. What is not defended is trained once for sets that "
-        "ask for the same, and its attackers learn both attributes. Noise on raw images stands where the paper’s text "
-        "has numbers for it; set (a) at full size is above.",
+        "ask for the same, and its attackers learn both attributes. Set (a) at full size is "
+        "above.",
     )  # fmt: skip
 
 
