@@ -56,10 +56,6 @@ def test_the_results_page_is_the_rows() -> None:
     assert (REPOSITORY / "docs/results.md").read_text(encoding="utf-8") == module.page()
 
 
-UNDER_WAY = {"li2019"}
-"""Papers of which not all is measured yet: their pages say what is not."""
-
-
 @pytest.mark.parametrize("name", papers.PAPERS)
 def test_a_papers_page_is_its_rows(name: str) -> None:
     """And the report in results/ is whole: every figure that its page names is there."""
@@ -68,7 +64,7 @@ def test_a_papers_page_is_its_rows(name: str) -> None:
     figures = f"../results/{name}/report/cpu/figures"
     text = markdown(papers.page(paper, given), figures)
     assert (REPOSITORY / f"docs/{name}.md").read_text(encoding="utf-8") == text
-    assert ("Not measured" in text) == (name in UNDER_WAY)
+    assert "Not measured" not in text
     report = (REPOSITORY / "docs" / figures).resolve().parent / "report.html"
     for named in re.findall(r'src="([^"]+)"', report.read_text(encoding="utf-8")):
         assert (report.parent / named).is_file(), named

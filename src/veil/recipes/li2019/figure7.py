@@ -95,15 +95,16 @@ def show(evidence: Evidence) -> Section:
     """Tables of accuracies, which is what the paper has; a table and two pictures of what thresholds cannot blur."""
     found, titles = by_set(evidence), [VARIANTS[each].title for each in COMPARED[evidence.conditions.scale]]
     tables = (
-        Table("What services read, accuracy in %.", ("set", "", "paper", *titles, "majority"), _services(found)),
+        Table("The sets.", ("", "asked for", "hidden"), tuple((f"({name})", *_parts(name)) for name in SETS)),
+        Table("What services read, accuracy in %.", ("", "paper", *titles, "majority"), _services(found)),
         Table(
             "What attackers read, accuracy in %: what the paper prints, and the adversary of our training as in the "
             "paper, which is what that stands for; then the strongest that was trained afterwards.",
-            ("set", "", "paper", "own adversary", *titles, "majority"), _attackers(found),
+            ("", "paper", "own adversary", *titles, "majority"), _attackers(found),
         ),
         Table(
             "What the strongest attackers read that were trained afterwards: balanced accuracy in %, and AUROC.",
-            ("set", "", *titles, "floor"), _beside_floors(found),
+            ("", *titles, "floor"), _beside_floors(found),
         ),
     )  # fmt: skip
     pictures = (
@@ -132,7 +133,7 @@ def _services(found: Found) -> tuple[tuple[str, ...], ...]:
     for name, asked, variants in _lines(found, 0):
         rows = [service(each, asked) for each in variants.values()]
         majority = service(variants["undefended"], asked)["majority"]
-        lines.append((titled(name), WORDS[asked], _printed(name, asked), *map(_accuracy, rows), _percent(majority)))
+        lines.append((_label(name, asked), _printed(name, asked), *map(_accuracy, rows), _percent(majority)))
     return tuple(lines)
 
 
@@ -142,7 +143,7 @@ def _attackers(found: Found) -> tuple[tuple[str, ...], ...]:
         rows = [in_loop(variants["paper"], hidden)]
         rows += [strongest(each, hidden, "accuracy") for each in variants.values()]
         majority = floor_of(variants["undefended"], hidden)["majority"]
-        lines.append((titled(name), WORDS[hidden], _printed(name, hidden), *map(_accuracy, rows), _percent(majority)))
+        lines.append((_label(name, hidden), _printed(name, hidden), *map(_accuracy, rows), _percent(majority)))
     return tuple(lines)
 
 
@@ -153,7 +154,7 @@ def _beside_floors(found: Found) -> tuple[tuple[str, ...], ...]:
         pairs = [[strongest(rows, hidden, metric)[metric] for metric in METRICS] for rows in variants.values()]
         pairs.append([least(floor, metric) for metric in METRICS])
         cells = (f"{_percent(balanced)} ({auroc:.3f})" for balanced, auroc in pairs)
-        lines.append((titled(name), WORDS[hidden], *cells))
+        lines.append((_label(name, hidden), *cells))
     return tuple(lines)
 
 
@@ -170,7 +171,7 @@ def _bars(found: Found, who: str) -> "Figure":
     series: dict[str, dict[str, float]] = {}
     attackers = who != "service"
     for name, attribute, variants in _lines(found, int(attackers)):
-        group = f"({name}) {WORDS[attribute]}"
+        group = _label(name, attribute)
         for variant, rows in variants.items():
             row = strongest(rows, attribute, "auroc") if attackers else service(rows, attribute)
             series.setdefault(VARIANTS[variant].title, {})[group] = row["auroc"]
@@ -181,9 +182,17 @@ def _bars(found: Found, who: str) -> "Figure":
 
 
 def titled(name: str) -> str:
-    """What a set is called in tables."""
-    asked, hidden = ([WORDS[each] for each in part] for part in SETS[name])
-    return f"({name}) {', '.join(asked)}; {', '.join(hidden)}"
+    """What a set is called beside curves."""
+    return f"({name}) {'; '.join(_parts(name))}"
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """What a set asks for, and what it hides, in words."""
+    return tuple(", ".join(WORDS[each] for each in part) for part in SETS[name])
+
+
+def _label(name: str, attribute: str) -> str:
+    return f"({name}) {WORDS[attribute]}"
 
 
 def _printed(name: str, attribute: str) -> str:
@@ -198,6 +207,8 @@ def _text() -> tuple[str, ...]:
         "All at a reduced setting: half the width, 48×48 pixels. What is not defended is trained once for sets that "
         "ask for the same, and its attackers learn both attributes. Set (a) at full size is "
         "above.",
+        "The paper’s column is its DeepObfuscator. Its text also has, for set (a), smile 92.68 and gender 97.36 % "
+        "without a defence, 87.32 and 90.15 % with noise on raw images.",
     )  # fmt: skip
 
 
