@@ -36,7 +36,7 @@ def show(evidence: Evidence) -> Section:
                 partial(figures.curves, _panels(found), "epoch"))
         for name, what, found in (
             ("figure6", "smile asked for, gender hidden, by the ways to train", ways),
-            ("figure6-sets", "as in the paper, by the set of attributes, at the reduced setting of Figure 7", sets),
+            ("figure6-sets", "as in the paper, by the set of attributes, at the setting of Figure 7", sets),
         )
     )  # fmt: skip
     text = (
