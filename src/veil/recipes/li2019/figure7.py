@@ -206,7 +206,7 @@ def _text() -> tuple[str, ...]:
         "is hidden go together. How far they do is the floor: what the true answers alone give away.",
         "At cpu scale all of them are reduced: half the width, 48×48 pixels; set (a) at full size is above. What is "
         "not defended is trained once for sets that ask for the same, and its attackers learn both attributes.",
-        "The paper’s column is its DeepObfuscator. Its text also has, for set (a), smile 92.68 and gender 97.36 % "
+        "The paper’s column is its DeepObfuscator. By its text, set (a) has 92.68 % (smile) and 97.36 % (gender) "
         "without a defence, 87.32 and 90.15 % with noise on raw images.",
     )  # fmt: skip
 
