@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -102,6 +103,37 @@ def test_a_folder_that_was_encrypted_trains_like_any_other(
     assert "encrypted already" in said(capsys)
     assert veil("train", "--data", encrypted, "-o", out / "b", *QUICK, "--side", 8) == 2
     assert "cannot be resized" in said(capsys)
+
+
+def cifar10_of(folder: Path, batch: bytes) -> Path:
+    """CIFAR-10's folder with that first batch, and no others: it is read first."""
+    place = folder / "cifar-10-batches-py"
+    place.mkdir()
+    (place / "batches.meta").write_bytes(pickle.dumps({b"label_names": [b"a", b"b"]}, protocol=2))
+    (place / "data_batch_1").write_bytes(batch)
+    return place
+
+
+POINTER = b"cnumpy\nndarray\nK\x01\x85X\x01\x00\x00\x00OC\x08AAAAAAAA\x87R"
+"""An array of one object, whose address is the eight letters."""
+
+
+def test_a_pickle_that_makes_pointers_does_not_end_the_process(tmp_path: Path) -> None:
+    """Read by NumPy, the object at that address ends the process by a signal."""
+    data = cifar10_of(tmp_path, b"\x80\x03}(C\x04data" + POINTER + b"C\x06labels]K\x00au.")
+    command = [sys.executable, "-m", "veil", "train", "--data", str(data), "-o", str(tmp_path / "net")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert " ".join(done.stderr.split()).startswith("veil: data_batch_1: refused: it makes something")
+    assert len(done.stderr.splitlines()) <= 2
+    assert not (tmp_path / "net").exists()
+
+
+def test_a_pickle_of_a_pointer_alone_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = cifar10_of(tmp_path, b"\x80\x03" + POINTER + b".")
+    assert (data / "data_batch_1").stat().st_size == 39
+    assert veil("train", "--data", data, "-o", tmp_path / "net", *QUICK) == 2
+    assert said(capsys).startswith("veil: data_batch_1: refused: it makes something")
 
 
 @pytest.fixture(scope="module")

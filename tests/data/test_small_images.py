@@ -324,6 +324,35 @@ def test_a_pickle_that_wants_to_run_something_is_refused(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (np.zeros(3072, np.uint8), "no array of images"),
+        ({b"data": [[0] * 3072] * 2, b"labels": [0, 1]}, "no array of images"),
+        ({b"data": pixels(1)[0, 0], b"labels": [0]}, "no array of images"),
+        ({b"data": pixels(2), b"labels": 3}, "no list of labels"),
+        ({b"data": pixels(2), b"labels": [0, 10]}, "no list of labels"),
+        ({b"data": pixels(2), b"labels": [0, -1]}, "no list of labels"),
+        ({b"data": pixels(2), b"labels": [0, 99999999999999999999]}, "no list of labels"),
+        ({b"data": pixels(2), b"labels": [0, [0]]}, "no list of labels"),
+        ({b"data": pixels(2), b"labels": [0]}, "labels that do not fit"),
+    ],
+)
+def test_a_batch_is_an_array_of_images_and_a_list_of_labels(tmp_path: Path, content: object, message: str) -> None:
+    cifar10_python(tmp_path)
+    dump(tmp_path / "cifar-10-batches-py/test_batch", content)
+    with pytest.raises(ValueError, match=message):
+        small_images.read(tmp_path)
+
+
+@pytest.mark.parametrize("names", [3, [3], ["text"], [b"long" * 1000], {b"a": 1}])
+def test_names_of_classes_are_short_strings(tmp_path: Path, names: object) -> None:
+    cifar10_python(tmp_path)
+    dump(tmp_path / "cifar-10-batches-py/batches.meta", {b"label_names": names})
+    with pytest.raises(ValueError, match="no names of classes"):
+        small_images.read(tmp_path)
+
+
 @pytest.mark.parametrize("content", [b"", b"junk", b"\x80\x02", b"\x80\x02P1\n."])
 def test_what_is_no_pickle_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "batch").write_bytes(content)
@@ -332,7 +361,7 @@ def test_what_is_no_pickle_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_plain_data_is_read(tmp_path: Path) -> None:
-    data = {b"numbers": [1, 2.5, None, True], b"array": np.arange(6, dtype=np.float32).reshape(2, 3), b"text": "ü"}
+    data = {b"numbers": [1, 2.5, None, True], b"array": np.arange(6, dtype=np.uint8).reshape(2, 3), b"text": "ü"}
     dump(tmp_path / "batch", data)
     found = restricted_pickle.load(tmp_path / "batch")
     assert found[b"numbers"] == data[b"numbers"]

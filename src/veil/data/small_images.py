@@ -35,6 +35,7 @@ HUB = "hub:"
 TRANSFORMED = "transformation"
 """What stands for a cipher where `veil transform apply` made the images."""
 _DEPTH = 2  # folders below a root that `find` looks into
+_LONGEST_NAME = 1000  # of a class of CIFAR, in bytes; one name can stand in a list a million times
 
 
 @dataclass(frozen=True)
@@ -231,11 +232,13 @@ def _cifar_pickles(names: Sequence[str], folder: Path, labels: bytes, classes: S
     images, found = [], []
     for name in names:
         batch = restricted_pickle.load(_existing(folder / name))
-        try:
-            images.append(np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32))
-            found.append(np.asarray(batch[labels], np.int64))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{folder / name}: not a batch of CIFAR ({error})") from None
+        data, numbers = (batch.get(b"data"), batch.get(labels)) if isinstance(batch, dict) else (None, None)
+        if not isinstance(data, np.ndarray) or not data.size or data.size % (3 * 32 * 32):
+            raise ValueError(f"{folder / name}: not a batch of CIFAR: no array of images")
+        if not isinstance(numbers, list) or not all(type(n) is int and 0 <= n < len(classes) for n in numbers):
+            raise ValueError(f"{folder / name}: not a batch of CIFAR: no list of labels of {len(classes)} classes")
+        images.append(data.reshape(-1, 3, 32, 32))
+        found.append(np.array(numbers, np.int64))
     return _labelled(np.concatenate(images), np.concatenate(found), classes, folder)
 
 
@@ -257,10 +260,10 @@ def _cifar100_python(folder: Path) -> Parts:
 
 def _names(file: Path, key: bytes) -> tuple[str, ...]:
     meta = restricted_pickle.load(_existing(file))
-    try:
-        return tuple(name.decode() for name in meta[key])
-    except (KeyError, TypeError, AttributeError):
-        raise ValueError(f"{file}: no names of classes") from None
+    names = meta.get(key) if isinstance(meta, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, bytes) and len(name) <= _LONGEST_NAME for name in names):
+        raise ValueError(f"{file}: no names of classes")
+    return tuple(name.decode() for name in names)
 
 
 def _cifar_binary(names: Sequence[str], folder: Path, label_bytes: int, classes: Sequence[str]) -> LabelledImages:
