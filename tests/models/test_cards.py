@@ -1,7 +1,9 @@
 """Model cards: what loads, and everything that must not."""
 
 import pickle
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -110,3 +112,129 @@ def test_a_binary_card_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CardError, match="not a readable model card"):
         cards.read(tmp_path / "x.toml")
+
+
+NOT_ALLOWED = [
+    "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_strict", "checkpoint_path", "cache_dir",
+    "weights", "weights_backbone", "progress", "features_only", "feature_cls", "out_indices", "scriptable",
+    "exportable", "no_jit", "pruned", "kwargs_filter", "cfg", "model_cfg", "norm_layer", "device", "file", "self",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("option", NOT_ALLOWED)
+@pytest.mark.parametrize("architecture", ["timm/test_byobnet", "torchvision/squeezenet1_1", "veil/residual"])
+def test_other_options_than_the_listed_are_refused(architecture: str, option: str) -> None:
+    for value in (True, 1, "x.pth"):
+        with pytest.raises(CardError, match=f"does not take the options '{option}'; a card can set num_classes"):
+            cards.build_network(architecture, {"num_classes": 3, option: value})
+
+
+@pytest.mark.parametrize(
+    ("architecture", "option", "value"),
+    [
+        ("timm/test_byobnet", "num_classes", 0),
+        ("timm/test_byobnet", "num_classes", 10**9),
+        ("timm/test_byobnet", "num_classes", True),
+        ("timm/test_byobnet", "num_classes", 3.0),
+        ("timm/test_byobnet", "num_classes", "3"),
+        ("timm/test_byobnet", "num_classes", [3]),
+        ("timm/test_byobnet", "drop_rate", float("nan")),
+        ("timm/test_byobnet", "drop_rate", 1.5),
+        ("timm/test_byobnet", "act_layer", "torch.nn.ReLU"),
+        ("timm/test_byobnet", "act_layer", "/etc/passwd"),
+        ("timm/test_byobnet", "pad_type", "https://example.org/x"),
+        ("timm/test_byobnet", "global_pool", {"a": 1}),
+        ("torchvision/inception_v3", "aux_logits", 1),
+        ("torchvision/squeezenet1_1", "dropout", "0.5"),
+        ("veil/residual", "stem", -1),
+        ("veil/residual", "stem", True),
+        ("veil/residual", "stem", 10**9),
+        ("veil/residual", "depths", [1] * 17),
+        ("veil/residual", "depths", [[1]]),
+        ("veil/residual", "depths", {"a": 1}),
+        ("veil/resnet18", "adaptation", "../block"),
+        ("veil/resnet18", "adaptation", "file:block"),
+        ("veil/resnet18", "adaptation", "block\n"),
+        ("veil/resnet18", "adaptation", "nothing"),
+    ],
+)
+def test_other_values_than_the_harmless_are_refused(architecture: str, option: str, value: Any) -> None:
+    with pytest.raises(CardError, match=f"{architecture} does not take the options "):
+        cards.build_network(architecture, {"num_classes": 3} | {option: value})
+
+
+def test_options_that_do_not_go_together_are_refused() -> None:
+    for option in ({"output_stride": 5}, {"img_size": 64}):
+        with pytest.raises(CardError, match="timm/mobilenetv3_small_050 does not take the options"):
+            cards.build_network("timm/mobilenetv3_small_050", option)
+
+
+def test_listed_options_reach_the_architecture() -> None:
+    network = cards.build_network("timm/mobilenetv2_035", {"num_classes": 3, "pad_type": "same", "act_layer": "relu"})
+    kinds = {type(module).__name__ for module in network.modules()}
+    assert {"Conv2dSame", "BatchNormAct2d"} <= kinds
+    assert "ReLU" in kinds
+    assert "ReLU6" not in kinds
+    assert network.num_classes == 3
+    network = cards.build_network("torchvision/squeezenet1_1", {"num_classes": 3, "dropout": 0.25})
+    assert [module.p for module in network.modules() if isinstance(module, torch.nn.Dropout)] == [0.25]
+    assert cards.build_network("timm/test_byobnet", {"num_classes": 3}).num_classes == 3
+
+
+def test_every_option_stands_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs/models.md").read_text(encoding="utf-8")
+    for library, options in cards.OPTIONS.items():
+        (listed,) = re.findall(rf"of `{library}/…`: ([^;]*);", text)
+        assert re.findall("`([a-z_]+)`", listed) == list(options)
+
+
+@pytest.mark.parametrize(
+    "name", ["a/small.txt", "a\\\\small.txt", "./small.txt", "..", ".", "", "\\u0000.txt", "small\\u001b.txt",
+             "sm\\u202eall.txt", "ü" * 150 + ".txt", "loop.txt", "{0}/small.txt"],
+)  # fmt: skip
+def test_labels_have_a_plain_name_beside_the_card(card: Path, name: str) -> None:
+    (card.parent / "a").mkdir()
+    (card.parent / "a/small.txt").write_text("")
+    (card.parent / "loop.txt").symlink_to("loop.txt")
+    edit(card, '"small.txt"', f'"{name.format(card.parent)}"')
+    with pytest.raises(CardError, match=r"beside the card|no name for a file|expected a file name|must be one of"):
+        cards.read(card)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".txt"])
+def test_a_link_out_of_the_folder_is_refused_and_one_within_is_not(card: Path, tmp_path: Path, suffix: str) -> None:
+    file = card.with_suffix(suffix)
+    (tmp_path / "blobs").mkdir()
+    file.rename(tmp_path / "blobs/0123")
+    file.symlink_to("blobs/0123")
+    assert cards.load(card).classes[3] == "thing 3"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    card.rename(elsewhere / card.name)
+    for name in {"small.safetensors", "small.txt"}:
+        (elsewhere / name).symlink_to(tmp_path / name)
+    with pytest.raises(CardError, match="may not be a link out of its folder"):
+        cards.load(elsewhere / card.name)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("# x\n" * (1 << 18) + "#", "more than 1,048,576 bytes"),
+        (".".join("a" * 100_000) + " = 1", "a line of more than 2,000 bytes"),
+        ("x = [\n" + "[\n" * 100_000, "recursion"),
+        ("x = " + "9" * 1999, "a line of more"),
+        ("x = " + "9" * 1000, "is missing|unknown field"),
+    ],
+)
+def test_a_card_that_takes_long_to_read_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(CardError, match=message):
+        cards.read(tmp_path / "x.toml")
+
+
+def test_labels_that_are_too_large_are_refused(card: Path) -> None:
+    with card.with_suffix(".txt").open("r+b") as file:
+        file.truncate(cards.MOST_LABEL_BYTES + 1)
+    with pytest.raises(CardError, match=r"small.txt has more than 16,777,216 bytes"):
+        cards.read(card)

@@ -6,7 +6,7 @@
     architecture = "timm/mobilenetv2_100"   # or torchvision/<name>, or veil/ and a key of `ARCHITECTURES`
     weights = "mobilenetv2_100.safetensors" # beside the card; safetensors only
     labels = "imagenet_labels.txt"          # beside the card; one class a line
-    [options]                               # given to the architecture
+    [options]                               # given to the architecture; only those of `OPTIONS`
     num_classes = 1000
     [input]
     resize = 256                            # shorter side, or [height, width]
@@ -17,11 +17,14 @@
     top1 = 89.2
     on = "..."
 
-A card can come from a stranger: paths may not leave its folder, weights are read as plain tensors, never unpickled, and
-must fit the architecture exactly.
+A card can come from a stranger: paths may not leave its folder, not through a link either; weights are read as plain
+tensors, never unpickled, and must fit the architecture exactly. A constructor can do more than build a network: timm's
+opens files and fetches weights. So it is given only options that are known to be harmless.
 """
 
+import inspect
 import json
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +50,57 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "vgg13": VGG13,
     "mnist-cnn": MnistCnn,
 }
+MOST_CARD_BYTES, MOST_LABEL_BYTES = 1 << 20, 1 << 24
+_LONGEST_LINE = 2000  # a key of n parts takes `tomllib` n² steps: minutes for one of 100,000 bytes
+
+Check = Callable[[Any], bool]
+
+
+def _size(most: int) -> Check:
+    return lambda value: type(value) is int and 1 <= value <= most
+
+
+def _one_of(*names: str) -> Check:
+    return lambda value: isinstance(value, str) and value in names
+
+
+def _share(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 1
+
+
+def _truth(value: Any) -> bool:
+    return type(value) is bool
+
+
+OPTIONS: dict[str, dict[str, Check]] = {
+    "timm": {
+        "num_classes": _size(100_000),
+        "in_chans": _size(64),
+        "img_size": _size(1024),
+        "output_stride": _size(32),
+        "drop_rate": _share,
+        "drop_path_rate": _share,
+        "bn_eps": _share,
+        "bn_momentum": _share,
+        "pad_type": _one_of("", "same", "valid", "symmetric"),
+        "global_pool": _one_of("avg", "max", "avgmax", "catavgmax", "fast", "token", "map"),
+        "act_layer": _one_of(
+            "relu", "relu6", "leaky_relu", "elu", "gelu", "gelu_tanh", "quick_gelu", "silu", "mish", "hard_swish"
+        ),
+    },
+    "torchvision": {
+        "num_classes": _size(100_000),
+        "image_size": _size(1024),
+        "dropout": _share,
+        "stochastic_depth_prob": _share,
+        "aux_logits": _truth,
+        "transform_input": _truth,
+        "init_weights": _truth,
+    },
+}  # fmt: skip
+"""What a card may set of the zoo's architectures, and which values: never a file, an address, or weights to fetch.
+
+Of ``veil/…`` it may set the constructor's own parameters."""
 
 
 class CardError(ValueError):
@@ -68,15 +122,34 @@ class Card:
 
 def _beside(card: Path, name: object, suffixes: tuple[str, ...]) -> Path:
     if not isinstance(name, str) or not name:
-        raise CardError(f"{card}: expected a file name, found {name!r}")
-    path = card.parent / name
-    if path.resolve().parent != card.parent.resolve() and not path.is_symlink():
-        raise CardError(f"{card}: {name!r} must lie beside the card")
+        raise CardError(f"{card}: expected a file name, found {name!r:.80}")
+    if not name.isprintable() or len(name.encode()) > 255:
+        raise CardError(f"{card}: {name!r:.80} is no name for a file")
+    path, folder = card.parent / name, card.parent.resolve()
+    try:
+        inside = not {"/", "\\"} & set(name) and path.resolve().is_relative_to(folder)
+    except (OSError, RuntimeError):  # links in a circle
+        inside = False
+    if not inside:
+        raise CardError(f"{card}: {name!r} must lie beside the card, and may not be a link out of its folder")
     if path.suffix not in suffixes:
         raise CardError(f"{card}: {name!r} must be one of {', '.join(suffixes)}; nothing else is loaded")
     if not path.is_file():
         raise CardError(f"{card}: {name!r} is missing")
     return path
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MOST_CARD_BYTES + 1)
+        if len(raw) > MOST_CARD_BYTES:
+            raise ValueError(f"it has more than {MOST_CARD_BYTES:,} bytes")
+        if any(len(line) > _LONGEST_LINE for line in raw.splitlines()):
+            raise ValueError(f"it has a line of more than {_LONGEST_LINE:,} bytes")
+        return tomllib.loads(raw.decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CardError(f"{path}: not a readable model card: {error}") from None
 
 
 def _pair(value: Any) -> Any:
@@ -89,10 +162,7 @@ def read(path: Path) -> Card:
     Raises:
         CardError: where it is not TOML, lacks a field, has an unknown one, or points to what is not there.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CardError(f"{path}: not a readable model card: {error}") from None
+    content = _content(path)
     known = {"name", "architecture", "weights", "labels", "options", "input", "accuracy", "training"}
     if unknown := set(content) - known:
         raise CardError(f"{path}: unknown field {sorted(unknown)[0]!r}; a card has {', '.join(sorted(known))}")
@@ -105,35 +175,59 @@ def read(path: Path) -> Card:
         preprocessing = Preprocessing(**{"resize": None} | {k: _pair(v) for k, v in content["input"].items()})
     except (TypeError, ValueError) as error:
         raise CardError(f"{path}: [input]: {error}") from None
+    labels = _beside(path, content["labels"], (".txt",))
+    if labels.stat().st_size > MOST_LABEL_BYTES:
+        raise CardError(f"{path}: {labels.name} has more than {MOST_LABEL_BYTES:,} bytes")
     return Card(
         name=str(content["name"]),
         architecture=str(content["architecture"]),
         weights=_beside(path, content["weights"], (".safetensors",)),
-        labels=_beside(path, content["labels"], (".txt",)),
+        labels=labels,
         options=content.get("options", {}),
         preprocessing=preprocessing,
         accuracy=content.get("accuracy", {}),
     )
 
 
+def _check_options(architecture: str, options: Mapping[str, Any]) -> None:
+    library, _, name = architecture.partition("/")
+    allowed = OPTIONS.get(library, {})
+    if library == "veil":
+        allowed = dict.fromkeys(inspect.signature(ARCHITECTURES[name]).parameters, _own)
+    if unknown := [key for key in options if key not in allowed]:
+        asked = ", ".join(map(repr, unknown))
+        raise CardError(f"{architecture} does not take the options {asked:.200}; a card can set {', '.join(allowed)}")
+    for key, value in options.items():
+        if not allowed[key](value):
+            raise CardError(f"{architecture} does not take the options {key} = {value!r:.80}: not one of its values")
+
+
+def _own(value: Any) -> bool:
+    """Sizes, lists of a few sizes, and short words, as the constructors of `ARCHITECTURES` take them."""
+    size = _size(100_000)
+    if isinstance(value, list):
+        return len(value) <= 16 and all(map(size, value))
+    return size(value) or (isinstance(value, str) and re.fullmatch("[a-z0-9-]{1,32}", value) is not None)
+
+
 def build_network(architecture: str, options: Mapping[str, Any]) -> nn.Module:
     """An untrained network of ``veil/…``, ``timm/…`` or ``torchvision/…``.
 
     Raises:
-        CardError: where there is no such architecture or it does not take these options.
+        CardError: where there is no such architecture, it does not take these options, or a card may not set them.
         zoo.ZooMissing: where it needs the extra ``zoo``.
     """
     library, _, name = architecture.partition("/")
+    if library not in ("veil", *zoo.LIBRARIES):
+        raise CardError(f"there is no architecture {architecture!r:.80}; write veil/…, timm/… or torchvision/…")
+    if name not in (ARCHITECTURES if library == "veil" else zoo.names(library)):
+        raise CardError(f"there is no architecture {architecture!r:.80}")
+    _check_options(architecture, options)
     try:
-        if library == "veil":
-            return ARCHITECTURES[name](**options)
-        if library in zoo.LIBRARIES:
-            return zoo.build(library, name, options)
-    except KeyError:
-        raise CardError(f"there is no architecture {architecture!r}") from None
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise CardError(f"{architecture} does not take the options {dict(options)}: {error}") from None
-    raise CardError(f"there is no architecture {architecture!r}; write veil/…, timm/… or torchvision/…")
+        return ARCHITECTURES[name](**options) if library == "veil" else zoo.build(library, name, options)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, AssertionError, AttributeError, LookupError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CardError(f"{architecture} does not take the options {dict(options)}: {reason}") from None
 
 
 def load(path: Path) -> Classifier:
