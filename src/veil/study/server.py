@@ -4,11 +4,12 @@ Everything is in memory but the answers. An address is looked up in a table, nev
 the study's pictures can be had; right answers are in no page. Nothing is logged: not who asked, not for what.
 
 Threat model. Participants may send anything, in any order, as often as they like; they cannot read another's answers,
-change an answer, or learn what is right. Another web page that is open in a participant's browser can neither answer
-(SameSite cookie, and the Origin of every POST is checked) nor read anything (Host is checked where the server is
-for this machine only, against names that are pointed here). Who can read the network reads what is sent: for
-participants elsewhere, put a proxy with HTTPS before it (``address``). A participant who clears the cookies is a new
-one, as in every study without accounts.
+change an answer, or learn what is right. A proxy may send requests of several people on one connection: a request
+whose end is ambiguous is refused, and the connection closed. Another web page that is open in a participant's browser
+can neither answer (SameSite cookie, and the Origin of every POST is checked) nor read anything (Host is checked where
+the server is for this machine only, against names that are pointed here). Who can read the network reads what is sent:
+for participants elsewhere, put a proxy with HTTPS before it (``address``). A participant who clears the cookies is a
+new one, as in every study without accounts.
 """
 
 import re
@@ -162,6 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answered(self, do: Any) -> None:
         if not self.server.accepts_host(self.headers.get("Host", "")):
             return self.send_error(HTTPStatus.FORBIDDEN)
+        if not self._end_is_clear():
+            return self.send_error(HTTPStatus.BAD_REQUEST)
         try:
             return do(urlsplit(self.path).path)  # type: ignore[no-any-return]
         except (ConnectionError, TimeoutError):
@@ -171,6 +174,20 @@ class _Handler(BaseHTTPRequestHandler):
                 print(f"veil study: {error}", file=sys.stderr)
                 return self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
             return self.send_error(HTTPStatus.BAD_REQUEST)
+
+    def _end_is_clear(self) -> bool:
+        """Whether this server and a proxy before it agree on the last byte of the request.
+
+        Where they do not, the rest would be read as a request of the next person on the connection. The standard
+        library reads headers as those of an e-mail: it notes a line that is no header as a defect, and may end the
+        headers early, so that there is a payload.
+        """
+        headers = self.headers
+        folded = any("\r" in value or "\n" in value for value in headers.values())
+        if headers.defects or headers.get_payload() or folded or "Transfer-Encoding" in headers:
+            return False
+        lengths = headers.get_all("Content-Length", [])
+        return len(lengths) == 1 if self.command == "POST" else lengths in ([], ["0"])
 
     def _get(self, path: str) -> None:
         if found := _IMAGE.fullmatch(path):
@@ -261,15 +278,17 @@ class _Handler(BaseHTTPRequestHandler):
         """The fields of a form that was sent.
 
         Raises:
-            ValueError: where it is none, or too long.
+            ValueError: where it is none, too long, or cut off.
         """
-        length = self.headers.get("Content-Length", "")
+        length = self.headers["Content-Length"]
         kind = self.headers.get_content_type()
-        if "Transfer-Encoding" in self.headers or not re.fullmatch(r"[0-9]{1,4}", length):
+        if not re.fullmatch(r"[0-9]{1,4}", length):
             raise ValueError("no length")
         if int(length) > _LARGEST_FORM or kind != "application/x-www-form-urlencoded":
             raise ValueError("no form of ours")
         text = self.rfile.read(int(length)).decode("ascii")
+        if len(text) < int(length):
+            raise ValueError("half a form")
         fields = parse_qs(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=8)
         return {name: values[-1] for name, values in fields.items()}
 
