@@ -5,10 +5,13 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 import torch
@@ -115,6 +118,49 @@ def test_ctrl_c_ends_it_and_others_are_warned_of(
     assert re.search(r"open http://127\.0\.0\.1:\d+/ in a browser", printed.out)
     assert "1 started, 3 answers are kept" in printed.out
     assert ("others on the network" in printed.err) == warns
+
+
+def test_a_real_ctrl_c_ends_it(
+    photos: list[object], tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while one person is connected and sends nothing, and another has sent half a form."""
+    interrupters = []
+    serve_forever = StudyServer.serve_forever
+
+    def interrupt(server: StudyServer) -> None:
+        address = ("127.0.0.1", server.port)
+        with socket.create_connection(address) as silent, socket.create_connection(address) as slow:
+            slow.sendall(
+                b"POST /start HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
+                b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n\r\na"
+            )
+            with urlopen(server.url, timeout=30) as page:
+                page.read()
+            os.kill(os.getpid(), signal.SIGINT)
+            assert silent.recv(1) == b"", "the server hangs up"
+
+    def interrupted(server: StudyServer) -> None:
+        interrupters.append(Thread(target=interrupt, args=(server,)))
+        interrupters[0].start()
+        serve_forever(server)
+
+    out = made(photos, tmp_path / "study")
+    monkeypatch.setattr(StudyServer, "serve_forever", interrupted)
+    monkeypatch.setattr("veil.study.server.GRACE", 0.1)
+    assert veil("study", "serve", out, "--port", 0) == 0
+    interrupters[0].join()
+    printed = capsys.readouterr()
+    assert "0 started, 0 answers are kept" in printed.out
+    assert printed.err.strip() == "stopped"
+
+
+def test_a_missing_extra_is_one_line(
+    photos: list[object], tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = made(photos, tmp_path / "study")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert veil("study", "serve", out, "--port", 0) == 2
+    assert said(capsys) == 'veil: uvicorn is not installed: pip install "veil[study]"'
 
 
 def test_answers_survive_a_kill(photos: list[object], tmp_path: Path) -> None:

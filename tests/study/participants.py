@@ -21,7 +21,7 @@ class serving:
 
     def __init__(self, answers: Answers, **other: str) -> None:
         self.server = StudyServer(MADE.study, IMAGES, answers, **other)
-        self.thread = Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread = Thread(target=self.server.serve_forever)
 
     def __enter__(self) -> StudyServer:
         self.thread.start()
@@ -30,7 +30,7 @@ class serving:
     def __exit__(self, *_: object) -> None:
         self.server.shutdown()
         self.thread.join()
-        self.server.server_close()
+        self.server.__exit__()
 
 
 class Person:
@@ -38,7 +38,7 @@ class Person:
 
     def __init__(self, server: StudyServer) -> None:
         self.server, self.cookie = server, ""
-        self.host = f"127.0.0.1:{server.server_port}"
+        self.host = f"127.0.0.1:{server.port}"
 
     def ask(self, method: str, path: str, body: str | None = None, **headers: str | None) -> http.client.HTTPResponse:
         """A request; the response's ``text`` is its body; ``headers`` replace a browser's, None leaves one out."""
@@ -46,7 +46,7 @@ class Person:
         if method == "POST":
             sent |= {"Origin": f"http://{self.host}", "Content-Type": FORM, "Content-Length": str(len(body or ""))}
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.server_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in (sent | named).items():
             if value is not None:

@@ -33,7 +33,7 @@ def study(tmp_path: Path) -> Iterator[tuple[StudyServer, Answers]]:
         Answers(tmp_path / "answers.sqlite", made.study.name) as answers,
         StudyServer(made.study, images, answers) as server,
     ):
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread = Thread(target=server.serve_forever)
         thread.start()
         yield server, answers
         server.shutdown()
@@ -76,7 +76,7 @@ def test_a_study_by_mouse_and_keys(browser: Browser, study: tuple[StudyServer, A
         browser.wait(f"document.title === '{title}'")
     keep(browser, "test-thanks")
     order = [each.question for each in sorted(answers.given(), key=lambda each: each.question)]
-    assert order == sorted(server.questions)
+    assert order == sorted(server.app.questions)
     assert sorted(each.choice for each in answers.given()) == [0, 0, 2, 3]
     assert browser.read("document.cookie") == "", "scripts cannot read the cookie"
     assert browser.complaints() == []

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from participants import FORM, MADE, Person, serving
 
+import veil.study.server
 from veil.study.answers import Answers
 from veil.study.server import StudyServer
 
@@ -35,7 +36,15 @@ SMUGGLED = {
     "a space before the colon": "Content-Length : {n}\r\n\r\n{stolen}",
     "a length after a line that is no header": "nonsense\r\nContent-Length: {n}\r\n\r\n{stolen}",
     "a length after lone carriage returns": "X-Ignore: a\r\r\nContent-Length: {n}\r\n\r\n{stolen}",
+    "lines that end without carriage returns": "Content-Length: {n}\n\n{stolen}",
 }
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudyServer]:
+    file = tmp_path_factory.mktemp("study") / "answers.sqlite"
+    with Answers(file, MADE.study.name) as unused, serving(unused) as server:
+        yield server
 
 
 @pytest.fixture
@@ -45,9 +54,10 @@ def answers(tmp_path: Path) -> Iterator[Answers]:
 
 
 @pytest.fixture
-def server(answers: Answers) -> Iterator[StudyServer]:
-    with serving(answers) as running:
-        yield running
+def server(running: StudyServer, answers: Answers) -> StudyServer:
+    """The one server of this file, because a server takes a moment to end; the answers are the test's own."""
+    running.app.answers = answers
+    return running
 
 
 def request(method: str, path: str, cookie: str = "", rest: str = "") -> str:
@@ -69,7 +79,7 @@ def exchange(server: StudyServer, *sent: str, ends: bool = False) -> bytes:
         ends: say that nothing more is sent.
     """
     answer = b""
-    with socket.create_connection(("127.0.0.1", server.server_port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
         try:
             for part in sent:
                 connection.sendall(part.encode())
@@ -129,6 +139,15 @@ def test_a_connection_is_kept_for_proper_requests(server: StudyServer, answers: 
     assert [each.choice for each in answers.given()] == [2]
 
 
+def test_a_later_request_is_checked_like_the_first(server: StudyServer, answers: Answers) -> None:
+    one = Person(server).start()
+    stolen = request("POST", "/withdraw", one.cookie, "Content-Length: 0\r\n\r\n")
+    attack = request("GET", "/style.css", rest=f"X-Ignore: a\r\n Content-Length: {len(stolen)}\r\n\r\n{stolen}")
+    answer = exchange(server, request("GET", "/style.css", rest="\r\n") + attack + LAST)
+    assert statuses(answer) == [200, 400]
+    assert len(answers.participants()) == 1
+
+
 def test_half_a_form_changes_nothing(server: StudyServer, answers: Answers) -> None:
     one = Person(server).start()
     form = f"question={one.question()}&choice=1"
@@ -143,3 +162,35 @@ def test_a_form_says_once_how_long_it_is(server: StudyServer, answers: Answers, 
     answer = exchange(server, request("POST", "/withdraw", one.cookie, rest) + LAST)
     assert statuses(answer) == [400]
     assert len(answers.participants()) == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ("", []),
+        (f"GET / HTTP/1.1\r\nHost: {HOST}\r\n", []),
+        (request("POST", "/start", rest="Content-Length: 9\r\n\r\nchoice"), [408]),
+        (request("GET", "/style.css", rest="\r\n"), [200]),
+    ],
+    ids=["nothing", "half the headers", "half a form", "no second request"],
+)
+def test_a_connection_without_a_word_is_closed(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch, sent: str, status: list[int]
+) -> None:
+    monkeypatch.setattr(veil.study.server, "PATIENCE", 0.1)
+    with serving(answers) as server:
+        assert statuses(exchange(server, sent)) == status
+    assert answers.participants() == []
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["X-Ignore: " + "a" * (1 << 16), "X-Ignore: a\r\n" * (1 << 13), "Content-Length: 1025\r\n\r\n" + "a" * 1025],
+    ids=["a long header", "many headers", "a long form"],
+)
+def test_too_much_is_refused(server: StudyServer, rest: str, capfd: pytest.CaptureFixture[str]) -> None:
+    answer = exchange(server, request("POST", "/start", rest=rest))
+    assert statuses(answer) == [400]
+    assert b"makes no sense here" in answer
+    assert b"content-security-policy: default-src 'none'" in answer.lower()
+    assert capfd.readouterr().err == "", "nothing is logged"

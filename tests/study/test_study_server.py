@@ -2,9 +2,11 @@
 
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from participants import IMAGES, MADE, Person, serving, text
@@ -12,8 +14,15 @@ from participants import IMAGES, MADE, Person, serving, text
 from veil.images import decode
 from veil.study import views
 from veil.study.answers import Answers
-from veil.study.questions import StudyError
+from veil.study.questions import Study, StudyError
 from veil.study.server import StudyServer, is_local
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudyServer]:
+    file = tmp_path_factory.mktemp("study") / "answers.sqlite"
+    with Answers(file, MADE.study.name) as unused, serving(unused) as server:
+        yield server
 
 
 @pytest.fixture
@@ -23,9 +32,10 @@ def answers(tmp_path: Path) -> Iterator[Answers]:
 
 
 @pytest.fixture
-def server(answers: Answers) -> Iterator[StudyServer]:
-    with serving(answers) as running:
-        yield running
+def server(running: StudyServer, answers: Answers) -> StudyServer:
+    """The one server of this file, because a server takes a moment to end; the answers are the test's own."""
+    running.app.answers = answers
+    return running
 
 
 def test_a_participant_goes_through_the_study(server: StudyServer, answers: Answers) -> None:
@@ -112,7 +122,7 @@ def test_pictures_come_as_they_are(server: StudyServer) -> None:
     ],
 )  # fmt: skip
 def test_nothing_else_can_be_had(server: StudyServer, path: str) -> None:
-    connection = socket.create_connection(("127.0.0.1", server.server_port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
     with connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
@@ -122,8 +132,9 @@ def test_nothing_else_can_be_had(server: StudyServer, path: str) -> None:
 
 def test_every_answer_has_the_guards(server: StudyServer) -> None:
     one = Person(server)
-    for path in ("/", "/question", "/style.css", "/keys.js", "/none"):
-        headers = one.ask("GET", path).headers
+    asked = [("GET", path) for path in ("/", "/question", "/style.css", "/keys.js", "/none", "/start")]
+    for method, path in [*asked, ("POST", "/"), ("PUT", "/"), ("OPTIONS", "*")]:
+        headers = one.ask(method, path).headers
         assert headers["Content-Security-Policy"].startswith(
             "default-src 'none'; img-src 'self' data:; style-src 'self'"
         )
@@ -133,7 +144,7 @@ def test_every_answer_has_the_guards(server: StudyServer) -> None:
         assert headers["Server"].strip() == "Veil"
     cookie = one.ask("POST", "/start").headers["Set-Cookie"]
     assert "HttpOnly" in cookie
-    assert "SameSite=Strict" in cookie
+    assert "samesite=strict" in cookie.lower()
     assert "Secure" not in cookie
 
 
@@ -146,7 +157,7 @@ def test_every_answer_has_the_guards(server: StudyServer) -> None:
         ({"Origin": None, "Sec_Fetch_Site": "cross-site"}, 403),
         ({"Origin": None, "Sec_Fetch_Site": "same-origin"}, 303),
         ({"Host": "elsewhere.example"}, 403),
-        ({"Host": None}, 403),
+        ({"Host": None}, 400),
         ({"Host": "elsewhere.example", "Origin": "http://elsewhere.example"}, 403),
         ({"Host": "localhost:9000", "Origin": "http://localhost:9000"}, 303),
         ({"Host": "[::1]:9000", "Origin": "http://[::1]:9000"}, 303),
@@ -219,7 +230,7 @@ def test_withdrawal(server: StudyServer, answers: Answers) -> None:
     "sent", [b"nonsense\r\n\r\n", b"BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"]
 )
 def test_what_is_no_request_gets_an_error(server: StudyServer, sent: bytes, capfd: pytest.CaptureFixture[str]) -> None:
-    with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(sent)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert b"Veil" in answer or b"<h1>" in answer
@@ -234,6 +245,20 @@ def test_a_damaged_answer_file_is_said(
     answers.base.execute("DROP TABLE answers")
     assert one.ask("GET", "/question").status == 500
     assert "no such table" in capfd.readouterr().err
+
+
+def test_what_fails_unexpectedly_is_said(
+    server: StudyServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(study: Study) -> str:
+        raise RuntimeError("no template")
+
+    monkeypatch.setattr(views, "intro", broken)
+    response = Person(server).ask("GET", "/")
+    assert response.status == 500
+    assert "Your answers so far are kept" in text(response)
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert capfd.readouterr().err == "veil study: RuntimeError: no template\n", "and not for whom"
 
 
 def test_through_a_proxy(answers: Answers) -> None:
@@ -260,9 +285,36 @@ def test_where_it_listens(answers: Answers) -> None:
         assert server.url.startswith("http://127.0.0.1:")
         assert Person(server).ask("GET", "/", Host="my-machine.local:80").status == 200
         with pytest.raises(StudyError, match="cannot listen"):
-            StudyServer(MADE.study, IMAGES, answers, host="0.0.0.0", port=server.server_port)
+            StudyServer(MADE.study, IMAGES, answers, host="0.0.0.0", port=server.port)
     with pytest.raises(StudyError, match="cannot listen"):
         StudyServer(MADE.study, IMAGES, answers, host="256.1.1.1")
+    with pytest.raises(StudyError, match="port must be 0-65535"):
+        StudyServer(MADE.study, IMAGES, answers, port=65536)
     for address in ("study.example.org", "ftp://x", "https://", "https://x/y", "https://[", "https://x?y"):
         with pytest.raises(StudyError, match="no address"):
             StudyServer(MADE.study, IMAGES, answers, address=address)
+
+
+@pytest.mark.parametrize(("host", "local"), [("::1", True), ("::", False)])
+def test_ipv6(answers: Answers, host: str, local: bool) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("needs IPv6")
+    with serving(answers, host=host) as server:
+        assert server.local == local
+        assert server.url == f"http://[::1]:{server.port}/"
+        with urlopen(server.url, timeout=10) as response:
+            assert b"What is stored" in response.read()
+        if not local:
+            assert Person(server).ask("GET", "/").status == 200, "those with an IPv4 address take part, too"
+
+
+@pytest.mark.parametrize("missing", ["starlette.applications", "uvicorn"])
+def test_a_missing_extra_is_named(answers: Answers, missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "veil.study.app", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(
+        StudyError, match=rf'^{missing.partition(".")[0]} is not installed: pip install "veil\[study\]"'
+    ):
+        StudyServer(MADE.study, IMAGES, answers)
