@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from veil import names
 from veil.folders import Row, read_rows, write_atomically
 from veil.noise import SCHEMES
 from veil.protection import Protector
@@ -145,7 +146,9 @@ def section(run: Mapping[str, Any], rows: Sequence[Row]) -> str:
 
 def page() -> str:
     """docs/results.md, from the rows."""
-    return HEAD + "".join(section(each, read_rows(RESULTS / f"{each['name']}.jsonl")) for each in read_runs())
+    return HEAD + "".join(
+        section(each, read_rows(names.below(RESULTS, f"{each['name']}.jsonl"))) for each in read_runs()
+    )
 
 
 def main() -> None:

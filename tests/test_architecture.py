@@ -10,7 +10,8 @@ import veil
 SOURCE = Path(veil.__file__).parent
 # Lower numbers may not import higher ones; areas of one number do not import each other.
 LEVELS = {
-    "allocator": 0, "devices": 0, "images": 0, "keys": 0, "metrics": 0, "provenance": 0, "rows": 0, "seeds": 0,
+    "allocator": 0, "devices": 0, "images": 0, "keys": 0, "metrics": 0, "names": 0, "provenance": 0, "rows": 0,
+    "seeds": 0,
     "models": 1, "data": 1, "folders": 1, "lossless": 1, "training": 1,
     "noise": 2, "encryption": 2, "transformation": 2, "obfuscation": 2, "attacks": 2,
     "evaluation": 3, "report": 4, "audit": 4, "study": 4, "protection": 4, "recipes": 5, "cli": 6, "__main__": 7,

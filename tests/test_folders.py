@@ -67,6 +67,18 @@ def test_names_never_collide(tmp_path: Path) -> None:
     assert all((tmp_path / "out" / row["out"]).read_text() == row["file"] for row in rows)
 
 
+def test_outputs_have_plain_names_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a\nb.jpg", "a_b.jpg", "a\tb.jpg", "C:x.jpg", "sub\x1b/a.jpg"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_text(name)
+    rows = run([tmp_path / "in"], tmp_path / "out")
+    outs = {row["file"]: row["out"] for row in rows}
+    assert sorted(outs.values()) == ["C_x.png", "a_b.jpg-2.png", "a_b.jpg-3.png", "a_b.jpg.png", "sub_/a.png"]
+    assert all((tmp_path / "out" / out).read_text() == name for name, out in outs.items())
+    assert run([tmp_path / "in"], tmp_path / "out") == rows
+
+
 def test_names_stay_when_files_are_added(inputs: Path, tmp_path: Path) -> None:
     run([inputs], tmp_path / "out")
     (inputs / "a.webp").write_text("a.webp")
@@ -203,6 +215,47 @@ def test_files_of_one_name_get_their_folders_names(tmp_path: Path) -> None:
     assert run(given, tmp_path / "out") == rows
 
 
+@pytest.mark.parametrize("out", ["../a.png", "/a.png", "a.jpg", "rows.jsonl", "sub/..", "", False, {}, "A.PNG"])
+def test_rows_that_no_run_can_have_written_are_refused(inputs: Path, tmp_path: Path, out: object) -> None:
+    rows = run([inputs], tmp_path / "out")
+    lines = [json.dumps(row | ({"out": out} if number == 1 else {})) for number, row in enumerate(rows)]
+    (tmp_path / "out/rows.jsonl").write_text("\n".join(lines) + "\n")
+    with pytest.raises(FolderError, match=r"rows\.jsonl: the row of b\.jpg names an output that cannot be used"):
+        run([inputs], tmp_path / "out")
+    assert (tmp_path / "out/rows.jsonl").read_text() == "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("lacks", ["error", "out", "source"])
+def test_rows_that_lack_something_are_done_again(inputs: Path, tmp_path: Path, lacks: str) -> None:
+    rows = run([inputs], tmp_path / "out")
+    short = [{key: value for key, value in row.items() if key != lacks} for row in rows]
+    (tmp_path / "out/rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in short))
+    done: list[int] = []
+    again = run([inputs], tmp_path / "out", started=lambda total, already, passed_over: done.append(len(already)))
+    assert done == [0]
+    assert [row["file"] for row in again] == [row["file"] for row in rows]
+    assert all((tmp_path / "out" / row["out"]).read_text() == row["file"] for row in again)
+
+
+def test_failures_by_links_have_the_fields_of_the_job(inputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/sub").symlink_to(tmp_path)
+    rows = run([inputs], tmp_path / "out", failed={"protected": False})
+    assert [row["error"] is None for row in rows] == [True, True, False, False]
+    assert rows[2] == {
+        "file": "sub/c.jpg", "out": None, "protected": False,
+        "error": "the output is not written: 'sub/c.png' leads out of its folder, by a link",
+    }  # fmt: skip
+    assert folders.read_rows(tmp_path / "out/rows.jsonl") == rows
+
+
+def test_a_link_within_the_folder_may_stay(inputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "out/other").mkdir(parents=True)
+    (tmp_path / "out/sub").symlink_to("other")
+    assert not any(row["error"] for row in run([inputs], tmp_path / "out"))
+    assert (tmp_path / "out/other/c.png").read_text() == "sub/c.jpg"
+
+
 def test_files_that_are_no_outputs_are_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("precious")
     with pytest.raises(FolderError, match=r"a\.png exists and would be replaced"):
@@ -328,3 +381,19 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
         folders.write_atomically(longest, "newer")
     assert longest.read_text() == "new"
     assert list(tmp_path.iterdir()) == [longest]
+
+
+def test_a_file_is_not_written_through_a_link_under_its_first_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name that it has until it is whole can be known beforehand."""
+    partial: list[Path] = []
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, target: partial.append(self) or replace(self, target))
+    folders.write_atomically(tmp_path / "a.txt", "first")
+    (tmp_path / "victim.txt").write_text("precious")
+    partial[0].symlink_to(tmp_path / "victim.txt")
+    folders.write_atomically(tmp_path / "a.txt", "second")
+    assert (tmp_path / "victim.txt").read_text() == "precious"
+    assert (tmp_path / "a.txt").read_text() == "second"
+    assert not (tmp_path / "a.txt").is_symlink()

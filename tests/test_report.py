@@ -406,6 +406,11 @@ def output_of_another_size(out: Path, source: Path) -> None:
     images.save(Photo(photo(9, 9)), out / "protected.png")
 
 
+def output_behind_a_link(out: Path, source: Path) -> None:
+    (out / "protected.png").rename(source.parent / "another.png")
+    (out / "protected.png").symlink_to(source.parent / "another.png")
+
+
 @pytest.mark.parametrize(
     ("happens", "sentence", "pictures"),
     [
@@ -413,6 +418,7 @@ def output_of_another_size(out: Path, source: Path) -> None:
         (changed, "The original cannot be shown: it was changed since.", 1),
         (a_folder, "The original cannot be shown:", 1),
         (output_gone, "The protected photo cannot be shown: there is no such file.", 1),
+        (output_behind_a_link, "The protected photo cannot be shown: 'protected.png' leads out of its folder", 1),
         (output_damaged, "The protected photo cannot be shown:", 1),
         (output_of_another_size, "The noise cannot be shown: the two photos are not of one size.", 2),
     ],
@@ -426,6 +432,14 @@ def test_a_photo_that_vanished_has_a_card_all_the_same(
     assert sentence in page.text
     assert len(page.named("img")) == pictures
     assert page.text.count("no picture") == 3 - pictures
+
+
+@pytest.mark.parametrize("named", ["../originals/a.jpg", None])
+def test_a_photo_outside_the_folder_is_not_shown(tmp_path: Path, named: str | None) -> None:
+    out, each, sources = folder(tmp_path, Photo(photo(40, 30)), Photo(photo(40, 30, seed=1)))
+    page = written(out, [each | {"out": named}], sources)
+    assert "The protected photo cannot be shown:" in page.text
+    assert len(page.named("img")) == 1
 
 
 def test_the_page_warns_of_the_originals_in_it(tmp_path: Path) -> None:

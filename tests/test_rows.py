@@ -57,6 +57,13 @@ def test_a_line_that_was_cut_off_does_not_count(tmp_path: Path, kept: float) -> 
     assert sorted(row["seed"] for row in rows.measured(rows.read(file))) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("line", ["3", "null", "[{}]", '"run"', "[" * 100_000])
+def test_a_whole_line_that_is_no_row_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "cpu.jsonl").write_text('{"seed": 0}\n{"se\n' + line + "\n")
+    with pytest.raises(RowsError, match=r"cpu\.jsonl, line 3: not a row"):
+        RowFile(tmp_path / "cpu.jsonl", ABOUT)
+
+
 def test_added_rows_are_reported(tmp_path: Path) -> None:
     seen: list[rows.Row] = []
     with RowFile(tmp_path / "cpu.jsonl", ABOUT, added=seen.append) as measured:

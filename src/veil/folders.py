@@ -14,6 +14,9 @@ What lies in the output folder besides the outputs, in their mirrored sub-folder
 The same command goes on where it was: files with a row, an output, and an unchanged source are skipped; files that
 failed are tried again. A file that was there before the first run is never replaced.
 
+What lies in the output folder may have been made by others (`veil.names`): a row whose output is not below the folder
+ends the job before anything is written, and an output that a link would lead out of the folder is a failure.
+
 **The disk.** A row never reaches the disk before its output, whatever happens: a kill, or a power cut. To wait for the
 disk for every output and again for every row takes some 5 ms, several times as long as all other work on a small image.
 So a work of many small files leaves that to `run` (``synced=False``), which brings up to `_AT_ONCE` outputs to the disk
@@ -31,10 +34,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-from veil import rows
+from veil import names, rows
+from veil.names import UnsafeName
 
 ROWS, MANIFEST, LOCK, PARTIAL = "rows.jsonl", "run.json", ".lock", ".part"
 Row = dict[str, Any]
@@ -140,16 +145,17 @@ def name_outputs(files: Sequence[tuple[Path, str]], out: Path, suffix: str, take
 
     ``a.jpg`` becomes ``a.png``; where that name is wanted twice in a folder (letter case aside), each such file keeps
     its own
-    suffix too: ``a.jpg.png``, ``a.webp.png``. ``taken`` holds the names that an earlier run gave; they stay.
+    suffix too: ``a.jpg.png``, ``a.webp.png``. ``taken`` holds the names that an earlier run gave; they stay. No name
+    holds a control character (`veil.names.plain`).
     """
-    plain = [Path(name).with_suffix(suffix).as_posix() for _, name in files]
+    plain = [Path(names.plain(name)).with_suffix(suffix).as_posix() for _, name in files]
     wanted = Counter(name.casefold() for name in plain)
     used = {name.casefold() for name in taken.values()} | {ROWS, MANIFEST, "report.html"}
     items = []
     for number, ((source, name), short) in enumerate(zip(files, plain, strict=True)):
         chosen = taken.get(name)
         if chosen is None:
-            chosen = short if wanted[short.casefold()] == 1 else name + suffix
+            chosen = short if wanted[short.casefold()] == 1 else names.plain(name) + suffix
             stem, count = chosen.removesuffix(suffix), 1
             while chosen.casefold() in used:
                 count += 1
@@ -180,8 +186,21 @@ def locked(out: Path) -> Iterator[None]:
 
 
 def read_rows(file: Path) -> list[Row]:
-    """The rows of a file, the latest of each ``file`` only; a last line cut off by a crash does not count."""
-    return list({row["file"]: row for row in rows.read(file)}.values())
+    """The rows of a file, the latest of each ``file`` only; a last line cut off by a crash does not count.
+
+    Raises:
+        FolderError: where the file cannot be read, or a line of it is not the row of a file.
+    """
+    try:
+        found = rows.read(file)
+    except OSError as error:
+        raise FolderError(f"{printable(file)} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise FolderError(printable(str(error))) from None
+    for row in found:
+        if not isinstance(row.get("file"), str):
+            raise FolderError(f"a row of {printable(file)} names no file; remove that row, or choose another folder")
+    return list({row["file"]: row for row in found}.values())
 
 
 def stamp(source: Path) -> dict[str, int]:
@@ -199,6 +218,7 @@ def run(
     suffix: str,
     settings: Mapping[str, Any],
     synced: bool = True,
+    failed: Mapping[str, Any] | None = None,
     started: Callable[[int, Sequence[Row], int], None] = lambda total, done, passed_over: None,
     finished: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
@@ -211,6 +231,7 @@ def run(
         settings: everything that the outputs depend on, as JSON.
         synced: whether ``work`` brings every output to the disk itself; else this does it, for many at a time. See the
             head of this module.
+        failed: fields that a failed row of this job has besides those of `failure`.
         started: called with the number of files, the rows that are already there, and how many files were passed over.
         finished: called with each new row.
 
@@ -218,28 +239,31 @@ def run(
         All rows, in the order of the inputs.
 
     Raises:
-        FolderError: where nothing can be done: no input, a run with other settings, a folder in use or not writable, or
-            files in it that are no outputs and would be replaced.
+        FolderError: where nothing can be done: no input, a run with other settings, a folder in use or not writable,
+            files in it that are no outputs and would be replaced, or rows in it that are not of such a job.
     """
     listing = find(inputs, suffixes, out)
+    _check_own_files(out)
     with locked(out):
         first_run = not (out / MANIFEST).exists()
         if not first_run:
             _check_manifest(out / MANIFEST, settings)
         earlier = {} if first_run else {row["file"]: row for row in read_rows(out / ROWS)}
-        taken = {name: row["out"] for name, row in earlier.items() if row.get("out")}
-        items = name_outputs(listing.files, out, suffix, taken)
-        _check_free(items, out, first_run)
+        items = name_outputs(listing.files, out, suffix, _taken(earlier, out / ROWS, suffix))
+        refused = list(_leaving(items, out, failed or {}))
+        left_out = {item.name for item, _ in refused}
+        wanted = [item for item in items if item.name not in left_out]
+        _check_free(wanted, out, first_run)
         if first_run:
             _write_manifest(out / MANIFEST, settings)
         for rest in out.rglob(f".*{PARTIAL}"):
             rest.unlink(missing_ok=True)
-        done = {item.name: earlier[item.name] for item in items if _is_done(item, earlier.get(item.name))}
+        done = {item.name: earlier[item.name] for item in wanted if _is_done(item, earlier.get(item.name))}
         started(len(items), list(done.values()), listing.passed_over)
         known = dict(done)
         try:
             with _Recorder(out / ROWS, synced=synced) as recorder:
-                for item, row in work(item for item in items if item.name not in done):
+                for item, row in chain(refused, work(item for item in wanted if item.name not in done)):
                     known[item.name] = row
                     recorder.add(item, row)
                     finished(row)
@@ -248,6 +272,52 @@ def run(
         except OSError as error:
             raise FolderError(f"cannot write to {printable(out)}: {error.strerror or error}") from error
     return ordered
+
+
+def _check_own_files(out: Path) -> None:
+    """Refuses to lock and to append through a link that leads out of the folder."""
+    for name in (LOCK, MANIFEST, ROWS):
+        try:
+            names.below(out, name)
+        except UnsafeName:
+            raise FolderError(f"{printable(out / name)} is a link that leads out of the folder; remove it") from None
+
+
+def _taken(earlier: Mapping[str, Row], file: Path, suffix: str) -> dict[str, str]:
+    """The names of outputs by the names of their inputs, as the rows of an earlier run in ``file`` have them.
+
+    Raises:
+        FolderError: for a name that no run can have given: not below the folder, with another suffix, or given twice.
+    """
+    taken: dict[str, str] = {}
+    used: set[str] = set()
+    for name, row in earlier.items():
+        if row.get("out") is None:
+            continue
+        try:
+            out = names.checked(row["out"])
+            if not out.endswith(suffix):
+                raise UnsafeName(f"{out!r} does not end in {suffix}")
+            if out.casefold() in used:
+                raise UnsafeName(f"{out!r} belongs to another row")
+        except UnsafeName as error:
+            raise FolderError(
+                f"{printable(file)}: the row of {printable(name)} names an output that cannot be used: {error}; "
+                "remove that row, or choose another folder"
+            ) from None
+        taken[name] = out
+        used.add(out.casefold())
+    return taken
+
+
+def _leaving(items: Iterable[Item], out: Path, failed: Mapping[str, Any]) -> Iterator[tuple[Item, Row]]:
+    """The items whose outputs would not lie in the folder, with their rows."""
+    inside = names.Resolver(out)
+    for item in items:
+        try:
+            inside.path(item.out_name)
+        except UnsafeName as error:
+            yield item, failure(item, FolderError(f"the output is not written: {error}"), **failed)
 
 
 class _Recorder(AbstractContextManager["_Recorder"]):
@@ -374,10 +444,10 @@ def _check_free(items: Iterable[Item], out: Path, first_run: bool) -> None:
 
 
 def _is_done(item: Item, row: Row | None) -> bool:
-    if row is None or row.get("error") or not item.out.is_file():
+    if row is None or row.get("error", "not said") or row.get("out") != item.out_name:
         return False
     try:
-        return bool(row.get("source") == stamp(item.source))
+        return item.out.is_file() and bool(row.get("source") == stamp(item.source))
     except OSError:
         return False
 
@@ -391,7 +461,8 @@ def write_atomically(file: Path, content: str | bytes, *, synced: bool = True) -
     short = hashlib.sha256(os.fsencode(file.name)).hexdigest()[:16]  # the name with a suffix could be too long
     partial = file.with_name(f".{short}{PARTIAL}")
     try:
-        with partial.open("wb") as handle:
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as handle:  # not through a link that others left under this name
             handle.write(content.encode() if isinstance(content, str) else content)
             if synced:
                 handle.flush()

@@ -31,6 +31,7 @@ from veil.seeds import seed_of
 
 NAMED = 10  # target classes at most that a row names
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
+_FAILED = {"protected": False}  # in the row of a photo that failed
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +204,7 @@ class Protector:
             yield from self._pipeline(items, load, write, workers)
 
         return folders.run(
-            inputs, out, work, suffixes=images.SUFFIXES, suffix=stored.suffix, settings=settings,
+            inputs, out, work, suffixes=images.SUFFIXES, suffix=stored.suffix, settings=settings, failed=_FAILED,
             started=started, finished=finished,
         )  # fmt: skip
 
@@ -225,7 +226,7 @@ class Protector:
                         loaded = future.result()
                         plan = self._plan(loaded)
                     except (ImageError, NoNoise, OSError, MemoryError) as error:
-                        failed.append((item, folders.failure(item, error, protected=False)))
+                        failed.append((item, folders.failure(item, error, **_FAILED)))
                     else:
                         yield loaded, plan
 
@@ -235,7 +236,7 @@ class Protector:
                     try:
                         written = future.result()
                     except (ImageError, OSError, MemoryError) as error:
-                        yield item, folders.failure(item, error, protected=False)
+                        yield item, folders.failure(item, error, **_FAILED)
                     else:
                         yield item, self._row(written)
                 while failed:

@@ -27,19 +27,32 @@ Row = dict[str, Any]
 
 
 class RowsError(ValueError):
-    """Rows cannot be added; the message is one line for a person."""
+    """Rows cannot be read or added; the message is one line for a person."""
 
 
 def read(file: Path) -> list[Row]:
-    """Every whole line of a file; none where there is no file."""
+    """Every whole line of a file; none where there is no file.
+
+    Raises:
+        RowsError: where the file is not text, or a whole line is something else than an object.
+    """
     if not file.exists():
         return []
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise RowsError(f"{file} is not text in UTF-8") from None
     rows = []
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for number, line in enumerate(lines, 1):
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except json.JSONDecodeError:
             continue
+        except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets
+            row = None
+        if not isinstance(row, dict):
+            raise RowsError(f"{file}, line {number}: not a row, which is a JSON object; remove that line")
+        rows.append(row)
     return rows
 
 
@@ -71,7 +84,7 @@ class RowFile:
         added: called with each new row.
 
     Raises:
-        RowsError: where ``file`` holds rows of another ``about``.
+        RowsError: where ``file`` holds rows of another ``about``, or lines that are no rows.
     """
 
     def __init__(self, file: Path, about: Mapping[str, Any], added: Callable[[Row], None] = lambda row: None) -> None:

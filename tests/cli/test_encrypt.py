@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import full_disk, rows_of, said, same, veil
+from commands import change_rows, full_disk, rows_of, said, same, veil
 from PIL import Image
 
 from veil import images, lossless
@@ -156,6 +157,122 @@ def test_a_full_disk_is_one_line_per_image(
     assert not list(out.rglob("*.part"))
     monkeypatch.undo()
     assert veil("encrypt", inputs, "-o", out, "--cipher", "tanaka", "--key", key) == 0
+
+
+CHANGED = {"bytes": 1, "modified_ns": 1}  # no longer the file that a row speaks of, so that it is done again
+
+
+@pytest.mark.parametrize("out", ["../victim.txt", "../victim.png", "VICTIM", "sub/../../victim.txt", ".lock", "", 7])
+def test_rows_of_others_cannot_name_a_file_outside(tmp_path: Path, key: Path, out: object, capsys: Captured) -> None:
+    inputs, there = write(tmp_path / "in", 1), tmp_path / "there"
+    command = ["encrypt", inputs, "-o", there, "--cipher", "tanaka", "--key", key]
+    assert veil(*command) == 0
+    victims = [tmp_path / "victim.txt", tmp_path / "victim.png", there / "kept.txt"]
+    for victim in victims:
+        victim.write_text("precious")
+    change_rows(there, out=str(victims[0]) if out == "VICTIM" else out, source=CHANGED)
+    before = same(there)
+    capsys.readouterr()
+    status = veil(*command)
+    assert [victim.read_bytes() for victim in victims] == [b"precious"] * 3
+    assert status == 2
+    assert "the row of 000.png names an output that cannot be used" in (told := said(capsys))
+    assert "remove that row, or choose another folder" in told
+    assert same(there) == before
+
+
+def test_two_rows_cannot_name_one_output(inputs: Path, tmp_path: Path, key: Path, capsys: Captured) -> None:
+    command = ["encrypt", inputs, "-o", tmp_path / "out", "--cipher", "tanaka", "--key", key]
+    veil(*command)
+    change_rows(tmp_path / "out", out="000.png")
+    assert veil(*command) == 2
+    assert "the row of 002.png names an output that cannot be used: '000.png' belongs to another row" in said(capsys)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_linked_sub_folder_leads_no_output_outside(
+    inputs: Path, tmp_path: Path, key: Path, first: bool, capsys: Captured
+) -> None:
+    """Neither on the first run nor later; the images beside it are encrypted all the same."""
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    command = ["encrypt", inputs, "-o", out, "--cipher", "tanaka", "--key", key]
+    if not first:
+        veil(*command)
+        (out / "sub").rename(tmp_path / "moved")
+    out.mkdir(exist_ok=True)
+    elsewhere.mkdir()
+    (elsewhere / "001.png").write_text("precious")
+    (out / "sub").symlink_to(elsewhere)
+    status = veil(*command)
+    assert (elsewhere / "001.png").read_bytes() == b"precious"
+    assert status == FAILED
+    assert "failed sub/001.png: the output is not written: 'sub/001.png' leads out of its folder, by a link" in said(
+        capsys
+    )
+    assert [row["file"] for row in rows_of(out) if row["error"]] == ["sub/001.png", "sub/003.png", "sub/005.png"]
+    assert [path.name for path in elsewhere.iterdir()] == ["001.png"]
+    (out / "sub").unlink()
+    assert veil(*command) == 0
+    assert len(list((out / "sub").iterdir())) == 3
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_linked_output_leads_nothing_outside(inputs: Path, tmp_path: Path, key: Path, there: bool) -> None:
+    out, victim = tmp_path / "out", tmp_path / "victim.txt"
+    command = ["encrypt", inputs, "-o", out, "--cipher", "tanaka", "--key", key]
+    veil(*command)
+    (out / "000.png").unlink()
+    if there:
+        victim.write_text("precious")
+    (out / "000.png").symlink_to(victim)
+    assert veil(*command) == FAILED
+    assert [row["file"] for row in rows_of(out) if row["error"]] == ["000.png"]
+    assert victim.exists() == there
+    assert not there or victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", ".lock", "run.json"])
+def test_a_linked_file_of_the_job_is_refused(
+    inputs: Path, tmp_path: Path, key: Path, name: str, capsys: Captured
+) -> None:
+    out, victim = tmp_path / "out", tmp_path / "victim.txt"
+    command = ["encrypt", inputs, "-o", out, "--cipher", "tanaka", "--key", key]
+    veil(*command)
+    victim.write_bytes((out / name).read_bytes() + b"\n")
+    before = victim.read_bytes()
+    (out / name).unlink()
+    (out / name).symlink_to(victim)
+    (inputs / "000.png").unlink()
+    assert veil(*command) == 2
+    assert "is a link that leads out of the folder; remove it" in said(capsys)
+    assert victim.read_bytes() == before
+
+
+FOREIGN: list[tuple[str, str]] = [
+    ("[1, 2]", "line 7: not a row, which is a JSON object"),
+    ("3", "line 7: not a row"),
+    ("null", "line 7: not a row"),
+    ("[" * 100_000 + "]" * 100_000, "line 7: not a row"),
+    ('{"file": ' + "9" * 5000 + "}", "line 7: not a row"),
+    ('{"out": "a.png", "error": null}', "names no file; remove that row"),
+    ('{"file": ["a.png"], "error": null}', "names no file; remove that row"),
+    ("\udcff", "is not text in UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), FOREIGN, ids=range(len(FOREIGN)))
+def test_a_line_that_is_no_row_is_said(
+    inputs: Path, tmp_path: Path, key: Path, line: str, message: str, capsys: Captured
+) -> None:
+    out = tmp_path / "out"
+    command = ["encrypt", inputs, "-o", out, "--cipher", "tanaka", "--key", key]
+    veil(*command)
+    with (out / "rows.jsonl").open("ab") as rows:
+        rows.write(os.fsencode(line + "\n"))
+    capsys.readouterr()
+    for again in (command, ["decrypt", out, "-o", tmp_path / "back", "--key", key]):
+        assert veil(*again) == 2
+        assert message in said(capsys)
 
 
 def test_ctrl_c_says_how_to_go_on(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import full_disk, rows_of, same, veil
+from commands import change_rows, full_disk, rows_of, said, same, veil
 from PIL import Image
 
 import cards
@@ -227,6 +227,49 @@ def test_a_full_disk_is_one_line_per_photo(
     monkeypatch.undo()
     assert veil("protect", folder, "-o", out, "-m", card, *QUICK) == 0
     assert not any(row["error"] for row in rows_of(out))
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_rows_of_others_cannot_name_a_file_outside(
+    tmp_path: Path, card: str, absolute: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What made a rerun overwrite it: such a name in a row whose photo seems changed, and so is protected again."""
+    Image.fromarray(photos(1)[0].permute(1, 2, 0).numpy()).save(tmp_path / "a.png")
+    victim, out = tmp_path / "victim.txt", tmp_path / "out"
+    victim.write_text("precious")
+    command = ["protect", tmp_path / "a.png", "-o", out, "-m", card, *QUICK]
+    assert veil(*command) == 0
+    (row,) = rows_of(out)
+    named = str(victim) if absolute else "../victim.txt"
+    change_rows(out, out=named, source=row["source"] | {"bytes": row["source"]["bytes"] + 1})
+    capsys.readouterr()
+    status = veil(*command)
+    assert victim.read_bytes() == b"precious"
+    assert status == 2
+    assert "the row of a.png names an output that cannot be used" in said(capsys)
+
+
+def test_a_linked_sub_folder_leads_no_photo_outside(
+    folder: Path, tmp_path: Path, card: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    out.mkdir()
+    (out / "sub").symlink_to(elsewhere)
+    assert veil("protect", folder, "-o", out, "-m", card, *QUICK) == FAILED
+    failed = [row for row in rows_of(out) if row["error"]]
+    assert [set(row) for row in failed] == [{"file", "out", "protected", "error"}] * 3
+    assert all(row["error"].endswith("leads out of its folder, by a link") for row in failed)
+    assert "3 of 6" in (out / "report.html").read_text()
+    assert not list(elsewhere.iterdir())
+
+
+def test_photos_with_control_characters_in_their_names_go_on_like_others(tmp_path: Path, card: str) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(photos(1)[0].permute(1, 2, 0).numpy()).save(tmp_path / "in" / "two\nlines.png")
+    for _ in range(2):
+        assert veil("protect", tmp_path / "in", "-o", tmp_path / "out", "-m", card, *QUICK) == 0
+        assert [(row["file"], row["out"]) for row in rows_of(tmp_path / "out")] == [("two\nlines.png", "two_lines.png")]
 
 
 def start(folder: Path, out: Path, card: str) -> subprocess.Popen[bytes]:

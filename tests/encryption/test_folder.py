@@ -192,7 +192,10 @@ def test_what_was_decrypted_is_not_decrypted_again(inputs: Path, tmp_path: Path,
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [("{broken", "cannot be read"), ('{"cipher": "new", "version": 1}', "another version"),
-     ('{"cipher": "tanaka", "version": 2}', "another version"), ("[]", "which cipher"), ("{}", "which cipher")],
+     ('{"cipher": "tanaka", "version": 2}', "another version"), ("[]", "which cipher"), ("{}", "which cipher"),
+     ('{"cipher": ["tanaka"], "version": 1}', "another version"), ("[" * 100_000, "cannot be read"),
+     ('{"cipher": "tanaka", "version": 1, "key": 3}', "names no key and size as"),
+     ('{"cipher": "tanaka", "version": 1, "key": "a", "size": "8"}', "names no key and size as")],
 )  # fmt: skip
 def test_a_folder_that_is_not_understood_is_refused(
     inputs: Path, tmp_path: Path, key: Key, manifest: str, message: str
@@ -200,6 +203,20 @@ def test_a_folder_that_is_not_understood_is_refused(
     (inputs / "run.json").write_text(manifest)
     with pytest.raises(FolderError, match=message):
         decrypt_folder([inputs], tmp_path / "out", key)
+
+
+@pytest.mark.parametrize(
+    "change", [{"out": ["a.png"]}, {"out": None}, {"height": "3"}, {"channels": None}, {"digest": 3}]
+)
+def test_rows_that_encryption_did_not_write_are_refused(
+    inputs: Path, tmp_path: Path, key: Key, change: dict[str, object]
+) -> None:
+    rows = encrypt_folder([inputs], tmp_path / "encrypted", "tanaka", key)
+    lines = [json.dumps(row | change) for row in rows]
+    (tmp_path / "encrypted/rows.jsonl").write_text("\n".join(lines))
+    with pytest.raises(FolderError, match=r"rows\.jsonl: the row of .* is not of `veil encrypt`"):
+        decrypt_folder([tmp_path / "encrypted"], tmp_path / "out", key)
+    assert not (tmp_path / "out").exists()
 
 
 def test_changed_files_are_noticed(tmp_path: Path, key: Key) -> None:

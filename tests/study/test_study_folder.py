@@ -171,3 +171,20 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "study" / "images" / f"{made.study.questions[0].shown}.png").unlink()
     with pytest.raises(StudyError, match=made.study.questions[0].shown):
         folder.read_images(tmp_path / "study", made.study)
+
+
+@pytest.mark.parametrize("linked", ["picture", "folder"])
+def test_a_picture_behind_a_link_is_never_shown_to_participants(tmp_path: Path, linked: str) -> None:
+    made = small()
+    folder.write(made, tmp_path / "study")
+    place = tmp_path / "study" / "images"
+    if linked == "folder":
+        place.rename(tmp_path / "elsewhere")
+        place.symlink_to(tmp_path / "elsewhere")
+    else:
+        picture = place / f"{made.study.questions[0].shown}.png"
+        picture.unlink()
+        (tmp_path / "secret").write_text("secret")
+        picture.symlink_to(tmp_path / "secret")
+    with pytest.raises(StudyError, match="leads out of its folder, by a link"):
+        folder.read_images(tmp_path / "study", made.study)

@@ -21,6 +21,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from veil import names as file_names
+from veil.names import UnsafeName
+
 LAYOUTS = (
     "list_attr_celeba.txt or .csv with img_align_celeba/ (CelebA), "
     "or attributes.csv with the columns file, identity and partition (optional), and attributes"
@@ -76,7 +79,7 @@ def _celeba(folder: Path, attributes: Path) -> FaceList:
         photos = photos / photos.name
     names, rows = _csv_rows(attributes) if attributes.suffix == ".csv" else _text_rows(attributes)
     listed, truths = _truths(attributes, names, rows)
-    files = tuple(photos / name for name in listed)
+    files = _below(photos, listed, attributes)
     _require_all(attributes, files)
     partition = _near(folder, "list_eval_partition.txt") or _near(folder, "list_eval_partition.csv")
     identity = _near(folder, "identity_CelebA.txt") or _near(folder, "identity_CelebA.csv")
@@ -106,9 +109,7 @@ def _any_csv(folder: Path, file: Path) -> FaceList:
 
     names = tuple(header[index] for index in columns)
     listed, truths = _truths(file, names, split())
-    if any(Path(name).is_absolute() or ".." in Path(name).parts for name in listed):
-        raise ValueError(f"{file}: lists photos that are not in its folder")
-    files = tuple(folder / name for name in listed)
+    files = _below(folder, listed, file)
     _require_all(file, files)
     partition = _partitions(file, kept["partition"]) if "partition" in kept else None
     identities = _numbered(file, kept["identity"]) if "identity" in kept else None
@@ -245,6 +246,19 @@ def _numbered(file: Path, people: Sequence[str]) -> Tensor:
         return torch.tensor([int(person) for person in people])
     numbers = {person: number for number, person in enumerate(sorted(set(people)))}
     return torch.tensor([numbers[person] for person in people])
+
+
+def _below(folder: Path, listed: Sequence[str], listing: Path) -> tuple[Path, ...]:
+    """The listed photos in ``folder``. Links are followed wherever they lead: people link to photos that lie elsewhere,
+    and to ask for every one of 200,000 takes long on a network drive.
+
+    Raises:
+        ValueError: for a name that leads out of the folder.
+    """
+    try:
+        return tuple(folder / file_names.checked(name) for name in listed)
+    except UnsafeName as error:
+        raise ValueError(f"{listing}: lists a photo by a name that cannot be used: {error}") from None
 
 
 def _require_all(listing: Path, files: Sequence[Path]) -> None:

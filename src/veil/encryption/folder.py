@@ -31,6 +31,7 @@ from veil.keys import Key
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
 LOSSLESS = lossless.FORMATS
 _HARM = "changed ones decrypt to noise, and networks learn other images"
+_READ = {"out": str, "height": int, "width": int, "channels": int, "digest": str}  # of a row, to decrypt its image
 _CHANGED = "changed since it was encrypted: changed pixels decrypt to noise"
 
 
@@ -251,15 +252,23 @@ def _read_encrypted(folder: Path) -> Encrypted | None:
     """
     try:
         settings = folders.read_manifest(folder)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise FolderError(f"{printable(folder / folders.MANIFEST)} cannot be read") from None
     cipher = settings.get("cipher") if isinstance(settings, dict) else None
     if cipher is None:
         return None
-    if cipher not in CIPHERS or settings.get("version") != VERSION:
+    if not isinstance(cipher, str) or cipher not in CIPHERS or settings.get("version") != VERSION:
         raise FolderError(f"{printable(folder)} was encrypted by another version of Veil")
-    rows = {row["out"]: row for row in folders.read_rows(folder / folders.ROWS) if not row["error"]}
-    return Encrypted(folder, cipher, settings["key"], settings["size"], rows)
+    key, size = settings.get("key"), settings.get("size")
+    if not isinstance(key, str | None) or not isinstance(size, int | None):
+        raise FolderError(f"{printable(folder / folders.MANIFEST)} names no key and size as `veil encrypt` writes them")
+    rows = [row for row in folders.read_rows(folder / folders.ROWS) if not row.get("error")]
+    for row in rows:
+        if not all(isinstance(row.get(field), kind) for field, kind in _READ.items()):
+            raise FolderError(
+                f"{printable(folder / folders.ROWS)}: the row of {printable(row['file'])} is not of `veil encrypt`"
+            )
+    return Encrypted(folder, cipher, key, size, {row["out"]: row for row in rows})
 
 
 def _agreed(files: Sequence[Path], find: Finder, key: str, cipher: str | None) -> str:

@@ -70,7 +70,7 @@ def write_protection_report(
     A photo that cannot be read any more has a card without that picture; it never ends the report.
 
     Args:
-        out: the run's folder; a photo lies at ``out / row["out"]``.
+        out: the run's folder; a photo lies at ``out / row["out"]``, and is shown if that is below the folder.
         rows: as `veil.protection.Protector.protect_folder` returns them.
         settings: as `veil.protection.Protector.describe` returns them.
         sources: path of the original by ``row["file"]``.

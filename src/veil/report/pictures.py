@@ -15,8 +15,9 @@ from typing import Any
 from markupsafe import Markup
 from PIL import Image, ImageChops
 
-from veil import folders, images
+from veil import folders, images, names
 from veil.images import ImageError, Photo
+from veil.names import UnsafeName
 
 THUMBNAIL = 320  # pixels along the longer side of a picture
 CROP = 160  # the same of the noise's crop, which is shown at twice its size
@@ -70,9 +71,9 @@ def card(row: Mapping[str, Any], out: Path, sources: Mapping[str, Path], reason:
     except (ImageError, OSError, MemoryError) as error:
         made.problems.append(f"The original cannot be shown: {_said(error)}.")
     try:
-        made.after, middle = _shown(images.load(out / row["out"], max_pixels=pixels))
+        made.after, middle = _shown(images.load(names.below(out, row["out"]), max_pixels=pixels))
         seen.append(middle)
-    except (ImageError, OSError, MemoryError) as error:
+    except (ImageError, UnsafeName, OSError, MemoryError) as error:
         made.problems.append(f"The protected photo cannot be shown: {_said(error)}.")
     if len(seen) == 2 and seen[0].size == seen[1].size:
         made.noise = _picture(_amplified(seen[0], seen[1], factor), "PNG", optimize=True)

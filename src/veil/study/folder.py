@@ -19,9 +19,10 @@ from typing import Any
 
 from torch import Tensor
 
-from veil import folders
+from veil import folders, names
 from veil.folders import printable
 from veil.images import SUFFIXES, ImageError, Photo, encode, load, over_white
+from veil.names import UnsafeName
 from veil.study.questions import Made, Question, Settings, Study, StudyError, compose, plan
 
 FILE, IMAGES, KIND, VERSION = "study.json", "images", "veil-study", 1
@@ -195,10 +196,13 @@ def read_images(folder: Path, study: Study) -> dict[str, bytes]:
     """The PNG files of a study by name.
 
     Raises:
-        StudyError: where one is missing.
+        StudyError: where one is missing, or a link leads out of the folder: participants would see another file.
     """
-    names = [name for each in study.questions for name in (each.shown, *each.options)]
+    called = [name for each in study.questions for name in (each.shown, *each.options)]
+    resolver = names.Resolver(folder)
     try:
-        return {name: (folder / IMAGES / f"{name}.png").read_bytes() for name in names}
+        return {name: resolver.path(f"{IMAGES}/{name}.png").read_bytes() for name in called}
+    except UnsafeName as error:
+        raise StudyError(f"a picture of the study cannot be used: {error}") from None
     except OSError as error:
         raise StudyError(f"a picture of the study is missing: {printable(str(error))}") from None
