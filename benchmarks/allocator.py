@@ -1,4 +1,4 @@
-"""What `veil.allocator.keep_memory` is worth: a network's forward and backward passes with it and without.
+"""What `veil.runtime.memory.keep_memory` is worth: a network's forward and backward passes with it and without.
 
     python benchmarks/allocator.py --model CARD
 
@@ -15,9 +15,9 @@ from statistics import median
 
 import torch
 
-from veil.allocator import keep_memory
 from veil.models import catalog
-from veil.provenance import provenance
+from veil.runtime.memory import keep_memory
+from veil.runtime.provenance import provenance
 
 RESULTS = Path(__file__).resolve().parent.parent / "results/benchmarks/allocator.jsonl"
 BATCH, PASSES, TURNS = 8, 20, 3

@@ -28,9 +28,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from veil import rows, training
+from veil import training
+from veil.jobs import rows
 from veil.models.locally_connected import LocallyConnected
-from veil.provenance import provenance
+from veil.runtime.provenance import provenance
 
 RESULTS = Path(__file__).resolve().parent.parent / "results/benchmarks/attacks.jsonl"
 HEADINGS = ("images", "batch", "layer, images/s", "loop, images/s", "bmm, images/s", "loop / layer", "bmm / layer")

@@ -71,8 +71,8 @@ def veil(contender: str, side: int, images: int, threads: int) -> tuple[Run, int
     """Encrypts, or copies, all images at once."""
     import torch
 
-    from veil.encryption import CIPHERS
-    from veil.keys import Key
+    from veil.protections.ciphers import CIPHERS
+    from veil.protections.ciphers.keys import Key
 
     torch.set_num_threads(threads)
     batch = torch.randint(0, 256, (images, 3, side, side), dtype=torch.uint8)
@@ -224,7 +224,7 @@ def show(rows: Sequence[Row]) -> None:
 def main() -> int:
     """Exit status 1 where a contender failed."""
     from noise import BENCH_PYTHON
-    from veil.provenance import provenance
+    from veil.runtime.provenance import provenance
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", choices=list(SCALES), required=True)

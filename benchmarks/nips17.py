@@ -23,11 +23,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from veil import names
-from veil.folders import Row, read_rows, write_atomically
-from veil.noise import SCHEMES
-from veil.protection import Protector
-from veil.provenance import provenance
+from veil.jobs.folders import Row, read_rows
+from veil.protections.noise import SCHEMES
+from veil.protections.noise.protector import Protector
+from veil.runtime import names
+from veil.runtime.files import write_atomically
+from veil.runtime.provenance import provenance
 
 HERE = Path(__file__).resolve().parent
 RESULTS, PAGE = HERE.parent / "results/nips17", HERE.parent / "docs/results.md"

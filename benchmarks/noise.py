@@ -36,14 +36,14 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from peers import CONTENDERS, Problem, Rules, peak_mib
-from veil.devices import computes_bfloat16
 from veil.images import SUFFIXES, load, quantise, to_float
 from veil.models import catalog
 from veil.models.residual import ResidualNet
-from veil.noise import CrsSettings, Engine
-from veil.noise.engine import StepSettings
-from veil.noise.targets import draw
-from veil.provenance import provenance
+from veil.protections.noise import CrsSettings, Engine
+from veil.protections.noise.engine import StepSettings
+from veil.protections.noise.targets import draw
+from veil.runtime.devices import computes_bfloat16
+from veil.runtime.provenance import provenance
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results/benchmarks/noise.jsonl"

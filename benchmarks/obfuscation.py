@@ -3,10 +3,10 @@
     python benchmarks/obfuscation.py --scale smoke
     python benchmarks/obfuscation.py --scale cpu
 
-Algorithm 1, cycles of four batches, on random images: `ours`, an epoch of `veil.obfuscation.train` with all that it
-does; `obvious`, the same four phases as one writes them down: float32, all four networks computing gradients in every
-phase, and the optimiser of the phase stepping; `bare`, each forward and backward pass that the phases need, once, on
-tensors that are there already, in our precision, without losses and updates. All three take turns.
+Algorithm 1, cycles of four batches, on random images: `ours`, an epoch of `veil.protections.features.train` with all
+that it does; `obvious`, the same four phases as one writes them down: float32, all four networks computing gradients in
+every phase, and the optimiser of the phase stepping; `bare`, each forward and backward pass that the phases need, once,
+on tensors that are there already, in our precision, without losses and updates. All three take turns.
 
 `ours` in float32 has to come to the same losses as `obvious`: their difference after an epoch is in the rows.
 
@@ -29,12 +29,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Generator, Tensor, nn
 
-from veil import obfuscation, training
+from veil import training
 from veil.images import to_float
-from veil.obfuscation import Material, Networks, ObfuscatorSettings, losses
-from veil.obfuscation.deep_obfuscator import ADVERSARIAL, noise
-from veil.provenance import provenance
-from veil.seeds import seed_of
+from veil.protections import features
+from veil.protections.features import Material, Networks, ObfuscatorSettings, losses
+from veil.protections.features.deep_obfuscator import ADVERSARIAL, noise
+from veil.runtime.provenance import provenance
+from veil.runtime.seeds import seed_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -82,7 +83,7 @@ class Contest:
     def ours(self, runner: "Fabric | None" = None) -> tuple[float, dict[str, float]]:
         """Seconds of an epoch, and its mean losses."""
         with tempfile.TemporaryDirectory() as folder:
-            fitted = obfuscation.train(
+            fitted = features.train(
                 self.material, self.settings, folder=Path(folder), seed=0, runner=runner or self.runner,
                 logged=lambda row: None,
             )  # fmt: skip

@@ -29,12 +29,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from veil.allocator import keep_memory
 from veil.images import to_float
 from veil.models import catalog
 from veil.models.classifier import Classifier
-from veil.noise.engine import Engine, Job, Outcome, Plan, Precision, StepSettings
-from veil.noise.targets import cross_entropy
+from veil.protections.noise.engine import Engine, Job, Outcome, Plan, Precision, StepSettings
+from veil.protections.noise.targets import cross_entropy
+from veil.runtime.memory import keep_memory
 
 TUNING_STEPS = 2
 

@@ -30,12 +30,12 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from veil import training
-from veil.data.class_folders import LabelledImages
-from veil.encryption import CIPHERS
-from veil.encryption.live import protection
-from veil.keys import Key
+from veil.data.labelled_images import LabelledImages
 from veil.models.residual import ResNet18
-from veil.provenance import provenance
+from veil.protections.ciphers import CIPHERS
+from veil.protections.ciphers.keys import Key
+from veil.protections.ciphers.transforms import protection
+from veil.runtime.provenance import provenance
 from veil.training import classification
 from veil.training.classification import ClassifierSettings, Input, Protection, unprotected
 

@@ -34,8 +34,8 @@ from veil.models.classifier import Classifier, Preprocessing
 from veil.models.patch_discriminator import PatchDiscriminator
 from veil.models.unet import UNet
 from veil.models.vgg import VGG13
-from veil.provenance import provenance
-from veil.transformation import METHODS, Guide, Material, Transformation
+from veil.protections.transformation import METHODS, Guide, Material, Transformation
+from veil.runtime.provenance import provenance
 
 RESULTS = Path(__file__).resolve().parent.parent / "results/benchmarks/transformation.jsonl"
 SIDE, CLASSES = 32, 10

@@ -17,14 +17,14 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from veil.allocator import keep_memory
-from veil.data import made
-from veil.data.class_folders import LabelledImages
+from veil.data import synthetic
+from veil.data.labelled_images import LabelledImages
 from veil.models import catalog
 from veil.models.classifier import Classifier
-from veil.noise import universal
-from veil.noise.universal import UniversalSettings
-from veil.provenance import provenance
+from veil.protections.noise import universal
+from veil.protections.noise.universal import UniversalSettings
+from veil.runtime.memory import keep_memory
+from veil.runtime.provenance import provenance
 
 RESULTS = Path(__file__).resolve().parent.parent / "results/benchmarks/universal.jsonl"
 TURNS = 3
@@ -61,7 +61,7 @@ def main() -> None:
     given = parser.parse_args()
     keep_memory()
     classifier, settings = catalog.load("mnist-cnn"), UniversalSettings(iterations=given.iterations)
-    digits = made.digits(2_000, Generator().manual_seed(0))
+    digits = synthetic.digits(2_000, Generator().manual_seed(0))
     for way in WAYS.values():
         way(classifier, digits, UniversalSettings(iterations=3))
     seconds: dict[str, list[float]] = {name: [] for name in WAYS}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from repository import REPOSITORY
 
 # Two test processes on two cores: threads of one would only wait for those of the other.
 torch.set_num_threads(1)
@@ -13,8 +14,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell's background jobs ignore Ctrl-C, and so would commands that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")

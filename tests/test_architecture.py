@@ -8,45 +8,100 @@ import pytest
 import veil
 
 SOURCE = Path(veil.__file__).parent
-# Lower numbers may not import higher ones; areas of one number do not import each other.
-LEVELS = {
-    "allocator": 0, "devices": 0, "images": 0, "keys": 0, "metrics": 0, "names": 0, "provenance": 0, "rows": 0,
-    "seeds": 0,
-    "models": 1, "data": 1, "folders": 1, "lossless": 1, "training": 1,
-    "noise": 2, "encryption": 2, "transformation": 2, "obfuscation": 2, "attacks": 2,
-    "evaluation": 3, "report": 4, "audit": 4, "study": 4, "protection": 4, "recipes": 5, "cli": 6, "__main__": 7,
-}  # fmt: skip
-SIBLINGS_APART = {2}
+# The floors of the house, from the ground up. A file imports from its own floor and from those below it.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("runtime",),
+    ("images", "metrics"),
+    ("jobs",),
+    ("data", "models"),
+    ("training",),
+    ("protections", "attacks"),
+    ("report",),
+    ("audits",),
+    ("study", "recipes"),
+    ("cli",),
+    ("__main__",),
+)
+# Rooms on one floor that do not import each other; ``attacks.errors`` and the like, files beside the rooms, serve all.
+APART = (
+    "protections.noise", "protections.ciphers", "protections.transformation", "protections.features",
+    "attacks.images", "attacks.features",
+)  # fmt: skip
+FILES = sorted(SOURCE.rglob("*.py"))
 
 
-def imports(file: Path) -> set[str]:
-    """Areas of veil that a file imports."""
+def module_of(file: Path) -> str:
+    """``protections.noise.crs``; a package by its own name."""
+    return ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(file): file for file in FILES}
+
+
+def imported(file: Path, *, at_once: bool = False) -> set[str]:
+    """Modules of veil that a file imports; with ``at_once`` only those that it imports when it is imported itself."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    late = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        for inner in ast.walk(node)
+    }
     found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            parts = node.module.split(".")
-            if parts[0] == "veil":
-                found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+    for node in ast.walk(tree):
+        if at_once and id(node) in late:
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "veil":
+            base = (node.module or "").removeprefix("veil").removeprefix(".")
+            for alias in node.names:
+                inner = f"{base}.{alias.name}".removeprefix(".")
+                found.add(inner if inner in MODULES else base)
         elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("veil.")}
-    return found & set(LEVELS)
+            found |= {alias.name.removeprefix("veil.") for alias in node.names if alias.name.startswith("veil.")}
+    return found - {"__init__", ""}
 
 
-@pytest.mark.parametrize("file", sorted(SOURCE.rglob("*.py")), ids=lambda f: f.relative_to(SOURCE).as_posix())
-def test_imports_go_one_way(file: Path) -> None:
-    area = file.relative_to(SOURCE).parts[0].removesuffix(".py")
-    if area == "__init__":
+def floor_of(module: str) -> int:
+    room = module.split(".")[0]
+    return next(number for number, floor in enumerate(FLOORS) if room in floor)
+
+
+def room_of(module: str) -> str | None:
+    return next((room for room in APART if module == room or module.startswith(room + ".")), None)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_one_way(module: str) -> None:
+    if module == "__init__":
         return
-    assert area in LEVELS, f"{area} has no place in the order of imports"
-    for other in imports(file) - {area}:
-        assert LEVELS[other] <= LEVELS[area], f"{area} imports {other}"
-        assert not (LEVELS[other] == LEVELS[area] and LEVELS[area] in SIBLINGS_APART), f"{area} imports {other}"
+    for other in imported(MODULES[module]):
+        assert floor_of(other) <= floor_of(module), f"{module} imports {other}, of a floor above"
+        apart = room_of(module) is not None and room_of(other) is not None and room_of(module) != room_of(other)
+        assert not apart, f"{module} imports {other}, which stands beside it"
+        kinds = {module.split(".")[0], other.split(".")[0]}
+        assert kinds != {"attacks", "protections"}, f"{module} imports {other}: attacks get what they know from outside"
+
+
+def test_no_circle_of_imports() -> None:
+    graph = {module: imported(file, at_once=True) & MODULES.keys() - {module} for module, file in MODULES.items()}
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join([*path[path.index(module) :], module])
+        if module not in done:
+            for other in sorted(graph[module]):
+                visit(other, (*path, module))
+            done.add(module)
+
+    for module in sorted(graph):
+        if module != "__init__":
+            visit(module, ())
 
 
 def test_public_names_exist_and_are_sorted() -> None:
     assert all(hasattr(veil, name) for name in veil.__all__)
     assert sorted(veil.__all__) == sorted(set(veil.__all__))
-    private = {"noise", "protection", "models", "evaluation"}
+    private = {"protections", "attacks", "models", "jobs"}
     assert not private & set(veil.__all__)
 
 

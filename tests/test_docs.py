@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from repository import REPOSITORY
 
-from conftest import REPOSITORY
 from veil.cli.reference import reference
 from veil.recipes import papers
 from veil.recipes.recipe import Conditions
-from veil.report.paper import markdown
+from veil.report.page import markdown
 
 PAGES = sorted(
     p

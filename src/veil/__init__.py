@@ -12,8 +12,8 @@ from importlib.metadata import version
 from veil import images
 from veil.models.catalog import load as load_classifier
 from veil.models.classifier import Classifier, Preprocessing
-from veil.noise import SCHEMES
-from veil.protection import Protected, Protector
+from veil.protections.noise import SCHEMES
+from veil.protections.noise.protector import Protected, Protector
 
 __version__ = version("veil")
 __all__ = [

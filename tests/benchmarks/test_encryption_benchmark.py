@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from veil.encryption import CIPHERS
+from veil.protections.ciphers import CIPHERS
 
 ROOT = Path(__file__).resolve().parents[2]
 

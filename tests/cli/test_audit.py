@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
+import obfuscators
 import pytest
 from commands import rows_of, veil
-
-import obfuscators
 
 Captured = pytest.CaptureFixture[str]
 

@@ -7,23 +7,23 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import obfuscators
 import pytest
 import torch
 import typer
 from commands import rows_of, said, veil
 from face_folders import content, made_folder, people
+from repository import REPOSITORY
 
-import obfuscators
-from conftest import REPOSITORY
 from veil import images
-from veil.audit import feature_pictures
+from veil.audits.features import pictures as feature_pictures
 from veil.cli import audit_pictures
 from veil.cli.audit_features import material_of, parts_for
-from veil.data import faces, made_faces
+from veil.data import faces, synthetic_faces
 from veil.data.faces import FaceParts, Split
-from veil.folders import FolderError
 from veil.images import Photo
-from veil.obfuscation.file import Client
+from veil.jobs.folders import FolderError
+from veil.protections.features.file import Client
 from veil.study import folder as studies
 from veil.study.questions import Settings
 
@@ -32,7 +32,7 @@ ATTRIBUTES: dict[str, Any] = {"size": (32, 32), "target": ("Smiling", "High_Chee
 
 
 def card(parts: FaceParts) -> dict[str, Any]:
-    """What `veil.obfuscation.making` writes of them."""
+    """What `veil.protections.features.trainer` writes of them."""
     return {"data": parts.name, "fingerprint": parts.fingerprint, "split": parts.split, "split_seed": parts.seed}
 
 
@@ -122,7 +122,7 @@ def test_a_client_that_does_not_say_what_it_was_trained_with_is_warned_of(data: 
 
 
 def test_drawn_faces_are_those_of_the_training(capsys: Captured) -> None:
-    drawn = made_faces.faces(600, 2, 32)
+    drawn = synthetic_faces.faces(600, 2, 32)
     parts, known = parts_for(client(card(drawn) | {"split_seed": 2}), None)
     assert known
     assert parts.fingerprint == drawn.fingerprint
@@ -153,7 +153,7 @@ def test_an_audit_says_the_gap_and_leaves_what_a_study_takes(
 ) -> None:
     """With a reconstructor that draws negatives, in place of the one that is trained."""
     monkeypatch.setattr(feature_pictures, "drawn_again", lambda scene, faces: 255 - faces)
-    drawn = made_faces.faces(600, 0, 32)
+    drawn = synthetic_faces.faces(600, 0, 32)
     training = card(drawn) | {"adversary": {"on": "60 validation images", "balanced_accuracy": {"Male": 0.5125}}}
     client(training).save(tmp_path / "client")
     out, pictures = tmp_path / "out", tmp_path / "out/faces"
@@ -218,7 +218,7 @@ def test_pictures_have_a_folder_of_their_own(tmp_path: Path, capsys: Captured) -
 
 
 def test_pictures_of_strangers_have_no_identities(tmp_path: Path) -> None:
-    some = made_faces.faces(30, 0, 24).test
+    some = synthetic_faces.faces(30, 0, 24).test
     unknown = faces.Faces(some.images, some.attributes, some.names, None)
     audit_pictures.write(unknown, some.images, tmp_path / "out")
     assert sorted(each.name for each in (tmp_path / "out").iterdir()) == ["original", "reconstructed"]
@@ -233,7 +233,7 @@ def test_pictures_appear_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(audit_pictures, "encode", full)
-    some = made_faces.faces(30, 0, 24).test
+    some = synthetic_faces.faces(30, 0, 24).test
     with pytest.raises(FolderError, match="No space left"):
         audit_pictures.write(some, some.images, tmp_path / "out")
     assert not list(tmp_path.iterdir())

@@ -13,9 +13,10 @@ import pytest
 from commands import change_rows, full_disk, rows_of, said, same, veil
 from PIL import Image
 
-from veil import images, lossless
+from veil import images
 from veil.cli.encrypt import FAILED
-from veil.keys import Key
+from veil.jobs import lossless
+from veil.protections.ciphers.keys import Key
 
 Captured = pytest.CaptureFixture[str]
 SECRET = bytes(range(100, 132))

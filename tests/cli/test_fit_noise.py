@@ -5,21 +5,21 @@ import math
 import shutil
 from pathlib import Path
 
+import cards
 import pytest
 import torch
 from commands import rows_of, said, veil
+from networks import photos
 from PIL import Image
 from torch.nn import functional as F
 
-import cards
-from networks import photos
 from veil import images
 from veil.cli.protect import FAILED, NOT_PROTECTED
 from veil.models import catalog
-from veil.noise import NoNoise, UniversalNoise, fitting
-from veil.noise.fitting import FitSettings, Group, by_size, fit_groups
-from veil.noise.universal import add
-from veil.protection import Protector
+from veil.protections.noise import NoNoise, UniversalNoise, fitting
+from veil.protections.noise.fitting import FitSettings, Group, by_size, fit_groups
+from veil.protections.noise.protector import Protector
+from veil.protections.noise.universal import add
 
 QUICK = ["--budget", "24", "--iterations", "40", "--batch-size", "8"]
 

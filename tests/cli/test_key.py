@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from commands import veil
 
-from veil import keys
 from veil.cli.key import PASSPHRASE
-from veil.keys import Key
-from veil.keys import file as key_file
+from veil.protections.ciphers import keys
+from veil.protections.ciphers.keys import Key
+from veil.protections.ciphers.keys import file as key_file
 
 Captured = pytest.CaptureFixture[str]
 
@@ -169,7 +169,7 @@ def test_at_a_terminal(tmp_path: Path) -> None:
     """A real one: what is typed is not shown, nor written anywhere."""
     ours, theirs = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name != PASSPHRASE}
-    patch = "from veil.keys import file; file._SCRYPT_N = 16"
+    patch = "from veil.protections.ciphers.keys import file; file._SCRYPT_N = 16"
     run = f"{patch}; from veil.cli import main; main(['key', 'new', 'a.key', '--passphrase'])"
     process = subprocess.Popen(
         [sys.executable, "-c", run], stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path, env=environment,

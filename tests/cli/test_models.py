@@ -6,12 +6,12 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import cards
 import pytest
 import torch
 from commands import said, veil
 from PIL import Image
 
-import cards
 from veil import images
 from veil.models import catalog, zoo
 

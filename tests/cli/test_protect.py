@@ -9,14 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import cards
+import odd_images
 import pytest
 import torch
 from commands import change_rows, full_disk, rows_of, said, same, veil
+from networks import photos
 from PIL import Image
 
-import cards
-import odd_images
-from networks import photos
 from veil import images
 from veil.cli.protect import FAILED, NOT_PROTECTED
 
@@ -301,7 +301,7 @@ def test_killed_half_way_it_ends_the_same(tmp_path: Path, card: str, signal_numb
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, card: str, monkeypatch: pytest.MonkeyPatch, capsys) -> None:  # type: ignore[no-untyped-def]
-    from veil.noise import Engine
+    from veil.protections.noise import Engine
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
-from test_protect import rows_of, same, veil
+from commands import rows_of, same, veil
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from veil import rows
 from veil.cli import main
+from veil.jobs import rows
 
 
 def run(*arguments: str) -> int:

@@ -15,13 +15,13 @@ import torch
 from commands import said, veil
 from PIL import Image
 from safetensors.torch import load_file
-
 from transformations import tiny
-from veil.data import made, small_images
-from veil.encryption import CIPHERS
-from veil.keys import Key
+
+from veil.data import small_images, synthetic
 from veil.models import catalog
-from veil.transformation.file import Transformation
+from veil.protections.ciphers import CIPHERS
+from veil.protections.ciphers.keys import Key
+from veil.protections.transformation.file import Transformation
 
 QUICK = ("--epochs", 2, "--batch-size", 20, "--width", 4, "--device", "cpu", "--precision", "32-true")
 
@@ -30,7 +30,7 @@ QUICK = ("--epochs", 2, "--batch-size", 20, "--width", 4, "--device", "cpu", "--
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Class folders of 60 training and 20 test images of 16×16."""
     root = tmp_path_factory.mktemp("data") / "shapes"
-    parts = made.small_images(train=60, test=20, classes=4, side=16, seed=0)
+    parts = synthetic.small_images(train=60, test=20, classes=4, side=16, seed=0)
     for name, part in (("train", parts.train), ("test", parts.test)):
         for number, (image, label) in enumerate(zip(part.images, part.labels, strict=True)):
             file = root / name / part.classes[label] / f"{number:03}.png"
@@ -78,7 +78,7 @@ def test_encrypting_in_training(
 
 
 def test_a_network_answers_to_what_the_key_encrypts(data: Path, key: Path, tmp_path: Path) -> None:
-    """Queries that are encrypted by `veil.encryption` with the same key are classified as the test images were."""
+    """Queries that are encrypted by a cipher with the same key are classified as the test images were."""
     assert veil("train", "--data", data, "-o", tmp_path, *QUICK, "--cipher", "tanaka", "--key", key) == 0
     classifier = catalog.load(str(tmp_path / "model.toml"))
     parts = small_images.read(data)

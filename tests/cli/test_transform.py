@@ -11,11 +11,12 @@ import pytest
 from commands import full_disk, rows_of, said, same, veil
 from PIL import Image
 from safetensors.torch import save_file
-
 from transformations import tiny
-from veil import images, lossless
+
+from veil import images
 from veil.cli.transform import FAILED
-from veil.transformation.file import Transformation
+from veil.jobs import lossless
+from veil.protections.transformation.file import Transformation
 
 Captured = pytest.CaptureFixture[str]
 

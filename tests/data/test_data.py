@@ -1,22 +1,15 @@
 """Data sets in their standard layouts, and augmentation of batches."""
 
-import gzip
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from idx_files import idx
 from PIL import Image
 
 from veil.data import augmentation, class_folders, mnist
-
-
-def idx(file: Path, array: np.ndarray, compress: bool = True) -> None:
-    head = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-    data = head + array.astype(np.uint8).tobytes()
-    file.write_bytes(gzip.compress(data) if compress else data)
 
 
 @pytest.fixture

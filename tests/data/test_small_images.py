@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from veil.data import hub, restricted_pickle, small_images
+from veil.data.labelled_images import TRANSFORMED
 from veil.data.restricted_pickle import PickleRefused
 
 RANDOM = np.random.default_rng(0)
@@ -168,7 +169,7 @@ def test_transformed_images_keep_their_size(tmp_path: Path, places: list[str]) -
     class_folders_in(tmp_path)
     for place in places:
         run_json(tmp_path / place, transformation="0123456789abcdef", name="tiny")
-    assert small_images.read(tmp_path).cipher == small_images.TRANSFORMED
+    assert small_images.read(tmp_path).cipher == TRANSFORMED
     with pytest.raises(ValueError, match="transformed images cannot be resized; `veil transform apply --size 8`"):
         small_images.read(tmp_path, side=8)
 

@@ -9,14 +9,14 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from veil.data import made
+from veil.data import synthetic
 from veil.metrics import Recovery, fidelity, floors, ms_ssim, visible
 from veil.metrics.recovery import recovery
 
 
 @pytest.fixture(scope="module")
 def photos() -> Tensor:
-    return made.small_images(train=40, test=10, seed=0).train.images
+    return synthetic.small_images(train=40, test=10, seed=0).train.images
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from veil.data import made
+from veil.data import synthetic
 from veil.metrics import visible
 
 
 @pytest.fixture(scope="module")
 def photos() -> Tensor:
-    return made.small_images(train=40, test=10, seed=0).train.images.float() / 255
+    return synthetic.small_images(train=40, test=10, seed=0).train.images.float() / 255
 
 
 def test_what_shows(photos: Tensor) -> None:

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from veil.encryption import CIPHERS
-from veil.keys import Key
 from veil.models.adaptation import BlockAdaptation, PixelAdaptation, create
+from veil.protections.ciphers import CIPHERS
+from veil.protections.ciphers.keys import Key
 
 
 def test_a_block_is_seen_whole_and_alone() -> None:

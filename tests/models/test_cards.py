@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import cards as made
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import cards as made
 from veil.models import cards, catalog
 from veil.models.cards import CardError
 

@@ -3,19 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from networks import convolutional
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from networks import convolutional
 from veil.images import LUMA
-from veil.models.classifier import (
-    AntialiasedResize,
-    Classifier,
-    Preprocessing,
-    centre_crop,
-    middle,
-)
+from veil.models.classifier import AntialiasedResize, Classifier, Preprocessing, centre_crop, middle
 
 
 @pytest.mark.parametrize("before", [(299, 300), (64, 33), (7, 1), (1, 1), (700, 1100), (2, 17_000), (33, 32)])

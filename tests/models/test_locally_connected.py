@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from veil.encryption.pixel import PixelSame
-from veil.keys import Key
 from veil.models.locally_connected import LocallyConnected, UnsharedPixels
+from veil.protections.ciphers.keys import Key
+from veil.protections.ciphers.pixel import PixelSame
 
 
 def one_by_one(layer: LocallyConnected, x: Tensor) -> Tensor:

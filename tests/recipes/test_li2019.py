@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from veil import training
-from veil.audit import feature_audit
-from veil.audit.feature_verdicts import floor_of, least, strongest
-from veil.audit.features import FeatureAuditSettings
+from veil.audits.features import audit
+from veil.audits.features.scene import FeatureAuditSettings
+from veil.audits.features.verdicts import floor_of, least, strongest
+from veil.jobs.rows import RowFile
 from veil.recipes import papers
 from veil.recipes.li2019 import audits, figure7, tradeoff, variants
 from veil.recipes.li2019.variants import GENDER, SETTINGS, VARIANTS, Setting, load, shared
 from veil.recipes.recipe import Conditions, Evidence
-from veil.rows import RowFile
 
 PAPER = papers.find("li2019")
 
@@ -65,7 +65,7 @@ def test_what_is_defended_tells_a_retrained_attacker_less(tmp_path: Path) -> Non
             folder=tmp_path / name / "training",
         )  # fmt: skip
         with RowFile(tmp_path / name / "rows.jsonl", {}) as file:
-            rows = feature_audit.audit(
+            rows = audit.audit(
                 trained.subject, variants.material(parts), file, attacks, folder=tmp_path / name / "attackers", seed=0,
                 runner=runner, shown=parts.test.images[:0], logged=lambda row: None,
             )  # fmt: skip

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from veil import rows
-from veil.folders import FolderError, locked
+from veil.jobs import rows
+from veil.jobs.folders import FolderError, locked
+from veil.jobs.rows import Row, RowsError
 from veil.recipes import free_photos, papers
 from veil.recipes.liu2019 import combinations, photos
 from veil.recipes.recipe import Conditions, Evidence, Recipe, head
-from veil.rows import Row, RowsError
 
 PAPER = papers.find("liu2019")
 

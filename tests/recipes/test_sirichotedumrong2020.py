@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from veil.attacks import ATTACKS
+from veil.attacks.images import ATTACKS
+from veil.jobs.rows import Row
 from veil.recipes import papers
 from veil.recipes.recipe import Conditions, Evidence
 from veil.recipes.sirichotedumrong2020 import (
@@ -25,7 +26,6 @@ from veil.recipes.sirichotedumrong2020.table1_accuracy import (
     RANDOM,
     SETTINGS,
 )
-from veil.rows import Row
 
 PAPER = papers.find("sirichotedumrong2020")
 

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 import torch
-from faces import pictures, small
 from hypothesis import given, strategies
 from hypothesis import settings as hypothesis_settings
+from study_faces import pictures, small
 
 from veil.study.questions import Drawn, Settings, StudyError, blurred, fitted, make, plan
 

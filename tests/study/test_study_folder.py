@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from faces import pictures, small
-from faces import write as write_photos
 from PIL import Image
+from study_faces import pictures, small
+from study_faces import write as write_photos
 
 from veil.images import load
 from veil.study import folder

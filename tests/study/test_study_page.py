@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 from browser import Browser, program
-from faces import small
+from study_faces import small
 
 from veil.images import Photo, encode
 from veil.study.answers import Answers

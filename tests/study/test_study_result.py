@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faces import small, take_part
+from study_faces import small, take_part
 
 from veil.images import Photo, encode
-from veil.report import paper
+from veil.report import page
 from veil.study import page as pages
 from veil.study.answers import Answer, Answers
 from veil.study.questions import Study
@@ -149,7 +149,7 @@ def test_the_page_holds_the_result(tmp_path: Path, rights: list[int]) -> None:
     made = small(questions=2)
     study, found = counted(tmp_path, rights, questions=2)
     images = {name: encode(Photo(image)) for name, image in made.images.items()}
-    text = paper.write_html(pages.page(study, found, images, "here"), tmp_path).read_text()
+    text = page.write_html(pages.page(study, found, images, "here"), tmp_path).read_text()
     assert verdict(found)[1][:60] in text
     assert "112 of 400" in text
     assert ("5 of 8" in text) == bool(rights)

@@ -9,11 +9,11 @@ import torch
 from torch import Generator, Tensor
 
 from veil import training
-from veil.data import made
-from veil.data.small_images import Parts
-from veil.encryption import CIPHERS
-from veil.encryption.live import protection
-from veil.keys import Key
+from veil.data import synthetic
+from veil.data.labelled_images import Parts
+from veil.protections.ciphers import CIPHERS
+from veil.protections.ciphers.keys import Key
+from veil.protections.ciphers.transforms import protection
 from veil.training import classification
 from veil.training.classification import PRESETS, ClassifierSettings, Fitted, Input, Protection, unprotected
 
@@ -26,7 +26,7 @@ class Stop(Exception):
 
 @pytest.fixture(scope="module")
 def parts() -> Parts:
-    return made.small_images(train=80, test=40, classes=4, side=8, seed=0)
+    return synthetic.small_images(train=80, test=40, classes=4, side=8, seed=0)
 
 
 def fit(parts: Parts, folder: Path, *, stop_after: int | None = None, settings: ClassifierSettings = TINY,
@@ -61,7 +61,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
 
 
 def test_it_learns_and_test_images_are_judged_as_trained(tmp_path: Path) -> None:
-    parts = made.small_images(train=400, test=100, classes=4, side=8, seed=0)
+    parts = synthetic.small_images(train=400, test=100, classes=4, side=8, seed=0)
     fitted = fit(parts, tmp_path, settings=replace(PRESETS["fast"], epochs=10, batch_size=20, padding=1), watched=40)
     assert fitted.log[-1]["loss"] < fitted.log[0]["loss"]
     assert fitted.test["top1"] > 0.5
@@ -74,7 +74,11 @@ def test_other_protection_or_data_is_not_mixed_in(parts: Parts, tmp_path: Path) 
     with pytest.raises(ValueError, match="other settings"):
         fit(parts, tmp_path, about={"protection": "tanaka"})
     with pytest.raises(ValueError, match="other settings"):
-        fit(made.small_images(train=80, test=40, classes=4, side=8, seed=1), tmp_path, about={"protection": "plain"})
+        fit(
+            synthetic.small_images(train=80, test=40, classes=4, side=8, seed=1),
+            tmp_path,
+            about={"protection": "plain"},
+        )
 
 
 def test_images_are_augmented_first_and_protected_in_every_epoch(parts: Parts, tmp_path: Path) -> None:
@@ -97,7 +101,7 @@ def test_images_are_augmented_first_and_protected_in_every_epoch(parts: Parts, t
 
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(tmp_path: Path) -> None:
     """Of a network without batch normalisation, to which parts are all the same."""
-    parts = made.small_images(train=40, test=8, classes=4, side=8, seed=0)
+    parts = synthetic.small_images(train=40, test=8, classes=4, side=8, seed=0)
     weights = []
     for accumulate in (1, 4):
         torch.manual_seed(0)

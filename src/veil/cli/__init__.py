@@ -19,11 +19,12 @@ from veil.cli.terminal import errors
 from veil.cli.train import train
 from veil.data.download import DownloadError
 from veil.data.hub import HubMissing
-from veil.folders import FolderError, printable
 from veil.images import ImageError
+from veil.jobs.folders import FolderError
 from veil.models.cards import CardError
 from veil.models.catalog import UnknownModel
 from veil.models.zoo import HubError, ZooMissing
+from veil.runtime.files import printable
 from veil.training import TrainingError
 
 app = typer.Typer(

@@ -7,21 +7,23 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from veil import folders, training
-from veil.attacks import ATTACKS
-from veil.audit import images as audited
-from veil.audit import page as pages
-from veil.audit.subjects import subject
-from veil.audit.verdicts import Verdict, verdicts
+from veil import training
+from veil.attacks.images import ATTACKS
+from veil.audits.images import audit as audited
+from veil.audits.images import page as pages
+from veil.audits.images.subjects import subject
+from veil.audits.images.verdicts import Verdict, verdicts
 from veil.cli import audit_features
 from veil.cli import key as keys
 from veil.cli.terminal import TrainingProgress, errors, output
-from veil.data import made, small_images
+from veil.data import small_images, synthetic
+from veil.jobs import folders
+from veil.jobs.rows import Row, RowFile
 from veil.models import catalog
 from veil.recipes.recipe import Scale
-from veil.report import paper as report
+from veil.report import page as report
 from veil.report.numbers import duration
-from veil.rows import Row, RowFile
+from veil.runtime.files import printable
 
 ROWS, ALL = "rows.jsonl", "all"
 _COLOURS = {"exact": "red", "broken": "red", "leaks": "yellow", "nothing": "green", "untried": "dim"}
@@ -104,7 +106,7 @@ def audit(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     with errors.status("reading images"):
-        parts = small_images.load(data, side) if data is not None else made.small_images(train=60, test=30)
+        parts = small_images.load(data, side) if data is not None else synthetic.small_images(train=60, test=30)
         reader = catalog.load(classifier) if classifier is not None else None
     if parts.cipher is not None:
         raise typer.BadParameter(f"the images of {data} are protected already ({parts.cipher}); audits need plain ones")
@@ -161,7 +163,7 @@ def _print(found: list[Verdict], page: Path, as_json: bool) -> None:
                  "attack": None if each.strongest is None else each.strongest.get("attack")}
                 for each in found
             ],
-            "report": folders.printable(page),
+            "report": printable(page),
         }  # fmt: skip
         output.print_json(json.dumps(result))
         return
@@ -169,4 +171,4 @@ def _print(found: list[Verdict], page: Path, as_json: bool) -> None:
         level = f"[{_COLOURS[each.level]}]{pages.LEVELS[each.level]}[/]"
         output.print(f"an attacker who {each.attacker}: {level}", soft_wrap=True)
         output.print(f"  {escape(each.text)}", soft_wrap=True)
-    output.print(f"report: {escape(folders.printable(page))}", soft_wrap=True)
+    output.print(f"report: {escape(printable(page))}", soft_wrap=True)

@@ -15,25 +15,30 @@ import torch
 import typer
 from rich.markup import escape
 
-from veil import folders, training
-from veil.audit import feature_audit, feature_page, feature_pictures, features
-from veil.audit.feature_verdicts import FeatureVerdict, gaps, verdicts
-from veil.audit.features import SCALES, FeatureSubject, Material
-from veil.audit.page import LEVELS
+from veil import training
+from veil.audits.features import audit as feature_audit
+from veil.audits.features import page as feature_page
+from veil.audits.features import pictures as feature_pictures
+from veil.audits.features import scene as scenes
+from veil.audits.features.scene import SCALES, FeatureSubject, Material
+from veil.audits.features.verdicts import FeatureVerdict, gaps, verdicts
+from veil.audits.images.page import LEVELS
 from veil.cli import audit_pictures
 from veil.cli.obfuscate_train import SMOKE_FACES
 from veil.cli.terminal import TrainingProgress, errors, output
-from veil.data import faces, made_faces
+from veil.data import faces, synthetic_faces
 from veil.data.faces import FaceParts, Faces, Split
+from veil.jobs import folders
+from veil.jobs.rows import Row, RowFile
 from veil.models.face_embedder import FaceEmbedder
-from veil.obfuscation import making
-from veil.obfuscation.card import ObfuscatorError
-from veil.obfuscation.file import Client, Service, load
-from veil.obfuscation.making import TrainedWith
+from veil.protections.features import trainer
+from veil.protections.features.card import ObfuscatorError
+from veil.protections.features.file import Client, Service, load
+from veil.protections.features.trainer import TrainedWith
 from veil.recipes.recipe import Scale
-from veil.report import paper as report
+from veil.report import page as report
 from veil.report.numbers import duration
-from veil.rows import Row, RowFile
+from veil.runtime.files import printable
 
 ROWS = "rows.jsonl"
 OWN_SHARE = 0.5
@@ -62,7 +67,7 @@ def audit(
     client: Client, *, out: Path, data: str | None, scale: Scale, service: Path | None, embedder: Path | None,
     pictures: Path | None, drawn: int, seed: int, device: str, as_json: bool,
 ) -> None:  # fmt: skip
-    """Attack what a client sends; see `veil.audit.features`.
+    """Attack what a client sends; see `veil.audits.features.scene`.
 
     Args:
         pictures: folder for the first ``drawn`` judged faces and for what the strongest reconstructor draws of them.
@@ -81,9 +86,9 @@ def audit(
     _check(material, client.target, client.hides)
     runner = training.fabric(device, "auto")
     subject = _subject(client, reader, runner.device)
-    settings, read = SCALES[scale], making.adversary(client.training)
+    settings, read = SCALES[scale], trainer.adversary(client.training)
     said = {name: read[name] for name in client.hides if name in read}
-    about = features.about(subject, material, settings, seed) | {
+    about = scenes.about(subject, material, settings, seed) | {
         "embedder": embedder.name if embedder else None, "known": known, "adversary": said,
     }  # fmt: skip
     with folders.locked(out), RowFile(out / ROWS, about) as rows, TrainingProgress(shown=True) as progress:
@@ -111,19 +116,19 @@ def parts_for(client: Client, data: str | None) -> tuple[FaceParts, bool]:
         BadParameter: for a folder that is called as the client's own faces, and holds others: some of those that would
             be judged may be among them.
     """
-    trained = making.trained_with(client.training)
+    trained = trainer.trained_with(client.training)
     for parts in _read(client, data, trained):
         if trained is not None and parts.fingerprint == trained.fingerprint:
             return parts, True
     if trained is None:
         errors.print(
-            f"[yellow]{escape(folders.printable(client.name))} does not say which faces it was trained with[/]: the "
+            f"[yellow]{escape(printable(client.name))} does not say which faces it was trained with[/]: the "
             f"numbers hold if none of {escape(parts.name)}'s test part are among them", soft_wrap=True
         )  # fmt: skip
     elif data is not None and parts.name == trained.name:
         raise typer.BadParameter(
-            f"{data} is a set called {parts.name}, as the one that {folders.printable(client.name)} was trained with, "
-            f"but not the same ({parts.fingerprint}, not {folders.printable(trained.fingerprint)}): faces that would "
+            f"{data} is a set called {parts.name}, as the one that {printable(client.name)} was trained with, "
+            f"but not the same ({parts.fingerprint}, not {printable(trained.fingerprint)}): faces that would "
             "be judged may have been trained with; give that very set, or faces of other people under another name"
         )
     return parts, False
@@ -132,7 +137,7 @@ def parts_for(client: Client, data: str | None) -> tuple[FaceParts, bool]:
 def _read(client: Client, data: str | None, trained: TrainedWith | None) -> Iterator[FaceParts]:
     """The faces, in the split of the training; then as anybody reads them."""
     if data is None:
-        yield made_faces.faces(SMOKE_FACES, 0 if trained is None else trained.seed, client.size[0])
+        yield synthetic_faces.faces(SMOKE_FACES, 0 if trained is None else trained.seed, client.size[0])
         return
     ways: list[tuple[Split, int]] = []
     if trained is not None:
@@ -207,8 +212,8 @@ def _print(
         result = {
             "verdicts": [{"about": each.about, "level": each.level, "text": each.text,
                           "attack": each.strongest.get("attack")} for each in found],
-            "gaps": unknown, "report": folders.printable(page),
-            "reconstructions": None if pictures is None else folders.printable(pictures),
+            "gaps": unknown, "report": printable(page),
+            "reconstructions": None if pictures is None else printable(pictures),
         }  # fmt: skip
         output.print_json(json.dumps(result))
         return
@@ -223,6 +228,6 @@ def _print(
                     f"a gap of {100 * gap['gap']:+.1f} points",
                     soft_wrap=True,
                 )
-    output.print(f"report: {escape(folders.printable(page))}", soft_wrap=True)
+    output.print(f"report: {escape(printable(page))}", soft_wrap=True)
     if pictures is not None:
         output.print(f"next: {escape(audit_pictures.command(pictures))}", soft_wrap=True)

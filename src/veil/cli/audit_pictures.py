@@ -12,10 +12,10 @@ from pathlib import Path
 import typer
 from torch import Tensor
 
-from veil import folders
 from veil.data.faces import Faces
-from veil.folders import FolderError, printable
 from veil.images import Photo, encode
+from veil.jobs.folders import FolderError
+from veil.runtime.files import PARTIAL, printable, write_atomically
 
 ORIGINAL, RECONSTRUCTED, IDENTITIES = "original", "reconstructed", "identities.csv"
 
@@ -46,14 +46,14 @@ def write(faces: Faces, drawn: Tensor, out: Path) -> None:
     partial: Path | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".", suffix=folders.PARTIAL, dir=out.parent))
+        partial = Path(tempfile.mkdtemp(prefix=".", suffix=PARTIAL, dir=out.parent))
         for folder, images in ((ORIGINAL, faces.images), (RECONSTRUCTED, drawn)):
             (partial / folder).mkdir()
             for name, image in zip(names, images, strict=True):
-                folders.write_atomically(partial / folder / name, encode(Photo(image)), synced=False)
+                write_atomically(partial / folder / name, encode(Photo(image)), synced=False)
         if faces.identities is not None:
             lines = [f"{name},{person}" for name, person in zip(names, faces.identities.tolist(), strict=True)]
-            folders.write_atomically(partial / IDENTITIES, "\n".join(["file,identity", *lines]) + "\n")
+            write_atomically(partial / IDENTITIES, "\n".join(["file,identity", *lines]) + "\n")
         partial.rename(out)
     except OSError as error:
         raise FolderError(f"cannot write {printable(out)}: {error.strerror or error}") from None

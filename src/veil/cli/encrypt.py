@@ -12,8 +12,9 @@ from veil import images
 from veil.cli import key as keys
 from veil.cli.options import MaxMegapixels, cipher_named
 from veil.cli.terminal import FolderProgress, errors, output
-from veil.encryption.folder import LOSSLESS, decrypt_folder, encrypt_folder
-from veil.folders import Row, printable
+from veil.jobs.folders import Row
+from veil.protections.ciphers.folder import LOSSLESS, decrypt_folder, encrypt_folder
+from veil.runtime.files import printable
 
 FAILED = 1
 Format = Annotated[str, typer.Option(help=f"Of the files that are written: {', '.join(LOSSLESS)}; none with loss.")]

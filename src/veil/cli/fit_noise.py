@@ -13,12 +13,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from veil import devices, folders, images
+from veil import images
 from veil.cli.options import checked, read_labels, with_settings
 from veil.cli.terminal import INTERRUPTED, errors, output
+from veil.jobs import folders
 from veil.models import catalog
-from veil.noise.fitting import Effect, FitSettings, by_size, fit_groups
-from veil.noise.universal import Size, named
+from veil.protections.noise.fitting import Effect, FitSettings, by_size, fit_groups
+from veil.protections.noise.universal import Size, named
+from veil.runtime import devices
+from veil.runtime.files import printable
 
 SUFFIX = ".safetensors"
 
@@ -96,11 +99,11 @@ def fit_noise(
     except OSError as error:
         raise folders.FolderError(f"cannot write {out}: {error.strerror or error}") from None
     if as_json:
-        summary = {"out": folders.printable(out), "fingerprint": noise.fingerprint}
+        summary = {"out": printable(out), "fingerprint": noise.fingerprint}
         output.print_json(json.dumps(summary | {"effects": [asdict(effect) for effect in effects]}))
     else:
         _print_effects(effects)
-        name = escape(folders.printable(out))
+        name = escape(printable(out))
         output.print(f"noise: {name} ({noise.fingerprint}); keep it to yourself", soft_wrap=True)
 
 

@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from veil import keys
 from veil.cli.terminal import output
-from veil.folders import printable
-from veil.keys import Key, KeyFileError
+from veil.protections.ciphers import keys
+from veil.protections.ciphers.keys import Key, KeyFileError
+from veil.runtime.files import printable
 
 PASSPHRASE = "VEIL_PASSPHRASE"
 commands = typer.Typer(no_args_is_help=True, help="Make secret keys, and say what a key file holds.")

@@ -9,14 +9,16 @@ from typing import Annotated, Any, TextIO
 import typer
 from rich.markup import escape
 
-from veil import devices, folders, images
+from veil import images
 from veil.cli.obfuscate_train import train
 from veil.cli.options import MaxMegapixels
 from veil.cli.terminal import FolderProgress, errors, output
-from veil.folders import FolderError, Row, printable
-from veil.obfuscation import features, making
-from veil.obfuscation.features import Answer
-from veil.obfuscation.file import Client, Service, load
+from veil.jobs.folders import FolderError, Row
+from veil.protections.features import feature_files, trainer
+from veil.protections.features.feature_files import Answer
+from veil.protections.features.file import Client, Service, load
+from veil.runtime import devices
+from veil.runtime.files import PARTIAL, printable
 
 FAILED = 1
 commands = typer.Typer(
@@ -43,7 +45,7 @@ def extract(
     """
     found = Client.load(client)
     with FolderProgress({"extracted": "green"}, files="images") as progress:
-        rows = features.extract_folder(
+        rows = feature_files.extract_folder(
             inputs, out, found, max_pixels=int(max_megapixels * 1e6), device=devices.choose(device),
             started=progress.started, finished=progress.finished,
         )  # fmt: skip
@@ -69,8 +71,8 @@ def classify(
         raise typer.BadParameter(f"--out is a file *.csv or *.jsonl, not {printable(out.name)}")
     found = Service.load(service)
     where = devices.choose(device)
-    files = features.find(inputs, out)
-    answers = features.classify(files, found, where)
+    files = feature_files.find(inputs, out)
+    answers = feature_files.classify(files, found, where)
     failed = _write(answers, found.target, out)
     if as_json:
         summary = {"files": len(files), "failed": failed, "service": found.fingerprint, "out": printable(out)}
@@ -99,7 +101,7 @@ def show(
     output.print(escape(f"measured     {printable(str(found.measured.get('on', 'nothing said')))}"), soft_wrap=True)
     for name in found.target:
         if name in found.measured:
-            output.print(escape(f"  {printable(making.said(found.measured, name))}"), soft_wrap=True)
+            output.print(escape(f"  {printable(trainer.said(found.measured, name))}"), soft_wrap=True)
     output.print("training")
     for entry, value in found.training.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -115,7 +117,7 @@ def _about(found: Client | Service) -> dict[str, Any]:
         "fingerprint": found.fingerprint, **other, "target": list(found.target), "hides": list(found.hides),
         "network": found.network.options, "parameters": sum(each.numel() for each in found.network.parameters()),
         "shape": list(found.shape), "encoding": found.encoding.dtype,
-        "bytes": features.size_of(found.shape, found.encoding), "training": dict(found.training),
+        "bytes": feature_files.size_of(found.shape, found.encoding), "training": dict(found.training),
         "measured": dict(found.measured),
     }  # fmt: skip
 
@@ -190,7 +192,7 @@ def _write(answers: Iterable[Answer], names: Sequence[str], out: Path) -> int:
     Raises:
         FolderError: where it cannot be written.
     """
-    partial, failed = out.with_name(f".{out.name[:100]}{folders.PARTIAL}"), 0
+    partial, failed = out.with_name(f".{out.name[:100]}{PARTIAL}"), 0
     try:
         with partial.open("w", encoding="utf-8", newline="") as handle:
             add = _FORMATS[out.suffix](handle, names)

@@ -8,13 +8,15 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from veil import folders, training
+from veil import training
 from veil.cli.terminal import TrainingProgress, errors, output
-from veil.data import faces, made_faces
-from veil.models.obfuscation import STRIDE
-from veil.obfuscation import PRESETS, ObfuscatorSettings, making
-from veil.obfuscation.encoding import Sent
-from veil.obfuscation.file import CLIENT_FILE, SERVICE_FILE
+from veil.data import faces, synthetic_faces
+from veil.jobs import folders
+from veil.models.obfuscator import STRIDE
+from veil.protections.features import PRESETS, ObfuscatorSettings, trainer
+from veil.protections.features.encoding import Sent
+from veil.protections.features.file import CLIENT_FILE, SERVICE_FILE
+from veil.runtime.files import printable
 from veil.training.loop import Precision
 
 SMOKE: dict[str, Any] = {
@@ -107,16 +109,16 @@ def train(
     with errors.status("reading faces"):
         parts = (
             faces.read(data, side, split=split, seed=seed) if data is not None
-            else replace(made_faces.faces(SMOKE_FACES, seed, side), seed=seed)
+            else replace(synthetic_faces.faces(SMOKE_FACES, seed, side), seed=seed)
         )  # fmt: skip
-    making.check(parts.train, wanted, hidden)
+    trainer.check(parts.train, wanted, hidden)
     with folders.locked(out):
         errors.print(escape(
             f"{parts.name}: {len(parts.train):,} training images; for {', '.join(wanted)}, "
             f"hiding {', '.join(hidden) or 'no attribute'}"
         ))  # fmt: skip
         with TrainingProgress(shown=True) as progress:
-            found = making.make(
+            found = trainer.make(
                 parts, wanted, hidden, settings, name=name or out.resolve().name, sent=sent, folder=out, seed=seed,
                 runner=runner, stepped=progress.stepped, logged=progress.logged,
             )  # fmt: skip
@@ -129,9 +131,9 @@ def _names(given: str) -> list[str]:
     return [name.strip() for name in given.split(",") if name.strip()]
 
 
-def _finish(found: making.Made, out: Path, data: Path | None, as_json: bool) -> None:
+def _finish(found: trainer.Made, out: Path, data: Path | None, as_json: bool) -> None:
     """Says how good the service is, and where privacy is measured."""
-    client, service = folders.printable(out / CLIENT_FILE), folders.printable(out / SERVICE_FILE)
+    client, service = printable(out / CLIENT_FILE), printable(out / SERVICE_FILE)
     measured = found.client.measured
     if as_json:
         result = {
@@ -142,14 +144,14 @@ def _finish(found: making.Made, out: Path, data: Path | None, as_json: bool) -> 
         return
     output.print(escape(f"on {measured['on']}:"), soft_wrap=True)
     for name in found.client.target:
-        output.print(escape(f"  {making.said(measured, name)}"), soft_wrap=True)
+        output.print(escape(f"  {trainer.said(measured, name)}"), soft_wrap=True)
     output.print(escape(f"client: {client} (for every phone)"), soft_wrap=True)
     output.print(escape(f"service: {service}"), soft_wrap=True)
-    faces = "--scale smoke" if data is None else f"--data {folders.printable(data)}"
+    faces = "--scale smoke" if data is None else f"--data {printable(data)}"
     output.print(
         escape(
             "What attackers read is not known yet. The adversaries of the training are no measure of it: "
-            f"veil audit {client} {faces} -o {folders.printable(out / 'audit')} trains others, from nothing."
+            f"veil audit {client} {faces} -o {printable(out / 'audit')} trains others, from nothing."
         ),
         soft_wrap=True,
     )

@@ -111,7 +111,7 @@ def read_labels(file: Path) -> dict[str, int]:
 
 
 def cipher_named(cipher: str, key: Path | None, per_image: bool) -> str:
-    """The row of `veil.encryption.CIPHERS` that ``--cipher``, ``--key`` and ``--per-image`` name together.
+    """The row of `veil.protections.ciphers.CIPHERS` that ``--cipher``, ``--key`` and ``--per-image`` name together.
 
     Raises:
         typer.BadParameter: where they do not go together.

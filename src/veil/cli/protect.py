@@ -8,11 +8,13 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from veil import folders, images, report
+from veil import images, report
 from veil.cli.options import MaxMegapixels, checked, read_labels, with_settings
 from veil.cli.terminal import FolderProgress, errors, output
-from veil.noise import SCHEMES, UniversalNoise
-from veil.protection import Protector
+from veil.jobs import folders
+from veil.protections.noise import SCHEMES, UniversalNoise
+from veil.protections.noise.protector import Protector
+from veil.runtime.files import printable
 
 NOT_PROTECTED, FAILED = 3, 1
 
@@ -99,10 +101,10 @@ def protect(
     )  # fmt: skip
     summary = report.summarise(rows)
     if as_json:
-        output.print_json(json.dumps(summary | {"out": folders.printable(out), "report": folders.printable(page)}))
+        output.print_json(json.dumps(summary | {"out": printable(out), "report": printable(page)}))
     else:
         _print_summary(summary)
-        output.print(f"report: {escape(folders.printable(page))}", soft_wrap=True)
+        output.print(f"report: {escape(printable(page))}", soft_wrap=True)
     raise typer.Exit(FAILED if summary["failed"] else NOT_PROTECTED if summary["not_protected"] else 0)
 
 

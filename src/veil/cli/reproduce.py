@@ -8,11 +8,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from veil import folders
 from veil.cli.terminal import INTERRUPTED, errors, output
 from veil.recipes import papers
 from veil.recipes.recipe import Conditions, Paper, Scale
-from veil.report import paper as report_page
+from veil.report import page as report_page
+from veil.runtime.files import printable, write_atomically
 
 Results = Annotated[Path, typer.Option("--out", "-o", help="Folder of the rows and reports.")]
 Data = Annotated[
@@ -73,7 +73,7 @@ def reproduce(
             errors.print("stopped; the same command goes on from here")
             raise typer.Exit(INTERRUPTED) from None
         page = papers.write(chosen, conditions)
-    output.print(f"report: {escape(folders.printable(page))}", soft_wrap=True)
+    output.print(f"report: {escape(printable(page))}", soft_wrap=True)
 
 
 def report(
@@ -98,12 +98,12 @@ def report(
         raise typer.BadParameter(f"{out} has no rows of {paper}{at}; `veil reproduce {paper}` measures them")
     conditions = Conditions(paper=chosen.name, scale=scale or measured[-1], data=_folders(data), results=out)
     page = papers.write(chosen, conditions)
-    output.print(f"report: {escape(folders.printable(page))}", soft_wrap=True)
+    output.print(f"report: {escape(printable(page))}", soft_wrap=True)
     if markdown is not None:
         figures = Path(os.path.relpath(papers.folder(chosen, conditions) / "figures", markdown.parent))
         text = report_page.markdown(papers.page(chosen, conditions), figures.as_posix())
-        folders.write_atomically(markdown, text)
-        output.print(f"page: {escape(folders.printable(markdown))}", soft_wrap=True)
+        write_atomically(markdown, text)
+        output.print(f"page: {escape(printable(markdown))}", soft_wrap=True)
 
 
 def _folders(data: list[Path] | None) -> tuple[Path, ...]:

@@ -8,8 +8,8 @@ import typer
 from rich.markup import escape
 
 from veil.cli.terminal import errors, output
-from veil.folders import printable
-from veil.report import paper
+from veil.report import page as report_page
+from veil.runtime.files import printable
 from veil.study import answers as kept
 from veil.study import folder, page
 from veil.study import result as results
@@ -102,7 +102,7 @@ def report(
     people = sum(counted.people.values())
     source = f"study `{found.name}` · {people} participants · seed {seed} · `veil study report`"
     with errors.status("drawing"):
-        written = paper.write_html(page.page(found, counted, folder.read_images(study, found), source), study)
+        written = report_page.write_html(page.page(found, counted, folder.read_images(study, found), source), study)
     if as_json:
         output.print_json(json.dumps(results.as_json(counted) | {"report": printable(written)}))
         return

@@ -20,7 +20,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from veil.folders import Row, printable
+from veil.jobs.folders import Row
+from veil.runtime.files import printable
 
 INTERRUPTED = 130
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -33,7 +34,7 @@ class _Rate(ProgressColumn):
 
 
 class FolderProgress(AbstractContextManager["FolderProgress"]):
-    """Live counts of what became of the files of a `veil.folders` job, with rate and time left.
+    """Live counts of what became of the files of a `veil.jobs.folders` job, with rate and time left.
 
     Args:
         colours: of the outcomes of files that did not fail, in the order in which they are shown.

@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from veil import folders, provenance, training
+from veil import training
 from veil.cli import key as keys
 from veil.cli.options import cipher_named
 from veil.cli.terminal import TrainingProgress, errors, output
 from veil.data import small_images
-from veil.data.small_images import Parts
-from veil.encryption import CIPHERS
-from veil.encryption.live import protection
+from veil.data.labelled_images import TRANSFORMED, Parts
+from veil.jobs import folders
+from veil.protections.ciphers import CIPHERS
+from veil.protections.ciphers.transforms import protection
+from veil.protections.transformation.file import find
+from veil.runtime import provenance
+from veil.runtime.files import printable
 from veil.training import classification
 from veil.training.classification import PRESETS, ClassifierSettings, Fitted, Protection
 from veil.training.loop import Precision
-from veil.transformation.file import find
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -117,7 +120,7 @@ def train(
         protects = protection(row.create(secret) if row.decrypts else row.create())
     elif transformation is not None:
         protects = transformation
-    seen = small_images.TRANSFORMED if transformation is not None else name or parts.cipher
+    seen = TRANSFORMED if transformation is not None else name or parts.cipher
     known: dict[str, Any] = {"cipher": seen}
     if transformation is not None:
         known["transformation"] = transformation.fingerprint
@@ -154,7 +157,7 @@ def _adaptation(option: str, cipher: str | None) -> str | None:
 
 
 def _protected(cipher: str, when: str = "") -> str:
-    return f"transformed{when}" if cipher == small_images.TRANSFORMED else f"encrypted{when} by {cipher}"
+    return f"transformed{when}" if cipher == TRANSFORMED else f"encrypted{when} by {cipher}"
 
 
 def _described(parts: Parts, cipher: str | None, settings: ClassifierSettings) -> str:
@@ -182,8 +185,8 @@ def _finish(out: Path, parts: Parts, fitted: Fitted, settings: ClassifierSetting
     card = out / CARD
     seconds = round(sum(row["seconds"] for row in fitted.log), 1)
     if as_json:
-        result: dict[str, Any] = {"card": folders.printable(card), "seconds": seconds, "log": fitted.log}
+        result: dict[str, Any] = {"card": printable(card), "seconds": seconds, "log": fitted.log}
         output.print_json(json.dumps(fitted.test | result))
         return
     output.print(f"test images: {percent['top1']} % right, {percent['top5']} % among the first five")
-    output.print(f"model card: {escape(folders.printable(card))}", soft_wrap=True)
+    output.print(f"model card: {escape(printable(card))}", soft_wrap=True)

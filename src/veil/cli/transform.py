@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from veil import devices
 from veil.cli.options import MaxMegapixels
 from veil.cli.terminal import FolderProgress, output
 from veil.cli.transform_train import train
-from veil.folders import Row, printable
-from veil.transformation.file import DEFAULT, MAX_PIXELS, Transformation, find, packaged
-from veil.transformation.folder import LOSSLESS, transform_folder
+from veil.jobs.folders import Row
+from veil.protections.transformation.file import DEFAULT, MAX_PIXELS, Transformation, find, packaged
+from veil.protections.transformation.folder import LOSSLESS, transform_folder
+from veil.runtime import devices
+from veil.runtime.files import printable
 
 FAILED = 1
 _NAMES = f"Packaged: {', '.join(packaged())}"

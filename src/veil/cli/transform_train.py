@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from veil import folders, training
+from veil import training
 from veil.cli.terminal import TrainingProgress, errors, output
-from veil.data import made, small_images
-from veil.data.small_images import Parts
+from veil.data import small_images, synthetic
+from veil.data.labelled_images import Parts
+from veil.jobs import folders
 from veil.models import cards
 from veil.models.classifier import Classifier
+from veil.protections.transformation import METHODS, Guide, PreliminarySettings, trainer
+from veil.protections.transformation.frozen_networks import Features, Layer
+from veil.runtime.files import printable
 from veil.training import classification
 from veil.training.classification import PRESETS
 from veil.training.loop import Precision
-from veil.transformation import METHODS, Guide, PreliminarySettings, making
-from veil.transformation.guide import Features, Layer
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -88,7 +90,7 @@ def train(
             raise typer.BadParameter(_NEEDED.format(option=option))
     runner = training.fabric(device, precision)
     with errors.status("reading images"):
-        parts = small_images.load(data) if data is not None else made.small_images(train=SMOKE, test=SMOKE // 2)
+        parts = small_images.load(data) if data is not None else synthetic.small_images(train=SMOKE, test=SMOKE // 2)
     if parts.cipher is not None:
         raise typer.BadParameter(f"the images of {data} are protected already ({parts.cipher})")
     with folders.locked(out):
@@ -98,19 +100,19 @@ def train(
             f"{parts.name}: {len(parts.train):,} training images, {method}, {settings.epochs} epochs, {guide.named}"
         ))  # fmt: skip
         with TrainingProgress(shown=True) as progress:
-            found = making.make(
+            found = trainer.make(
                 parts, guide, method, settings, noise, name=name or out.resolve().name, count=images, folder=out,
                 seed=seed, runner=runner, say=progress.say, tensorboard=tensorboard,
                 stepped=progress.stepped, logged=progress.logged,
             )  # fmt: skip
-        judged = making.judge(found.transformation, guide, parts.test, seed)
+        judged = trainer.judge(found.transformation, guide, parts.test, seed)
         measured: dict[str, Any] = {key: round(value, 4) for key, value in judged.items() if value is not None}
         done = replace(
             found.transformation, measured=measured | {"on": f"{parts.name}, {len(parts.test):,} test images"}
         )
         done.save(out / FILE)
     if as_json:
-        result = {"file": folders.printable(out / FILE), "fingerprint": done.fingerprint, "log": found.fitted.log}
+        result = {"file": printable(out / FILE), "fingerprint": done.fingerprint, "log": found.fitted.log}
         output.print_json(json.dumps(result | judged))
         return
     output.print(
@@ -120,7 +122,7 @@ def train(
         f"SSIM {judged['ssim']:.3f}",
         soft_wrap=True,
     )
-    output.print(f"transformation: {escape(folders.printable(out / FILE))}", soft_wrap=True)
+    output.print(f"transformation: {escape(printable(out / FILE))}", soft_wrap=True)
 
 
 def _smoke_classifier(parts: Parts, out: Path, runner: "Fabric") -> Classifier:

@@ -6,7 +6,6 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -16,7 +15,9 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from veil import images
+from veil.data.labelled_images import LabelledImages
 from veil.images.pillow_warnings import silent_pillow
+from veil.images.resizing import resize
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # Pillow knows more, one of which starts a program
@@ -26,33 +27,6 @@ _CHUNK = 256  # images that a thread reads in one go
 
 class OtherSize(ValueError):
     """An image has another size than it must have; the message names it and both sizes."""
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """A whole data set in memory.
-
-    Attributes:
-        images: uint8, (N, C, H, W).
-        labels: int64, (N,), indices into ``classes``.
-        classes: class ids, sorted; for ImageNet-like sets these are WordNet ids.
-    """
-
-    images: Tensor
-    labels: Tensor
-    classes: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def resized(self, side: int) -> "LabelledImages":
-        """The same with RGB images of ``side`` × ``side`` pixels (bicubic, not cropped); itself where they are."""
-        if self.images.shape[2:] == (side, side):
-            return self
-        images = np.empty((len(self), side, side, 3), np.uint8)
-        for index, image in enumerate(self.images.permute(0, 2, 3, 1).contiguous().numpy()):
-            images[index] = np.asarray(resize(Image.fromarray(image), side))
-        return replace(self, images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous())
 
 
 def list_files(root: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
@@ -136,11 +110,6 @@ def _rgb(source: Path | bytes, name: str) -> Image.Image:
         raise
     except Exception as error:  # decoders of damaged data raise anything
         raise ValueError(f"{name}: cannot be read ({' '.join(str(error).split())[:120]})") from error
-
-
-def resize(image: Image.Image, side: int) -> Image.Image:
-    """The image with ``side`` × ``side`` pixels; itself where it has them."""
-    return image if image.size == (side, side) else image.resize((side, side), Image.Resampling.BICUBIC)
 
 
 def read_words(file: Path) -> dict[str, str]:

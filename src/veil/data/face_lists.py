@@ -21,8 +21,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from veil import names as file_names
-from veil.names import UnsafeName
+from veil.runtime import names as file_names
+from veil.runtime.names import UnsafeName
 
 LAYOUTS = (
     "list_attr_celeba.txt or .csv with img_align_celeba/ (CelebA), "

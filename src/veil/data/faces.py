@@ -26,7 +26,7 @@ from veil import images as pictures
 from veil.data import face_lists
 from veil.data.class_folders import OtherSize
 from veil.images.pillow_warnings import silent_pillow
-from veil.seeds import seed_of
+from veil.runtime.seeds import seed_of
 
 Split = Literal["official", "paper"]
 PARTS = ("train", "validation", "test")

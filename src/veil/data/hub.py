@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from veil.data import class_folders
-from veil.data.class_folders import LabelledImages, OtherSize
+from veil.data.class_folders import OtherSize
 from veil.data.download import DownloadError
-from veil.data.small_images import Parts
+from veil.data.labelled_images import LabelledImages, Parts
 
 LEAST_VERSION = 4
 HELD_OUT = ("test", "validation", "valid", "val")

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from veil.data.class_folders import LabelledImages
 from veil.data.download import fetch
+from veil.data.labelled_images import LabelledImages
 
 CLASSES = tuple("0123456789")
 VALIDATION = 5_000

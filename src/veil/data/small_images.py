@@ -11,10 +11,8 @@
 ``hub:NAME`` for a set of the Hugging Face hub (`veil.data.hub`).
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from veil import folders
 from veil.data import class_folders, restricted_pickle
-from veil.data.class_folders import LabelledImages, OtherSize
+from veil.data.class_folders import OtherSize
+from veil.data.labelled_images import TRANSFORMED, LabelledImages, Parts
+from veil.jobs import folders
 
 LAYOUTS = (
     "CIFAR-10 or CIFAR-100 (Python or binary version), STL-10 (binary version), "
@@ -32,37 +31,8 @@ LAYOUTS = (
 )
 HUB = "hub:"
 """What the name of a set of the Hugging Face hub begins with, where `load` is to fetch it."""
-TRANSFORMED = "transformation"
-"""What stands for a cipher where `veil transform apply` made the images."""
 _DEPTH = 2  # folders below a root that `find` looks into
 _LONGEST_NAME = 1000  # of a class of CIFAR, in bytes; one name can stand in a list a million times
-
-
-@dataclass(frozen=True)
-class Parts:
-    """A data set in memory: its name, and two parts of uint8 images (N, 3, side, side) with one set of classes.
-
-    Attributes:
-        cipher: what `veil encrypt` encrypted the images with, or `TRANSFORMED`; None for plain images.
-    """
-
-    name: str
-    train: LabelledImages
-    test: LabelledImages
-    cipher: str | None = None
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """16 hexadecimal digits that tell this data from any other: of the SHA-256 of images and labels, in order.
-
-        The same for the same pixels from any folder and layout; names, of the set and of classes, do not count.
-        """
-        digest = hashlib.sha256()
-        for part in (self.train, self.test):
-            for values in (part.images, part.labels):
-                digest.update(f"{values.dtype} {tuple(values.shape)} ".encode())
-                digest.update(values.cpu().contiguous().view(-1).numpy().data)
-        return digest.hexdigest()[:16]
 
 
 def load(what: str, side: int | None = None) -> Parts:

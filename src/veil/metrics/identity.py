@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from veil.metrics.intervals import Interval, over_people
-from veil.seeds import seed_of
+from veil.runtime.seeds import seed_of
 
 Photo = Literal["same", "another"]
 

@@ -37,12 +37,12 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import nn
 
-from veil import folders
 from veil.models import zoo
 from veil.models.classifier import Classifier, Preprocessing
 from veil.models.mnist_cnn import MnistCnn
 from veil.models.residual import ResidualNet, ResNet18
 from veil.models.vgg import VGG13
+from veil.runtime.files import write_atomically
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "residual": ResidualNet,
@@ -282,12 +282,12 @@ def write(
     """
     weights, labels = file.with_suffix(".safetensors"), file.with_suffix(".labels.txt")
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    folders.write_atomically(weights, serialise(state))
-    folders.write_atomically(labels, "".join(" ".join(name.split()) + "\n" for name in classes))
+    write_atomically(weights, serialise(state))
+    write_atomically(labels, "".join(" ".join(name.split()) + "\n" for name in classes))
     top = {"name": name, "architecture": architecture, "weights": weights.name, "labels": labels.name}
     tables = {"options": options, "input": given, "accuracy": accuracy, "training": training}
     lines = [*_fields(top), *(line for name, table in tables.items() for line in ("", f"[{name}]", *_fields(table)))]
-    folders.write_atomically(file, "\n".join(lines) + "\n")
+    write_atomically(file, "\n".join(lines) + "\n")
 
 
 def _fields(table: Mapping[str, Any]) -> list[str]:

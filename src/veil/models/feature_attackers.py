@@ -1,8 +1,8 @@
 """Networks of those who read the features of an obfuscator: attributes from them, or images.
 
 Images: `URec` and `ResRec` are Table 2 of Li et al. 2019 (DeepObfuscator, https://arxiv.org/abs/1909.04126); the mirror
-of the obfuscator is `veil.models.obfuscation.MirrorReconstructor`. Attributes: the paper's own adversary is
-`veil.models.obfuscation.FeatureClassifier`; beside it a perceptron, a residual perceptron for vectors (Gorishniy et al.
+of the obfuscator is `veil.models.obfuscator.MirrorReconstructor`. Attributes: the paper's own adversary is
+`veil.models.obfuscator.FeatureClassifier`; beside it a perceptron, a residual perceptron for vectors (Gorishniy et al.
 2021, https://arxiv.org/abs/2106.11959, with the periodic features of Gorishniy et al. 2022,
 https://arxiv.org/abs/2203.05556), and a residual network with pre-activation for maps (He et al. 2016,
 https://arxiv.org/abs/1603.05027).
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from veil.models.obfuscation import Shape, Unfold, is_vector
+from veil.models.obfuscator import Shape, Unfold, is_vector
 from veil.models.residual import Projection
 
 _MULTIPLE = 8

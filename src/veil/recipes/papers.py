@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from veil import folders
+from veil.jobs import folders
 from veil.recipes import li2019, liu2019, sirichotedumrong2020
 from veil.recipes.recipe import SCALES, Conditions, Evidence, Paper, Scale
-from veil.report import paper as report
-from veil.report.paper import Page, Section
+from veil.report import page as report
+from veil.report.page import Page, Section
 
 PAPERS: dict[str, Paper] = {paper.name: paper for paper in (liu2019.PAPER, sirichotedumrong2020.PAPER, li2019.PAPER)}
 REPORT = "report"

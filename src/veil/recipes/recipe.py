@@ -1,7 +1,7 @@
 """What every recipe is made of: the conditions it is measured under, its head, and what is shown of its rows.
 
 A *recipe* stands for one item of a paper, a table or a figure, or for an item that Veil adds to it. `Recipe.measure`
-appends rows to ``<results>/<paper>/<item>/<scale>.jsonl`` (`veil.rows`); whatever is there already is not measured
+appends rows to ``<results>/<paper>/<item>/<scale>.jsonl`` (`veil.jobs.rows`); whatever is there already is not measured
 again. `Recipe.show` makes a section of the report from rows and nothing else. An item may show rows of another one:
 the noises of Fig. 2 are those of Table 2.
 
@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from veil import rows
+from veil.jobs import rows
+from veil.jobs.rows import Row, RowFile
 from veil.report.numbers import duration
-from veil.report.paper import Section
-from veil.rows import Row, RowFile
+from veil.report.page import Section
 
 Scale = Literal["smoke", "cpu", "paper"]
 SCALES: tuple[Scale, ...] = get_args(Scale)

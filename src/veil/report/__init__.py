@@ -1,7 +1,7 @@
 """Tables and pages rebuilt from rows: `summarise` gives numbers, `write_protection_report` a page."""
 
-from veil.report.page import SHOWN, findings, headline, select, write_protection_report
 from veil.report.pictures import THUMBNAIL, amplification
+from veil.report.protection import SHOWN, findings, headline, select, write_protection_report
 from veil.report.summary import summarise
 
 __all__ = [

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from veil import folders
-from veil.report.lettering import DPI, LETTER, LINE, SIZE, WIDTH, name_groups, name_lines, name_points, shorten
+from veil.report.label_placement import DPI, LETTER, LINE, SIZE, WIDTH, name_groups, name_lines, name_points, shorten
+from veil.runtime.files import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -348,7 +348,7 @@ def _draw_answers(axes: "Axes", answers: Answers, count: int, truth: str | None,
     axes.set(xlim=(0, 1), ylim=(max(count, 1), 0))
     for place, (name, share) in enumerate(answers):
         weight = "bold" if name == truth else "normal"
-        text = axes.text(0, place + 0.54, folders.printable(name), va="baseline", fontweight=weight)
+        text = axes.text(0, place + 0.54, printable(name), va="baseline", fontweight=weight)
         number = axes.text(1, place + 0.54, f"{100 * share:.2f} %", va="baseline", ha="right", fontweight=weight)
         shorten(text, width - number.get_window_extent().width / DPI - 0.1)
         axes.barh(place + 0.8, 1, 0.16, color=TRACK)

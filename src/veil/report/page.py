@@ -1,284 +1,280 @@
-"""The page that a person opens after `veil protect`: one HTML file, which needs no network and nothing beside it.
+"""A paper's page: what the paper printed beside what was measured, as HTML with PNG figures and as Markdown.
 
-Its numbers come from the rows alone; its pictures are read again from the originals and the protected files.
+The page knows no paper and measures nothing: it is given texts, tables of texts, and pictures as functions that draw
+them. The same page gives the same bytes.
 
-The same rows give the same bytes: nothing on the page depends on the time, on how long the work took, or on where the
-folder lies. The page's size is bounded: `SHOWN` photos have pictures, `LISTED` rows are listed.
-
-Every text that is put into the page goes through `veil.folders.printable` and is escaped, whatever it is and wherever
-it stands: file names, class names and error messages were written by others.
+Two kinds of text are put into a page. *Plain* text, in titles, captions and cells, means nothing but itself. *Prose*,
+in paragraphs, citations and sources, may hold ``code`` in backquotes and ``[links](https://…)``, to http, https, or a
+relative address; nothing else of Markdown means anything. Both go through `veil.jobs.printable` and are escaped,
+whether for HTML or for Markdown: names of classes and files were written by others.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import jinja2
+from markupsafe import Markup, escape
+from PIL import Image
 
-from veil import folders
-from veil.report.pictures import CROP, amplification, card
-from veil.report.summary import TOP, summarise
+from veil.report.figures import png, style
+from veil.runtime.files import printable, write_atomically
 
-_T = TypeVar("_T")
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-PAGE = "report.html"
-SHOWN = 24  # photos with pictures
-LISTED = 2000  # rows in the table of all photos, and errors in theirs
-
-_TREATMENTS = {
-    "jpeg90": "saved again as JPEG, quality 90",
-    "jpeg75": "saved again as JPEG, quality 75",
-    "half size and back": "scaled to half its size and back",
-}
-_SETTINGS = {
-    "step": "noise step, grey levels",
-    "budget": "noise limit, grey levels",
-    "required_score": "required score of the target",
-    "max_iterations": "steps at most, per attempt",
-    "excluded_top": "best classes that are no targets",
-    "retries": "further targets, where one is not reached",
-    "targets": "target classes per photo (0: all)",
-    "combine": "how several noises are combined",
-    "models": "networks",
-    "weights": "fingerprints of their weights",
-    "format": "format of the files",
-    "quality": "JPEG quality",
-    "keep_metadata": "metadata kept",
-    "verify_with": "unseen networks",
-    "universal": "fingerprint of the universal noise",
-    "survival": "survival measured",
-    "truths": "digest of the given labels",
-    "precision": "arithmetic of the descent",
-    "seed": "seed of the random targets",
-    "version": "version of the rows",
-}
+PAGE, FIGURES = "report.html", "figures"
+PAPER = "a paper, measured again"
+_NAME = re.compile(r"[a-z0-9-]+")
+_MARK = re.compile(
+    r"(?<!`)` ?([^`\s](?:[^`]*[^`\s])?) ?`(?!`)"  # code
+    r"|\[([^\[\]\s](?:[^\[\]]*[^\[\]\s])?)\]"  # the text of a link
+    r"\(((?:[^()\s]|\([^()\s]*\))+)\)"  # and its address, which may hold a pair of brackets
+)
+# What Markdown would take for more than itself: anywhere; at a word's edge; before a name; at the end of a heading.
+_SPECIAL = re.compile(r"[\\`*\[\]<>|~$]|(?<![^\W_])_|_(?![^\W_])|&(?=[#\w])|#$")
+# The same where a paragraph starts: headings, lists and rules.
+_START = re.compile(r"^(\d{0,9})([#=+.)-])(?=[\s#=-]|$)")
 
 
-def write_protection_report(
-    out: Path,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    settings: Mapping[str, Any],
-    sources: Mapping[str, Path],
-    class_counts: Mapping[str, int] | None = None,
-    shown: int = SHOWN,
-) -> Path:
-    """Writes the page of a run of `veil protect`, whole or not at all.
+@dataclass(frozen=True)
+class Table:
+    """Cells of plain text below ``head``; the first column names the rows."""
 
-    A photo that cannot be read any more has a card without that picture; it never ends the report.
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
-    Args:
-        out: the run's folder; a photo lies at ``out / row["out"]``, and is shown if that is below the folder.
-        rows: as `veil.protection.Protector.protect_folder` returns them.
-        settings: as `veil.protection.Protector.describe` returns them.
-        sources: path of the original by ``row["file"]``.
-        class_counts: number of classes K by network, for the floors 1/K and ln K.
-        shown: photos with pictures at most: those that are not protected first, then a spread of the others.
+    def __post_init__(self) -> None:
+        if not self.head or any(len(row) != len(self.head) for row in self.rows):
+            cells = sorted({len(row) for row in self.rows})
+            raise ValueError(f"a table of {len(self.head)} columns with rows of {cells} cells: {self.caption}")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure that ``draw`` makes when the page is written, as ``figures/<name>.png``; ``caption`` is plain text."""
+
+    name: str
+    caption: str
+    draw: "Callable[[], Figure]"
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"a picture's name has the letters a-z, 0-9 and - only, unlike {self.name!r}")
+        if not self.caption.strip():
+            raise ValueError(f"the picture {self.name} needs a caption, for those who cannot see it too")
+
+
+@dataclass(frozen=True)
+class Section:
+    """One item of a paper: a table, a figure, or what was measured beyond them.
+
+    Attributes:
+        item: its short name, ``table2``; the section's address on the page is made from it.
+        title: plain text.
+        text: paragraphs of prose.
+        source: prose: scale, seeds, data, hardware, time, command.
+        state: plain text where there is more to say than the result, as ``not run yet``.
+    """
+
+    item: str
+    title: str
+    text: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    source: str = ""
+    state: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """The section's address on the HTML page."""
+        return re.sub(r"[^a-z0-9]+", "-", self.item.lower()).strip("-")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A paper: plain ``title``, ``citation`` and ``text`` in prose, then its items.
+
+    Attributes:
+        kind: what the page is, above its title, where it is no paper's.
+    """
+
+    title: str
+    citation: str
+    text: tuple[str, ...]
+    sections: tuple[Section, ...]
+    kind: str = PAPER
+
+    def __post_init__(self) -> None:
+        anchors = [section.anchor for section in self.sections]
+        names = [picture.name for picture in self.pictures]
+        for each in (anchors, names):
+            if len(set(each)) < len(each) or "" in each:
+                raise ValueError(f"items and pictures need names of their own: {', '.join(each)}")
+
+    @property
+    def rebuilt(self) -> bool:
+        """Whether `veil report` makes it."""
+        return self.kind == PAPER
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """The pictures of all sections."""
+        return [picture for section in self.sections for picture in section.pictures]
+
+
+def write_html(page: Page, out: Path) -> Path:
+    """Writes ``out/report.html`` and ``out/figures/*.png``, each whole or not at all.
+
+    Everything is drawn before anything is written: where a drawing fails, an earlier page stays as it was. PNG files in
+    ``out/figures`` that have names as our pictures have, and are no pictures of this page, are removed.
 
     Returns:
         The page's path.
 
     Raises:
-        OSError: where the page cannot be written.
+        ValueError: for a link to elsewhere than http, https or a relative address; whatever a drawing raises.
+        OSError: where something cannot be written.
     """
-    summary = summarise(rows)
-    chosen = select(rows, shown)
-    factor = amplification(chosen)
-    cards = [card(row, out, sources, None if row["protected"] else _reason(row, settings), factor) for row in chosen]
-    done = [row for row in rows if not row["error"]]
-    networks = summary["networks"]
-    text = _environment().get_template("protection.html").render(
-        summary=summary,
-        headline=headline(summary, _models(summary, settings)),
-        findings=findings(summary),
-        models=_models(summary, settings),
-        scheme=settings.get("scheme"),
-        required_score=settings.get("settings", {}).get("required_score"),
-        descent=[network for network in networks if network["role"] == "descent"],
-        unseen=[network for network in networks if network["role"] != "descent"],
-        measured=[network for network in networks if network["survival"]],
-        treatments=list(dict.fromkeys(t for network in networks for t in network["survival"] or ())),
-        classes=class_counts or {},
-        cards=cards,
-        with_pictures=any(card.before or card.after for card in cards),
-        factor=factor,
-        left_out=len(done) - len(cards),
-        done=done[:LISTED],
-        done_count=len(done),
-        errors=[row for row in rows if row["error"]][:LISTED],
-        settings=_flat(settings),
-        crop=CROP,
-        top=TOP,
+    with style():
+        drawn = {picture.name: png(picture.draw()) for picture in page.pictures}
+    text = _environment().get_template("paper.html").render(
+        page=page, sizes={name: Image.open(BytesIO(data)).size for name, data in drawn.items()}, figures=FIGURES
     )  # fmt: skip
-    page = out / PAGE
-    folders.write_atomically(page, text)
-    return page
+    folder = out / FIGURES
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in drawn.items():
+        write_atomically(folder / f"{name}.png", data)
+    file = out / PAGE
+    write_atomically(file, text)
+    for other in folder.glob("*.png"):
+        if other.is_file() and _NAME.fullmatch(other.stem) and other.stem not in drawn:
+            other.unlink()
+    return file
 
 
-def headline(summary: Mapping[str, Any], models: Sequence[str]) -> str:
-    """The verdict in one sentence."""
-    photos, protected = summary["photos"], summary["protected"]
-    against = f" against {_listed(models)}" if models else ""
-    if photos == 0:
-        return "There were no photos to protect"
-    if summary["failed"] == photos:
-        return "The photo could not be processed" if photos == 1 else f"None of {photos:,} photos could be processed"
-    if photos == 1:
-        return f"The photo is {'protected' if protected else 'not protected'}{against}"
-    if protected == 0:
-        return f"None of {photos:,} photos is protected{against}"
-    return f"{protected:,} of {photos:,} photos {'is' if protected == 1 else 'are'} protected{against}"
+def markdown(page: Page, figures: str) -> str:
+    """The page in GitHub's Markdown.
 
+    Args:
+        page: what is shown.
+        figures: the folder of the PNG files as seen from the Markdown file, with slashes.
 
-def findings(summary: Mapping[str, Any]) -> list[str]:
-    """What the verdict leaves out, worst news not left out: a sentence each."""
-    found = []
-    if missed := summary["not_protected"]:
-        found.append(f"{_photos(missed)} {'is' if missed == 1 else 'are'} written but not protected.")
-    if failed := summary["failed"]:
-        found.append(f"{_photos(failed)} could not be processed and {'has' if failed == 1 else 'have'} no output.")
-    networks = summary["networks"]
-    found += [
-        f"{network['network']}, which the noise did not see, still names the true class first for "
-        f"{_of(network['on_top_after'], network['photos'])} (before: {network['on_top_before']:,})."
-        for network in networks
-        if network["role"] != "descent"
-    ]
-    if networks and all(network["role"] == "descent" for network in networks):
-        found.append("Whether other networks are misled was not measured (--verify-with does it).")
-    for network in networks:
-        if network["role"] == "descent" and network["survival"]:
-            treatment, left = max(network["survival"].items(), key=lambda each: each[1]["on_top"] / each[1]["photos"])
-            found.append(
-                f"When a protected photo is {_TREATMENTS.get(treatment, treatment)}, {network['network']} "
-                f"names the true class first for {_of(left['on_top'], left['photos'])} "
-                f"(as written: {network['on_top_after']:,})."
-            )
-    if networks and not any(network["survival"] for network in networks):
-        found.append("What is left after re-compression and scaling was not measured (--survival does it).")
-    return found
-
-
-def select(rows: Sequence[Mapping[str, Any]], shown: int) -> list[Mapping[str, Any]]:
-    """The photos that get a card: first those that are not protected, in the order of the rows.
-
-    Where a part is larger than its places, it is represented by photos at equal distances.
+    Raises:
+        ValueError: for a link to elsewhere than http, https or a relative address.
     """
-    missed = [row for row in rows if not row["error"] and not row["protected"]]
-    protected = [row for row in rows if not row["error"] and row["protected"]]
-    first = _spread(missed, shown)
-    return first + _spread(protected, shown - len(first))
+    return "\n\n".join(filter(None, _blocks(page, figures.rstrip("/")))) + "\n"
 
 
-def _spread(items: Sequence[_T], places: int) -> list[_T]:
-    places = min(places, len(items))
-    return [items[number * len(items) // places] for number in range(places)]
+def _blocks(page: Page, figures: str) -> Iterator[str]:
+    yield f"# {_md(page.title)}"
+    yield _md_prose(page.citation)
+    yield from map(_md_prose, page.text)
+    if len(page.sections) > 1:
+        yield "\n".join(f"- [{_md(section.title)}](#{_github_anchor(section.title)})" for section in page.sections)
+    for section in page.sections:
+        yield f"## {_md(section.title)}"
+        if section.state:
+            yield f"**{_md(section.state)}**"
+        yield from map(_md_prose, section.text)
+        for table in section.tables:
+            yield from [_md(table.caption)] if table.caption else []
+            yield _md_table(table)
+        for picture in section.pictures:
+            yield f"![{_md(picture.caption)}]({_md_address(f'{figures}/{picture.name}.png')})"
+            yield f"*{_md(picture.caption)}*"
+        if section.source:
+            yield f"<sub>{_md_prose(section.source)}</sub>"
 
 
-def _reason(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """Why a photo that was written is not protected, in words."""
-    descent = [view for view in row["networks"] if view["role"] == "descent"]
-    seen = [view["network"] for view in descent if view["class_after"] == view["true_class"]]
-    required = settings.get("settings", {}).get("required_score")
-    if seen:
-        return f"The true class is still the first choice of {_listed(seen)}."
-    if settings.get("scheme") == "crs" and required is not None and row["target_score"] < required:
-        score = f"{row['target_score']:.4f}"
-        return f"The true class is no longer first, but the target class has only {score}; {required:.4g} is required."
-    if settings.get("scheme") == "entropy" and required is not None and row["target_score"] < required:
-        score = f"{row['target_score']:.4f}"
-        return f"The true class is no longer first, but the answer's evenness is {score}; {required:.4g} is required."
-    surer = [view["network"] for view in descent if view["ice_after"] < view["ice_before"]]
-    if surer and (settings.get("scheme") == "cis" or settings.get("universal")):
-        return f"The true class is no longer first, but {_listed(surer)} is surer of its answer than before."
-    return "The scheme's own condition is not met."
+def _md_table(table: Table) -> str:
+    rules = (":---", *["---:"] * (len(table.head) - 1))
+    lines = [map(_md, table.head), rules, *(map(_md, row) for row in table.rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _models(summary: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """The networks that the noise was made against; those of the rows where the settings do not say."""
-    descent = [network["network"] for network in summary["networks"] if network["role"] == "descent"]
-    return list(settings.get("models", descent))
+def _md(text: str) -> str:
+    """Plain text such that Markdown shows it as it is, wherever it stands."""
+    return _START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\g<0>", _plain(text)))
 
 
-def _flat(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Names and values for a person to read, the scheme's own settings in the place where they stand."""
-    pairs: list[tuple[str, str]] = []
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            pairs += _flat(value)
-        else:
-            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else f"{value}"
-            pairs.append((_SETTINGS.get(key, key.replace("_", " ")), text))
-    return pairs
+def _md_prose(text: str) -> str:
+    made = ""
+    for plain, code, label, address in _parts(text):
+        made += _SPECIAL.sub(r"\\\g<0>", plain)
+        if code:
+            made += f"`{code}`"
+        elif address:  # behind an exclamation mark it would be a picture
+            made = f"{made[:-1]}\\!" if made.endswith("!") else made
+            made += f"[{_md(label)}]({_md_address(address)})"
+    return _START.sub(r"\1\\\2", made)
 
 
-def _photos(count: int) -> str:
-    return f"{count:,} photo" if count == 1 else f"{count:,} photos"
+def _md_address(address: str) -> str:
+    return address.replace("&", "&amp;").replace("<", "%3C").replace(">", "%3E").replace(" ", "%20")
 
 
-def _of(count: int, total: int) -> str:
-    return "the one photo" if count == total == 1 else f"{count:,} of {_photos(total)}"
+def _github_anchor(title: str) -> str:
+    """The address that GitHub gives to a heading."""
+    return re.sub(r"[^\w\- ]", "", _plain(title).lower()).replace(" ", "-")
 
 
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+def _html_prose(text: str) -> Markup:
+    parts = []
+    for plain, code, label, address in _parts(text):
+        parts.append(escape(plain))
+        if code:
+            parts.append(Markup("<code>{}</code>").format(code))
+        elif address:
+            parts.append(Markup('<a href="{}">{}</a>').format(address, label))
+    return Markup("").join(parts)
 
 
-def _percent(share: float) -> str:
-    """A probability: three digits, and neither certainty nor nothing where it is not."""
-    percent = 100 * share
-    if 0 < percent < 0.01:
-        return "< 0.01 %"
-    if 99.9 < percent < 100:
-        return "> 99.9 %"
-    return f"{percent:.{2 if percent < 1 else 1}f} %"
+def _parts(text: str) -> Iterator[tuple[str, str, str, str]]:
+    """Prose in pieces: plain text, then code, or the text and the address of a link; empty where there is none."""
+    text = _plain(text)
+    end = 0
+    for found in _MARK.finditer(text):
+        code, label, address = (part or "" for part in found.groups())
+        if address:
+            _check_address(address)
+        yield text[end : found.start()], code, label, address
+        end = found.end()
+    yield text[end:], "", "", ""
 
 
-def _share(count: int, total: int) -> str:
-    """A count as per cent, where 100 means all and 0 none."""
-    percent = round(100 * count / total)
-    if percent == 100 and count < total:
-        return "> 99 %"
-    return "< 1 %" if percent == 0 and count else f"{percent} %"
+def _check_address(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise ValueError(f"no address for a link: {address}") from None
+    elsewhere = parts.scheme in {"http", "https"} and bool(parts.netloc)
+    here = not parts.scheme and not address.startswith("/")
+    if "\\" in address or not (elsewhere or here):
+        raise ValueError(f"a link leads to http, https or a relative address only, not to {address}")
 
 
-def _small(value: float) -> str:
-    """A number in [0, 1] of which small values matter: no more digits than can be read."""
-    return "< 0.0001" if 0 < value < 0.0001 else f"{value:.{3 if value >= 0.01 else 4}f}"
-
-
-def _signed(value: float, digits: int = 3) -> str:
-    text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text.replace("-", "−")
-
-
-def _short(name: str) -> str:
-    """The first of the words that stand for a class, as in ``clog, geta, patten``."""
-    return " + ".join(part.split(",")[0] for part in name.split(" + "))
+def _plain(text: str) -> str:
+    """Text in one line, spaces single, and printable."""
+    return printable(" ".join(text.split()))
 
 
 @cache
 def _environment() -> jinja2.Environment:
-    filters: dict[str, Callable[..., Any]] = {
-        "percent": _percent,
-        "small": _small,
-        "signed": _signed,
-        "short": _short,
-        "listed": _listed,
-        "ln": math.log,
-        "treatment": lambda name: _TREATMENTS.get(name, name),
-    }
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("veil"), autoescape=True, undefined=jinja2.StrictUndefined,
+        loader=jinja2.PackageLoader("veil.report"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_finalised,
     )  # fmt: skip
-    environment.filters.update(filters)
-    environment.globals["share"] = _share
+    environment.filters["prose"] = _html_prose
     return environment
 
 
 def _finalised(value: object) -> object:
-    """Text as `printable` has it, unless it is a piece of the template."""
-    return folders.printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    """Plain text as `_plain` has it, unless it is a piece of the template."""
+    return _plain(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

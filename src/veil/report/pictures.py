@@ -15,9 +15,11 @@ from typing import Any
 from markupsafe import Markup
 from PIL import Image, ImageChops
 
-from veil import folders, images, names
+from veil import images
 from veil.images import ImageError, Photo
-from veil.names import UnsafeName
+from veil.jobs import folders
+from veil.runtime import names
+from veil.runtime.names import UnsafeName
 
 THUMBNAIL = 320  # pixels along the longer side of a picture
 CROP = 160  # the same of the noise's crop, which is shown at twice its size

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Self
 
-from veil.folders import printable
+from veil.runtime.files import printable
 from veil.study.questions import StudyError
 
 FILE = "answers.sqlite"

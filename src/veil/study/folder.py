@@ -19,10 +19,11 @@ from typing import Any
 
 from torch import Tensor
 
-from veil import folders, names
-from veil.folders import printable
 from veil.images import SUFFIXES, ImageError, Photo, encode, load, over_white
-from veil.names import UnsafeName
+from veil.jobs import folders
+from veil.runtime import names
+from veil.runtime.files import PARTIAL, printable, write_atomically
+from veil.runtime.names import UnsafeName
 from veil.study.questions import Made, Question, Settings, Study, StudyError, compose, plan
 
 FILE, IMAGES, KIND, VERSION = "study.json", "images", "veil-study", 1
@@ -131,14 +132,14 @@ def write(made: Made, out: Path) -> None:
         raise StudyError(f"{printable(out)} is not empty; choose another folder")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".", suffix=folders.PARTIAL, dir=out.parent))
+        partial = Path(tempfile.mkdtemp(prefix=".", suffix=PARTIAL, dir=out.parent))
     except OSError as error:
         raise StudyError(f"cannot write to {printable(out.parent)}: {error.strerror}") from None
     try:
         (partial / IMAGES).mkdir()
         for name, image in made.images.items():
-            folders.write_atomically(partial / IMAGES / f"{name}.png", encode(Photo(image)))
-        folders.write_atomically(partial / FILE, json.dumps(_as_json(made.study), indent=2) + "\n")
+            write_atomically(partial / IMAGES / f"{name}.png", encode(Photo(image)))
+        write_atomically(partial / FILE, json.dumps(_as_json(made.study), indent=2) + "\n")
         partial.rename(out)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)

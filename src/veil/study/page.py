@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from veil.report import figures
-from veil.report.paper import Page, Picture, Section, Table
+from veil.report.page import Page, Picture, Section, Table
 from veil.study.questions import Question, Study
 from veil.study.result import PAPER, Asked, Result, percent, verdict
 from veil.study.statistics import Interval, Share

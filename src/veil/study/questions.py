@@ -26,7 +26,7 @@ from PIL import Image, ImageFilter, ImageOps
 from torch import Generator, Tensor
 
 from veil.images import content_digest, require_batch
-from veil.seeds import seed_of
+from veil.runtime.seeds import seed_of
 
 MAX_OPTIONS, MAX_SIDE = 9, 640
 _BLUR = 0.012  # of the longer side: at 218 pixels 2.6

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from veil.seeds import seed_of
+from veil.runtime.seeds import seed_of
 from veil.study.answers import Answer
 from veil.study.questions import Question, Study
 from veil.study.statistics import Interval, Share, bootstrap, p_value

@@ -1,4 +1,4 @@
-"""What participants see: pages rendered from ``templates/study/``, which tell nothing about right answers."""
+"""What participants see: pages rendered from ``templates/``, which tell nothing about right answers."""
 
 from functools import cache
 from io import BytesIO
@@ -6,7 +6,7 @@ from io import BytesIO
 import jinja2
 from PIL import Image
 
-from veil.seeds import seed_of
+from veil.runtime.seeds import seed_of
 from veil.study.questions import Question, Study
 
 Size = tuple[int, int]
@@ -68,12 +68,13 @@ def script() -> str:
 
 
 def _render(template: str, **values: object) -> str:
-    return _environment().get_template(f"study/{template}").render(values)
+    return _environment().get_template(template).render(values)
 
 
 @cache
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("veil"), autoescape=jinja2.select_autoescape(("html",)),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader("veil.study"), jinja2.PackageLoader("veil.report")]),
+        autoescape=jinja2.select_autoescape(("html",)),
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip

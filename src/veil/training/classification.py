@@ -20,10 +20,9 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from veil.data.augmentation import crop_and_flip
-from veil.data.class_folders import LabelledImages
-from veil.data.small_images import Parts
+from veil.data.labelled_images import LabelledImages, Parts
 from veil.models import cards
-from veil.seeds import seed_of
+from veil.runtime.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
 

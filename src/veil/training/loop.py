@@ -28,9 +28,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Generator, Tensor
 
-from veil import devices, folders
-from veil.allocator import keep_memory
-from veil.seeds import seed_of
+from veil.runtime import devices
+from veil.runtime.files import write_atomically
+from veil.runtime.memory import keep_memory
+from veil.runtime.seeds import seed_of
 from veil.training import checkpoints
 from veil.training.checkpoints import Row, Trained
 
@@ -163,8 +164,8 @@ def run(
 
 
 def _write(folder: Path, log: Sequence[Row]) -> None:
-    folders.write_atomically(folder / LOG, "".join(json.dumps(each) + "\n" for each in log))
-    folders.write_atomically(folder / TABLE, _csv(log))
+    write_atomically(folder / LOG, "".join(json.dumps(each) + "\n" for each in log))
+    write_atomically(folder / TABLE, _csv(log))
 
 
 def _mean(total: Tensor, count: int, runner: "Fabric | None") -> float:

@@ -6,8 +6,8 @@ Cost:    smoke a minute; cpu 4 h on two cores; paper days on a GPU
 Expect:  gender 97.36 to 58.85 %, MS-SSIM 0.9458 to 0.3175, smile down by 1.15 %
 Command: veil reproduce li2019 audits --scale cpu --data DIR
 
-Each variant of `veil.recipes.li2019.variants` is trained, then audited (`veil.audit.features`): attackers are trained
-from nothing against what it sends. Gender’s floor is what a true smile says of it.
+Each variant of `veil.recipes.li2019.variants` is trained, then audited (`veil.audits.features.scene`): attackers are
+trained from nothing against what it sends. Gender’s floor is what a true smile says of it.
 """
 
 import math
@@ -15,27 +15,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from veil import training
-from veil.attacks.reconstructors import RECONSTRUCTORS
-from veil.audit import feature_audit, features
-from veil.audit.feature_verdicts import (
-    drawn_best,
-    floor_of,
-    guess,
-    in_loop,
-    least,
-    lift,
-    strongest,
-    titled,
-    verdicts,
-)
-from veil.audit.features import FeatureAuditSettings
+from veil.attacks.features.reconstructors import RECONSTRUCTORS
+from veil.audits.features import audit, scene
+from veil.audits.features.scene import FeatureAuditSettings
+from veil.audits.features.verdicts import drawn_best, floor_of, guess, in_loop, least, lift, strongest, titled, verdicts
+from veil.jobs.rows import Row
 from veil.models.face_embedder import EmbedderMissing, FaceEmbedder
 from veil.recipes.li2019 import variants
 from veil.recipes.li2019.variants import GENDER, SEEDS, SETTINGS, SMILE, VARIANTS
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
 from veil.report.numbers import spread
-from veil.report.paper import Section, Table
-from veil.rows import Row
+from veil.report.page import Section, Table
 
 ITEM = "audits"
 TARGET, PRIVATE = (SMILE,), (GENDER,)
@@ -46,7 +36,7 @@ EMBEDDER = "mobilefacenet.onnx"
 
 def audit_settings(scale: Scale, name: str) -> FeatureAuditSettings:
     """How much of a variant is audited at a scale."""
-    base = features.SCALES[scale]
+    base = scene.SCALES[scale]
     if scale != "cpu":
         return base
     if VARIANTS[name].preset == "veil":
@@ -98,7 +88,7 @@ def measure(conditions: Conditions) -> None:
                     conditions.say(f"{title}: {line}")
 
                 embed = embed or embedder(conditions)
-                feature_audit.audit(
+                audit.audit(
                     trained.subject, faces, rows, audit_settings(scale, name), folder=folder / "attackers", seed=seed,
                     runner=runner, embed=embed, mark=mark, shown=variants.shown(trained.size), say=say,
                     logged=lambda row: None,

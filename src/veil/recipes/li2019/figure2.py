@@ -7,11 +7,11 @@ Expect:  only images defended: gender is still told in 93.7 %; only attributes: 
 Command: veil reproduce li2019 figure2 --scale cpu --data DIR
 """
 
-from veil.audit.feature_verdicts import drawn_best, guess, strongest
+from veil.audits.features.verdicts import drawn_best, guess, strongest
 from veil.recipes.li2019 import audits
 from veil.recipes.li2019.variants import GENDER, VARIANTS
 from veil.recipes.recipe import Evidence, Recipe
-from veil.report.paper import Section, Table
+from veil.report.page import Section, Table
 
 ITEM = "figure2"
 PRINTED = {"only-images": "gender 93.7", "only-attributes": "“many details” show"}

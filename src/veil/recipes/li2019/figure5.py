@@ -12,13 +12,13 @@ features as they are. The study with people is run by `veil study` (`docs/study.
 
 from collections.abc import Sequence
 
-from veil.audit.feature_page import COMPARED
-from veil.audit.feature_verdicts import RECOGNISED, picture_floor, reconstructions, titled
+from veil.audits.features.page import COMPARED
+from veil.audits.features.verdicts import RECOGNISED, picture_floor, reconstructions, titled
+from veil.jobs.rows import Row
 from veil.recipes.li2019 import audits
 from veil.recipes.li2019.variants import VARIANTS
 from veil.recipes.recipe import Evidence, Recipe
-from veil.report.paper import Section, Table
-from veil.rows import Row
+from veil.report.page import Section, Table
 
 ITEM = "figure5"
 PRINTED = {"paper": "28 (people)"}

@@ -12,14 +12,14 @@ Means by epoch; the paper shows every hundredth batch.
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from veil.obfuscation.deep_obfuscator import ADVERSARIAL
+from veil.jobs.rows import Row
+from veil.protections.features.deep_obfuscator import ADVERSARIAL
 from veil.recipes.li2019 import audits, figure7
 from veil.recipes.li2019.variants import VARIANTS
 from veil.recipes.recipe import Evidence, Recipe
 from veil.report import figures
 from veil.report.figures import Curve, Panel
-from veil.report.paper import Picture, Section
-from veil.rows import Row
+from veil.report.page import Picture, Section
 
 ITEM = "figure6"
 LOSSES = {"classifier": "L(C)", "adversary": "L(AC)", "reconstructor": "L(AR)"}

@@ -15,15 +15,15 @@ not defended is trained once for all sets that ask for the same. Set (a) at full
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from veil.audit.feature_verdicts import floor_of, in_loop, least, strongest
+from veil.audits.features.verdicts import floor_of, in_loop, least, strongest
+from veil.jobs.rows import Row
 from veil.recipes.li2019 import reduced, tradeoff
 from veil.recipes.li2019.audits import service
 from veil.recipes.li2019.reduced import Point
 from veil.recipes.li2019.variants import CHEEKS, GENDER, MAKEUP, SMILE, VARIANTS, of_first_seed
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
 from veil.report import figures
-from veil.report.paper import Picture, Section, Table
-from veil.rows import Row
+from veil.report.page import Picture, Section, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

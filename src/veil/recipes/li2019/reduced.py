@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from veil import training
-from veil.audit import feature_audit, features
-from veil.audit.features import FeatureAuditSettings
+from veil.audits.features import audit, scene
+from veil.audits.features.scene import FeatureAuditSettings
+from veil.jobs.rows import RowFile
 from veil.recipes.li2019 import variants
 from veil.recipes.li2019.variants import SEEDS, SETTINGS, VARIANTS, Setting
 from veil.recipes.recipe import Conditions, Scale
-from veil.rows import RowFile
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -23,7 +23,7 @@ REDUCED: dict[Scale, Setting] = {
     "cpu": replace(_CPU, side=48, common={**_CPU.common, "width": 32}),
     "paper": SETTINGS["paper"],
 }
-_SMOKE = replace(features.SCALES["smoke"], attackers=("linear",), reconstructors=(), inverted=0)
+_SMOKE = replace(scene.SCALES["smoke"], attackers=("linear",), reconstructors=(), inverted=0)
 _CPU_AUDIT = FeatureAuditSettings(seeds=1, shares=(), inverted=0, judged=500)
 MAPS: dict[str, Any] = {"attackers": ("linear", "vgg", "resnet"), "reconstructors": ("mirror",),
         "reconstructor_changes": {"epochs": 4, "width": 0.5}}  # fmt: skip
@@ -63,7 +63,7 @@ def audit_settings(scale: Scale, point: Point) -> FeatureAuditSettings:
     if scale == "smoke":
         return _SMOKE
     if scale == "paper":
-        return features.SCALES["paper"]
+        return scene.SCALES["paper"]
     sent = {**REDUCED[scale].presets.get(VARIANTS[point.variant].preset, {}), **point.changes}
     vectors = VARIANTS[point.variant].preset == "veil" and sent.get("values", 1) is not None
     found = replace(_CPU_AUDIT, **(VECTORS if vectors else MAPS))
@@ -102,7 +102,7 @@ def _measure(
         runner=runner, folder=folder / "training", changes=point.changes,
     )  # fmt: skip
     variants.keep(rows, mark, trained)
-    feature_audit.audit(
+    audit.audit(
         trained.subject, variants.material(parts), rows, audit_settings(conditions.scale, point),
         folder=folder / "attackers", seed=seed, runner=runner, mark=mark, shown=parts.test.images[:0],
         say=lambda line: conditions.say(f"{title}: {line}"), logged=lambda row: None,

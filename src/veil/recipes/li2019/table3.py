@@ -11,13 +11,13 @@ The paper's implementation of MS-SSIM has some 0.22 to 0.28 for unrelated images
 values compare by their distance to the floor only.
 """
 
-from veil.attacks.reconstructors import RECONSTRUCTORS
-from veil.audit.feature_verdicts import guess, lift, reconstructions, titled
-from veil.audit.features import IN_LOOP, INVERSION
+from veil.attacks.features.reconstructors import RECONSTRUCTORS
+from veil.audits.features.scene import IN_LOOP, INVERSION
+from veil.audits.features.verdicts import guess, lift, reconstructions, titled
 from veil.recipes.li2019 import audits
 from veil.recipes.li2019.variants import VARIANTS
 from veil.recipes.recipe import Evidence, Recipe
-from veil.report.paper import Section, Table
+from veil.report.page import Section, Table
 
 ITEM = "table3"
 PRINTED = {"mirror": 0.3175, "urec1": 0.3123, "urec2": 0.3095, "resrec": 0.3169}

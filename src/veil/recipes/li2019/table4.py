@@ -9,12 +9,12 @@ Command: veil reproduce li2019 table4 --scale cpu --data DIR
 The best reconstruction by each metric, of attackers who were trained afterwards.
 """
 
-from veil.audit.feature_page import drawn
-from veil.audit.feature_verdicts import drawn_best, picture_floor
+from veil.audits.features.page import drawn
+from veil.audits.features.verdicts import drawn_best, picture_floor
 from veil.recipes.li2019 import audits, variants
 from veil.recipes.li2019.variants import VARIANTS
 from veil.recipes.recipe import Evidence, Recipe
-from veil.report.paper import Section, Table
+from veil.report.page import Section, Table
 
 ITEM = "table4"
 PRINTED = {"paper": (0.3175, 6.32), "undefended": (0.9458, 27.81), "noise": (0.7263, 16.97)}

@@ -14,15 +14,15 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from veil.audit.feature_verdicts import drawn_best, floor_of, guess, least, lift, strongest, titled
+from veil.audits.features.verdicts import drawn_best, floor_of, guess, least, lift, strongest, titled
+from veil.jobs.rows import Row
 from veil.recipes.li2019 import reduced
 from veil.recipes.li2019.audits import PRIVATE, TARGET, service
 from veil.recipes.li2019.reduced import Point
 from veil.recipes.li2019.variants import GENDER, of_first_seed
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
 from veil.report import figures
-from veil.report.paper import Picture, Section, Table
-from veil.rows import Row
+from veil.report.page import Picture, Section, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,7 +2,7 @@
 
 At cpu scale these are 12,000 faces of CelebA at 64×64, of which the service learns from two thirds of the training part
 and attackers from the other third, of other people, or from both. Networks have the widths of Table 1; the heads of the
-classifiers are small (`veil.models.obfuscation`, ``head="pool"``), and trainings are shorter than the paper's.
+classifiers are small (`veil.models.obfuscator`, ``head="pool"``), and trainings are shorter than the paper's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,18 +16,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from veil import obfuscation
-from veil.audit import features
-from veil.audit.features import FeatureAuditSettings, FeatureSubject
-from veil.data import faces, made_faces
+from veil.audits.features.scene import FeatureAuditSettings, FeatureSubject, Material
+from veil.data import faces, synthetic_faces
 from veil.data.faces import FaceParts, Faces
-from veil.obfuscation import PRESETS, ObfuscatorSettings, only
-from veil.obfuscation.baselines import noisy
-from veil.obfuscation.encoding import Encoding
-from veil.obfuscation.file import pair
+from veil.jobs.rows import RowFile
+from veil.protections.features import PRESETS, ObfuscatorSettings, deep_obfuscator, only
+from veil.protections.features.baselines import noisy
+from veil.protections.features.encoding import Encoding
+from veil.protections.features.file import pair
+from veil.protections.features.training_data import Material as TrainingData
 from veil.recipes import free_photos
 from veil.recipes.recipe import Conditions, Scale
-from veil.rows import RowFile
 from veil.training.checkpoints import Row
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ def load(conditions: Conditions, setting: Setting) -> FaceParts:
     """
     if setting.data is None:
         assert isinstance(setting.side, int)
-        return made_faces.faces(SMOKE_FACES, side=setting.side)
+        return synthetic_faces.faces(SMOKE_FACES, side=setting.side)
     for root in conditions.data:
         for folder in (root, root / setting.data):
             if folder.name == setting.data and folder.is_dir():
@@ -164,11 +163,11 @@ def shared(parts: FaceParts) -> tuple[Faces, Faces]:
     return faces.for_attackers(parts.train, OWN_SHARE, 0)
 
 
-def material(parts: FaceParts) -> features.Material:
+def material(parts: FaceParts) -> Material:
     """What an audit takes."""
     service, own = shared(parts)
     name = f"{parts.name} {parts.fingerprint}"
-    return features.Material(name=name, own=own, validation=parts.validation, judged=parts.test, service=service)
+    return Material(name=name, own=own, validation=parts.validation, judged=parts.test, service=service)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +197,7 @@ def train(
     settings = replace(setting.settings(variant), **(changes or {}))
     service, _ = shared(parts)
     seen = partial(noisy, deviation=variant.noise, seed=seed) if variant.noise else _same
-    fitted = obfuscation.train(
+    fitted = deep_obfuscator.train(
         _material(service, target, private, seen), settings, folder=folder, seed=seed, runner=runner,
         about={"data": parts.fingerprint, "target": target, "private": private, "noise": variant.noise},
         watched=_material(parts.validation, target, private, seen), logged=lambda row: conditions.say(str(row)),
@@ -238,8 +237,8 @@ def _size(known: Faces) -> tuple[int, int]:
     return known.images.shape[2], known.images.shape[3]
 
 
-def _material(known: Faces, target: tuple[str, ...], private: tuple[str, ...], seen: Any) -> obfuscation.Material:
-    return obfuscation.Material(seen(known.images), known.labels(target), known.labels(private))
+def _material(known: Faces, target: tuple[str, ...], private: tuple[str, ...], seen: Any) -> TrainingData:
+    return TrainingData(seen(known.images), known.labels(target), known.labels(private))
 
 
 def keep(rows: RowFile, mark: Mapping[str, Any], trained: Trained) -> None:

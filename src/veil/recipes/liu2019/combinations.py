@@ -18,13 +18,13 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
+from veil.jobs.rows import Row
 from veil.recipes.liu2019 import digits
 from veil.recipes.liu2019.table2 import TARGETS
 from veil.recipes.recipe import Conditions, Evidence, Recipe
 from veil.report import figures
 from veil.report.numbers import spread
-from veil.report.paper import Picture, Section, Table
-from veil.rows import Row
+from veil.report.page import Picture, Section, Table
 
 PAIR, TRIPLE, ALL = (2, 3), (2, 3, 8), tuple(TARGETS)
 PRINTED = {PAIR: 21.7, TRIPLE: 32.7, ALL: 82.1}

@@ -17,14 +17,14 @@ from typing import Any
 
 import torch
 
+from veil.jobs.rows import Row
 from veil.metrics import privacy
-from veil.noise import SCHEMES, CisSettings, Engine, EntropySettings
-from veil.noise.engine import StepSettings
+from veil.protections.noise import SCHEMES, CisSettings, Engine, EntropySettings
+from veil.protections.noise.engine import StepSettings
 from veil.recipes.liu2019 import digits
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
 from veil.report.numbers import spread
-from veil.report.paper import Section, Table
-from veil.rows import Row
+from veil.report.page import Section, Table
 
 BUDGET = 89.0
 METHODS: dict[str, tuple[str, StepSettings]] = {

@@ -15,18 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from veil import rows
-from veil.data import made, mnist
-from veil.data.class_folders import LabelledImages
+from veil.data import mnist, synthetic
+from veil.data.labelled_images import LabelledImages
 from veil.data.mnist import Mnist
+from veil.jobs import rows
+from veil.jobs.rows import Row
 from veil.metrics import privacy
 from veil.models.classifier import Classifier, Preprocessing
-from veil.noise.universal import UniversalSettings, add
+from veil.protections.noise.universal import UniversalSettings, add
 from veil.recipes.packaged import mnist_cnn
 from veil.recipes.recipe import Conditions, Evidence, Scale
 from veil.report import figures
-from veil.report.paper import Picture
-from veil.rows import Row
+from veil.report.page import Picture
 
 SEEDS: dict[Scale, int] = {"smoke": 2, "cpu": 5, "paper": 10}
 LIMIT = 0.35
@@ -47,7 +47,7 @@ class Digits:
 def load(conditions: Conditions) -> Digits:
     """MNIST, from ``conditions.data`` or its mirror; at smoke scale made digits."""
     if conditions.scale == "smoke":
-        return _described(made.mnist_like(MADE, seed=0), "made digits")
+        return _described(synthetic.mnist_like(MADE, seed=0), "made digits")
     folder = mnist.find(conditions.data)
     if folder is None:
         conditions.say("MNIST is not in --data; fetching it")
@@ -153,6 +153,6 @@ def misread(evidence: Evidence, name: str, row: Row, noise: NDArray[np.float32])
 
 def _test_part(conditions: Conditions) -> LabelledImages | None:
     if conditions.scale == "smoke":
-        return made.mnist_like(MADE, seed=0).test
+        return synthetic.mnist_like(MADE, seed=0).test
     folder = mnist.find(conditions.data)
     return None if folder is None else _read(folder).parts.test

@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from veil import rows
-from veil.noise import CisSettings, CrsSettings, Engine
+from veil.jobs import rows
+from veil.protections.noise import CisSettings, CrsSettings, Engine
 from veil.recipes import free_photos
 from veil.recipes.liu2019 import photos
 from veil.recipes.liu2019.photos import Bench, Photos
 from veil.recipes.recipe import Conditions, Evidence, Recipe
 from veil.report import figures
-from veil.report.paper import Picture, Section
+from veil.report.page import Picture, Section
 
 SIDE = 299
 FACTOR = 20  # by which the noise is amplified to be seen

@@ -19,14 +19,14 @@ from typing import Literal
 
 from torch import Tensor
 
-from veil.noise import CisSettings, cis
-from veil.noise.engine import Job, Outcome, Plan
-from veil.noise.targets import cross_entropy, towards
+from veil.jobs.rows import Row
+from veil.protections.noise import CisSettings, cis
+from veil.protections.noise.engine import Job, Outcome, Plan
+from veil.protections.noise.targets import cross_entropy, towards
 from veil.recipes.liu2019 import photos
 from veil.recipes.recipe import Conditions, Evidence, Recipe
 from veil.report import figures
-from veil.report.paper import Picture, Section, Table
-from veil.rows import Row
+from veil.report.page import Picture, Section, Table
 
 Rule = Literal["clip", "sum"]
 MOST = 5

@@ -7,23 +7,24 @@ Expect:  mean ICE of at least 6.8 of ln 1000 = 6.908 nats and the true class on 
          nats
 Command: veil reproduce liu2019 photo-entropy --scale cpu --data DIR --model MODEL
 
-All at ±3 grey levels and at most 100 steps a descent, judged on the decoded PNG. *Direct* is `veil.noise.entropy` with
-its defaults, *joint* its form with n drawn classes, *−H* the same descent on negative entropy itself, without the
-hinge that keeps the truth down, for comparison. CIS comes from the rows of figure12. LEAD, WEIGHT, step and required
-score were chosen on every eighth photo of nips17; the others are counted apart in the table.
+All at ±3 grey levels and at most 100 steps a descent, judged on the decoded PNG. *Direct* is
+`veil.protections.noise.entropy` with its defaults, *joint* its form with n drawn classes, *−H* the same descent on
+negative entropy itself, without the hinge that keeps the truth down, for comparison. CIS comes from the rows of
+figure12. LEAD, WEIGHT, step and required score were chosen on every eighth photo of nips17; the others are counted
+apart in the table.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from veil.noise import SCHEMES, EntropySettings
-from veil.noise.engine import Objective, Plan
+from veil.jobs.rows import Row
+from veil.protections.noise import SCHEMES, EntropySettings
+from veil.protections.noise.engine import Objective, Plan
 from veil.recipes.liu2019 import photos
 from veil.recipes.recipe import Conditions, Evidence, Recipe
 from veil.report import figures
-from veil.report.paper import Picture, Section, Table
-from veil.rows import Row
+from veil.report.page import Picture, Section, Table
 
 DIRECT = EntropySettings()
 METHODS: dict[str, EntropySettings] = {
@@ -40,7 +41,7 @@ CHOSEN_ON = 8  # every so-many-th photo served to choose the scheme's constants
 
 
 def negative_entropy(logits: Tensor, goals: Tensor) -> tuple[Tensor, Tensor]:
-    """−H as a loss in nats, with the score that `veil.noise.entropy` has."""
+    """−H as a loss in nats, with the score that `veil.protections.noise.entropy` has."""
     log_probability = F.log_softmax(logits, 1)
     _, score = SCHEMES["entropy"].objective(logits, goals)
     return (log_probability.exp() * log_probability).sum(1), score

@@ -14,15 +14,15 @@ from typing import Any, TypeVar
 import torch
 from torch import Generator, Tensor
 
-from veil import evaluation, images
-from veil.data import made, photo_sets
+from veil import images
+from veil.data import photo_sets, synthetic
+from veil.jobs.rows import Row, RowFile
 from veil.metrics import fidelity
 from veil.models import catalog, zoo
 from veil.models.classifier import Classifier
-from veil.noise import SCHEMES, Engine, Released
-from veil.noise.engine import Objective, Plan, StepSettings
+from veil.protections.noise import SCHEMES, Engine, Released, judge
+from veil.protections.noise.engine import Objective, Plan, StepSettings
 from veil.recipes.recipe import Conditions, Scale
-from veil.rows import Row, RowFile
 
 DEFAULT_MODEL = "timm/inception_v3.tf_in1k"
 FALLBACK = "things100"
@@ -118,7 +118,7 @@ class Bench:
         (logits,) = self.engine.logits([original, *decoded])
         rows = []
         for after, pixels, (_, targets) in zip(logits[1:], decoded, released, strict=True):
-            reading = asdict(evaluation.reading(self.classifier.name, torch.stack([logits[0], after]), truth))
+            reading = asdict(judge.reading(self.classifier.name, torch.stack([logits[0], after]), truth))
             noise = fidelity.noise(original, pixels)
             rows.append(
                 {
@@ -157,7 +157,7 @@ def network(conditions: Conditions) -> Classifier:
 
 
 def _made(classifier: Classifier) -> Photos:
-    pixels = made.photos(COUNT["smoke"], Generator().manual_seed(0))
+    pixels = synthetic.photos(COUNT["smoke"], Generator().manual_seed(0))
     names = tuple(f"made-{number}" for number in range(len(pixels)))
     return Photos(f"{len(pixels)} made photos", names, pixels.__getitem__, (None,) * len(pixels))
 

@@ -7,21 +7,21 @@ Expect:  accuracy 17.8 56.4 12.3 11.6 21.6 13.0 28.7 23.9 12.9 22.2 % for target
          easiest; average noise 0.013
 Command: veil reproduce liu2019 table2 figure2 figure3 --scale cpu --data DIR
 
-The network and the noises follow the public notebook that the paper's experiments follow (`veil.noise.universal`). Test
-images of the target class count too, so that the floor is about 10 %: a noise that misleads every image to one class
-leaves its own digits right.
+The network and the noises follow the public notebook that the paper's experiments follow
+(`veil.protections.noise.universal`). Test images of the target class count too, so that the floor is about 10 %: a
+noise that misleads every image to one class leaves its own digits right.
 """
 
 from torch import Generator
 
-from veil.noise import universal
+from veil.jobs.rows import Row
+from veil.protections.noise import universal
 from veil.recipes.liu2019 import digits
 from veil.recipes.recipe import Conditions, Evidence, Recipe
 from veil.report import figures
 from veil.report.numbers import deviation, spread
-from veil.report.paper import Picture, Section, Table
-from veil.rows import Row
-from veil.seeds import seed_of
+from veil.report.page import Picture, Section, Table
+from veil.runtime.seeds import seed_of
 
 PRINTED = (17.8, 56.4, 12.3, 11.6, 21.6, 13.0, 28.7, 23.9, 12.9, 22.2)
 TARGETS = range(10)

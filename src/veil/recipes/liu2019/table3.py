@@ -13,10 +13,10 @@ decoded PNG.
 
 from statistics import fmean
 
-from veil.noise import CrsSettings
+from veil.protections.noise import CrsSettings
 from veil.recipes.liu2019 import photos
 from veil.recipes.recipe import Conditions, Evidence, Recipe
-from veil.report.paper import Section, Table
+from veil.report.page import Section, Table
 
 SETTINGS = CrsSettings()
 

@@ -6,10 +6,10 @@ Cost:    smoke seconds; cpu 12 min on two cores, after table2 and figure4; paper
 Expect:  higher ICE and lower accuracy than the sum of all ten
 Command: veil reproduce liu2019 universal-entropy --scale cpu --data DIR
 
-The loss is −ICE + w · ICP (`veil.noise.universal.unsure`); w walks along the trade-off between an unsure network and a
-misled one. Nothing was chosen on test images: the number of iterations and the range of w come from the validation part
-and seed 0. Each noise is fitted on 600 batches of 128, 77,000 images; the paper's sum takes ten noises of 300 batches
-of 64, 192,000.
+The loss is −ICE + w · ICP (`veil.protections.noise.universal.unsure`); w walks along the trade-off between an unsure
+network and a misled one. Nothing was chosen on test images: the number of iterations and the range of w come from the
+validation part and seed 0. Each noise is fitted on 600 batches of 128, 77,000 images; the paper's sum takes ten noises
+of 300 batches of 64, 192,000.
 """
 
 from dataclasses import asdict, replace
@@ -17,15 +17,15 @@ from statistics import fmean
 
 from torch import Generator
 
-from veil.noise import universal
-from veil.noise.universal import UniversalSettings
+from veil.jobs.rows import Row
+from veil.protections.noise import universal
+from veil.protections.noise.universal import UniversalSettings
 from veil.recipes.liu2019 import combinations, digits
 from veil.recipes.recipe import Conditions, Evidence, Recipe
 from veil.report import figures
 from veil.report.numbers import spread
-from veil.report.paper import Picture, Section, Table
-from veil.rows import Row
-from veil.seeds import seed_of
+from veil.report.page import Picture, Section, Table
+from veil.runtime.seeds import seed_of
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 SETTINGS = UniversalSettings(limit=digits.LIMIT, iterations=600, batch_size=128, penalty=0.0)

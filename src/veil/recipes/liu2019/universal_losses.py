@@ -17,14 +17,14 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from veil.noise import universal
-from veil.noise.universal import Loss
+from veil.protections.noise import universal
+from veil.protections.noise.universal import Loss
 from veil.recipes.liu2019 import digits
 from veil.recipes.liu2019.universal_entropy import settings
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
 from veil.report import figures
-from veil.report.paper import Picture, Section, Table
-from veil.seeds import seed_of
+from veil.report.page import Picture, Section, Table
+from veil.runtime.seeds import seed_of
 
 SEEDS: dict[Scale, int] = {"smoke": 1, "cpu": 1, "paper": 1}
 

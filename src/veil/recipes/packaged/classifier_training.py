@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from veil.data.class_folders import LabelledImages
+from veil.data.labelled_images import LabelledImages
 from veil.training.classification import Input
 
 

@@ -23,10 +23,10 @@ from torch.nn import functional as F
 
 from veil import training
 from veil.data import mnist
-from veil.data.class_folders import LabelledImages
+from veil.data.labelled_images import LabelledImages
 from veil.models.mnist_cnn import MnistCnn
 from veil.recipes.packaged.classifier_training import save_float16, shuffled
-from veil.seeds import seed_of
+from veil.runtime.seeds import seed_of
 from veil.training.classification import Input, accuracy, unprotected
 
 PLAIN = Input(unprotected, (0.0,), (1.0,))

@@ -25,10 +25,10 @@ from torch.nn import functional as F
 
 from veil import training
 from veil.data import augmentation, class_folders
-from veil.data.class_folders import LabelledImages
+from veil.data.labelled_images import LabelledImages
 from veil.models.residual import ResidualNet
 from veil.recipes.packaged.classifier_training import calibrate, save_float16, shuffled
-from veil.seeds import seed_of
+from veil.runtime.seeds import seed_of
 from veil.training.classification import Input, accuracy, one_cycle, unprotected
 
 GIVEN = Input(unprotected, (0.48, 0.45, 0.40), (0.27, 0.26, 0.28))

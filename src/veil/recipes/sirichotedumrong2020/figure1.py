@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from veil.encryption import CIPHERS
+from veil.protections.ciphers import CIPHERS
 from veil.recipes import free_photos
 from veil.recipes.recipe import Evidence, Recipe
 from veil.recipes.sirichotedumrong2020.table1_accuracy import NAMES, protect
 from veil.report import figures
-from veil.report.paper import Picture, Section
+from veil.report.page import Picture, Section
 
 PHOTO, SIDE = "chelsea", 96
 

@@ -6,8 +6,8 @@ Cost:    smoke seconds; cpu 5 min on two cores; paper 5 min on a GPU machine
 Expect:  nothing in the paper; robust “against brute-force attacks”, and UWA’s and GA’s SSIM of 0.17 to 0.72
 Command: veil reproduce sirichotedumrong2020 key-statistics --scale cpu --data DIR
 
-`veil.attacks.pixel_statistics` and `block_statistics` on images of one key. The attacker’s own plain images are others
-of the same set; what comes back is judged on further ones.
+`veil.attacks.images.pixel_statistics` and `block_statistics` on images of one key. The attacker’s own plain images are
+others of the same set; what comes back is judged on further ones.
 """
 
 from collections.abc import Callable
@@ -15,16 +15,17 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from veil.attacks import AttackFailed, Reconstruct, block_statistics, pixel_statistics
-from veil.audit.subjects import subject
+from veil.attacks.errors import AttackFailed
+from veil.attacks.images import Reconstruct, block_statistics, pixel_statistics
+from veil.audits.images.subjects import subject
+from veil.jobs.rows import Row
 from veil.metrics.recovery import recovery
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
 from veil.recipes.sirichotedumrong2020 import table1_accuracy
 from veil.recipes.sirichotedumrong2020.table1_accuracy import NAMES
 from veil.report.numbers import spread
-from veil.report.paper import Section, Table
-from veil.rows import Row
-from veil.seeds import seed_of
+from veil.report.page import Section, Table
+from veil.runtime.seeds import seed_of
 
 ITEM = "key-statistics"
 ATTACKS: dict[str, Callable[[Tensor, Tensor], Reconstruct]] = {

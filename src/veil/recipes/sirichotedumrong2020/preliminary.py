@@ -17,18 +17,17 @@ import torch
 from torch import Generator
 
 from veil import images, metrics, training
-from veil.data.class_folders import LabelledImages
-from veil.data.small_images import Parts
+from veil.data.labelled_images import LabelledImages, Parts
 from veil.models import cards
 from veil.models.classifier import Classifier
+from veil.protections.transformation import preliminary, trainer
+from veil.protections.transformation.preliminary import PreliminarySettings
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
 from veil.recipes.sirichotedumrong2020 import table1_accuracy
-from veil.report.paper import Section, Table
-from veil.seeds import seed_of
+from veil.report.page import Section, Table
+from veil.runtime.seeds import seed_of
 from veil.training import classification
 from veil.training.classification import PRESETS, ClassifierSettings
-from veil.transformation import making, preliminary
-from veil.transformation.preliminary import PreliminarySettings
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -90,8 +89,8 @@ def measure(conditions: Conditions) -> None:
             rows.add({
                 "data": setting.data, "images": len(plain), "seed": 0, "classifier": guide.fingerprint(),
                 **asdict(settings), "alpha": settings.step,
-                "accuracy": making.accuracy(guide, LabelledImages(made, labels, parts.train.classes)),
-                "plain_accuracy": making.accuracy(guide, LabelledImages(plain, labels, parts.train.classes)),
+                "accuracy": trainer.accuracy(guide, LabelledImages(made, labels, parts.train.classes)),
+                "plain_accuracy": trainer.accuracy(guide, LabelledImages(plain, labels, parts.train.classes)),
                 "ssim": metrics.ssim(plain, made), "unrelated_ssim": metrics.ssim(plain, plain.roll(1, 0)),
                 "visible": float(metrics.visible(x, x_p).mean()),
                 "unrelated_visible": float(metrics.visible(x, x.roll(1, 0)).mean()),

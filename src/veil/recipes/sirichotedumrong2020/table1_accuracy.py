@@ -21,20 +21,20 @@ import torch
 from torch import Generator
 
 from veil import training
-from veil.data import made, small_images
-from veil.data.small_images import Parts
-from veil.encryption import CIPHERS
-from veil.encryption.live import protection
-from veil.keys import Key
+from veil.data import small_images, synthetic
+from veil.data.labelled_images import Parts
+from veil.jobs.rows import Row
 from veil.models.residual import ResNet18
+from veil.protections.ciphers import CIPHERS
+from veil.protections.ciphers.keys import Key
+from veil.protections.ciphers.transforms import protection
+from veil.protections.transformation.file import DEFAULT, Transformation, find
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
 from veil.report.numbers import spread
-from veil.report.paper import Section, Table
-from veil.rows import Row
-from veil.seeds import seed_of
+from veil.report.page import Section, Table
+from veil.runtime.seeds import seed_of
 from veil.training import classification
 from veil.training.classification import PRESETS, ClassifierSettings, Protection, accuracy, unprotected
-from veil.transformation.file import DEFAULT, Transformation, find
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -108,7 +108,7 @@ def load(conditions: Conditions, name: str) -> Parts:
         FileNotFoundError: where it is in none of ``conditions.data``.
     """
     if conditions.scale == "smoke":
-        return made.small_images(train=200, test=100, classes=int(name.removeprefix("made")), side=32, seed=0)
+        return synthetic.small_images(train=200, test=100, classes=int(name.removeprefix("made")), side=32, seed=0)
     return small_images.find(conditions.data, name, 32)
 
 

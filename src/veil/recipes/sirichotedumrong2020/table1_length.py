@@ -13,11 +13,11 @@ changed: more at cpu scale, where those were short, and half as many at the pape
 from dataclasses import asdict, replace
 
 from veil import training
+from veil.jobs.rows import Row
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
 from veil.recipes.sirichotedumrong2020 import table1_accuracy
 from veil.recipes.sirichotedumrong2020.table1_accuracy import ADAPTATION, NAMES, PRINTED, SETTINGS
-from veil.report.paper import Section, Table
-from veil.rows import Row
+from veil.report.page import Section, Table
 
 ITEM = "table1-length"
 COMPARED = ("tanaka", "pixel-same")

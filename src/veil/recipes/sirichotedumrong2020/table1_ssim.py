@@ -6,7 +6,7 @@ Cost:    smoke a minute; cpu 90 min on two cores; paper a day on a GPU
 Expect:  UWA: pixel-based same 0.17, different 0.04; GA: transformed 0.10, different 0.15, same 0.27, Tanaka 0.72
 Command: veil reproduce sirichotedumrong2020 table1-ssim --scale cpu --data DIR
 
-Audits (`veil.audit`) of the four protections by all attacks. The paper attacks STL-10 at 96×96. At cpu scale things100
+Audits (`veil.audits`) of the four protections by all attacks. The paper attacks STL-10 at 96×96. At cpu scale things100
 at 64×64 stands in, where a packaged classifier of plain images reads what comes back; and 400 photos of NIPS 2017 at
 96×96, of which an attacker has 300. Attacks that are trained go over their images fewer times than the paper's.
 """
@@ -18,25 +18,24 @@ import torch
 from torch import Generator, Tensor
 
 from veil import training
-from veil.attacks import ATTACKS
-from veil.audit import images as audited
-from veil.audit.page import pictures
-from veil.audit.subjects import Subject, subject
-from veil.audit.verdicts import ATTACKERS, METRICS, floor, guess, made, named, strongest, verdicts
+from veil.attacks.images import ATTACKS
+from veil.audits.images import audit as audited
+from veil.audits.images.page import pictures
+from veil.audits.images.subjects import Subject, subject
+from veil.audits.images.verdicts import ATTACKERS, METRICS, floor, guess, made, named, strongest, verdicts
 from veil.data import class_folders, photo_sets, small_images
-from veil.data import made as made_data
-from veil.data.class_folders import LabelledImages
-from veil.data.small_images import Parts
+from veil.data import synthetic as made_data
+from veil.data.labelled_images import LabelledImages, Parts
+from veil.jobs.rows import Row
 from veil.models import catalog
+from veil.protections.transformation.file import DEFAULT
 from veil.recipes import free_photos
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
 from veil.recipes.sirichotedumrong2020 import table1_accuracy
 from veil.recipes.sirichotedumrong2020.table1_accuracy import NAMES, PRINTED
 from veil.report.numbers import duration
-from veil.report.paper import Picture, Section, Table
-from veil.rows import Row
-from veil.seeds import seed_of
-from veil.transformation.file import DEFAULT
+from veil.report.page import Picture, Section, Table
+from veil.runtime.seeds import seed_of
 
 ITEM = "table1-ssim"
 PROTECTIONS = ("transformed", "pixel-same", "pixel-different", "tanaka")

@@ -18,14 +18,14 @@ import torch
 from torch import Tensor
 
 from veil import images, metrics, training
-from veil.data.small_images import Parts
+from veil.data.labelled_images import Parts
+from veil.jobs.rows import Row, pack, unpack
+from veil.protections.transformation import METHODS, Guide, PreliminarySettings, trainer
 from veil.recipes import free_photos
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
 from veil.recipes.sirichotedumrong2020 import preliminary, table1_accuracy
 from veil.report import figures
-from veil.report.paper import Picture, Section, Table
-from veil.rows import Row, pack, unpack
-from veil.transformation import METHODS, Guide, PreliminarySettings, making
+from veil.report.page import Picture, Section, Table
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -87,7 +87,7 @@ def _row(
 ) -> Row:
     settings = _settings(setting, method, preset)
     folder = conditions.work / conditions.paper / conditions.scale / f"{method}-{preset}"
-    made = making.make(
+    made = trainer.make(
         parts, guide, method, settings, PreliminarySettings(), name=f"{method}-{preset}",
         count=setting.images[method], folder=folder, shared=folder.parent, seed=0, runner=runner, say=conditions.say,
         logged=lambda row: conditions.say(
@@ -95,7 +95,7 @@ def _row(
         ),
     )  # fmt: skip
     transformation, log = made.transformation, made.fitted.log
-    judged = making.judge(transformation, guide, parts.test, 0)
+    judged = trainer.judge(transformation, guide, parts.test, 0)
     file = folder / "transformation.safetensors"
     replace(transformation, measured={k: v for k, v in judged.items() if v is not None}).save(file)
     return {
@@ -112,7 +112,7 @@ def _row(
     }  # fmt: skip
 
 
-def _returned(made: making.Made, plain: Tensor) -> float | None:
+def _returned(made: trainer.Made, plain: Tensor) -> float | None:
     """SSIM of plain images with those that the training's own inverse makes of transformed ones."""
     inverse = made.fitted.inverse
     if inverse is None:

@@ -1,0 +1,1 @@
+"""Attacks on features that a client sends: private attributes, images, people."""

@@ -1,0 +1,182 @@
+"""What the trainings of attackers on features share: statistics of features, and the epoch that is kept.
+
+An attacker has features of their own, as sent and decoded, with what belongs to them, and keeps a part of these aside,
+of other people. What is kept of a training is the epoch that did best on that part. It lies in the checkpoint with how
+well it did, so that a training that was stopped ends with the same one.
+"""
+
+import copy
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from veil.models.obfuscator import Shape
+from veil.runtime.seeds import seed_of
+from veil.training import loop
+from veil.training.checkpoints import Row, Trained
+from veil.training.classification import one_cycle
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+_AT_ONCE = 1 << 22
+_CONSTANT = 1e-6
+_FEWEST_STEPS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What comes of a training.
+
+    Attributes:
+        network: as it was after the epoch that is kept, in evaluation mode.
+        log: a row for every epoch; ``validation`` is how well it did.
+        best_epoch: the one that is kept, from 0.
+    """
+
+    network: nn.Module
+    log: list[Row]
+    best_epoch: int
+
+
+class Best(nn.Module):
+    """A copy of a network as it was when it did best, with how well it did and when."""
+
+    score: Tensor
+    epoch: Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network)
+        self.register_buffer("score", torch.tensor(-torch.inf))
+        self.register_buffer("epoch", torch.tensor(-1))
+
+    def offer(self, network: nn.Module, score: float, epoch: int) -> None:
+        """Takes the network over where it did better than ever before."""
+        offered = torch.full_like(self.score, score)
+        if offered > self.score:
+            self.network.load_state_dict(network.state_dict())
+            self.score.copy_(offered)
+            self.epoch.fill_(epoch)
+
+
+class _NothingBetter(Exception):
+    """Ends a training before its last epoch."""
+
+
+def run(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    update: Callable[[Tensor], Tensor],
+    judge: Callable[[], float],
+    count: int,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    patience: int,
+    folder: Path,
+    seed: int,
+    runner: "Fabric",
+    settings: Mapping[str, object],
+    about: Mapping[str, object] | None = None,
+    **reporting: Any,
+) -> Kept:
+    """Trains from the last checkpoint in ``folder`` on, with a rate that rises once and falls.
+
+    Args:
+        network: what is kept of it.
+        update: takes indices of a batch, calls backward, and returns the loss.
+        judge: how well the network does on the attacker's validation part; more is better.
+        count: of the attacker's features. The last ones of a pass that fill no batch are left out. An epoch over few
+            features is several passes, of 16 batches together at least.
+        patience: the training ends when so many epochs in turn have brought nothing better.
+        settings, about: what the result depends on: of the attack, and of the features that it is given.
+        reporting: as `loop.run` takes it.
+
+    Raises:
+        ValueError: for fewer than two features, and as `loop.run` does.
+        TrainingError: as `loop.run` does.
+    """
+    if count < 2:
+        raise ValueError(f"an attack is trained with features of two images at least, not {count}")
+    size = min(batch_size, count)
+    each = count // size
+    passes = math.ceil(_FEWEST_STEPS / each)
+    best = Best(network)
+
+    def batches(epoch: int, given: Generator) -> Iterator[Tensor]:
+        if epoch - int(best.epoch) > patience:
+            raise _NothingBetter
+        generator = Generator().manual_seed(seed_of("order", seed, epoch))
+        for _ in range(passes):
+            yield from torch.split(torch.randperm(count, generator=generator)[: each * size], size)
+
+    def step(index: Tensor, now: loop.Moment) -> dict[str, Tensor]:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * one_cycle(now.progress)
+        loss = update(index)
+        optimizer.step()
+        optimizer.zero_grad()
+        return {"loss": loss.detach()}
+
+    def after_epoch(epoch: int) -> dict[str, float]:
+        network.eval()  # the next epoch trains it again
+        score = judge()
+        best.offer(network, score, epoch)
+        return {"validation": score}
+
+    try:
+        log = loop.run(
+            Trained({"network": network, "best": best}, {"optimizer": optimizer}), batches, step, epochs=epochs,
+            steps_per_epoch=each * passes, folder=folder, seed=seed, settings={**settings, **(about or {})},
+            after_epoch=after_epoch, runner=runner, **reporting,
+        )  # fmt: skip
+    except _NothingBetter:
+        log = [json.loads(line) for line in (folder / loop.LOG).read_text(encoding="utf-8").splitlines()]
+    return Kept(best.network.eval(), log, int(best.epoch))
+
+
+def shape_of(features: Tensor) -> Shape:
+    """(C, h, w) of features (N, C, h, w).
+
+    Raises:
+        ValueError: for what are no features.
+    """
+    if features.ndim != 4 or not features.is_floating_point() or not len(features):
+        raise ValueError(f"features are floats (N, C, h, w), not {features.dtype} {tuple(features.shape)}")
+    return features.shape[1], features.shape[2], features.shape[3]
+
+
+def require_alike(features: Tensor, validation: Tensor) -> None:
+    """Raises `ValueError` where the features of the two parts are of different shapes."""
+    if shape_of(features) != shape_of(validation):
+        raise ValueError(f"features of validation are {shape_of(validation)}, unlike {shape_of(features)}")
+
+
+def moments(features: Tensor, *, places: bool) -> tuple[Tensor, Tensor]:
+    """Means and standard deviations of features (N, C, h, w), in float64 and a part at a time.
+
+    Deviations are (C, 1, 1), of each channel: a place of a map may be empty in nearly all images. What is the same
+    everywhere has 1.
+
+    Args:
+        places: whether means are (C, h, w), or those of channels, (C, 1, 1), too.
+    """
+    sums, squares = (torch.zeros(features.shape[1:], dtype=torch.float64) for _ in range(2))
+    for part in torch.split(features, max(1, _AT_ONCE // features[0].numel())):
+        values = part.double()
+        sums += values.sum(0).cpu()
+        squares += values.square().sum(0).cpu()
+    mean, square = sums / len(features), (squares / len(features)).mean((1, 2), keepdim=True)
+    if not places:
+        mean = mean.mean((1, 2), keepdim=True)
+    deviation = (square - mean.square().mean((1, 2), keepdim=True)).clamp_min(0).sqrt()
+    constant = deviation <= _CONSTANT * square.sqrt()
+    return mean.float(), torch.where(constant, 1.0, deviation).float()

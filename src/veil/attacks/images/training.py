@@ -1,0 +1,82 @@
+"""What attacks that are trained share: their images on the device, the epochs, and a network as a `Reconstruct`."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from veil import images
+from veil.runtime.seeds import seed_of
+from veil.training import loop
+from veil.training.checkpoints import Row, Trained
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+_PIXELS_AT_ONCE = 1 << 18
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """A network that was trained to bring plain images back, as a `veil.attacks.images.attack.Reconstruct`.
+
+    Attributes:
+        network: maps images in [0, 1] to images, in evaluation mode; what is out of [0, 1] is cut off.
+        log: of its training.
+    """
+
+    network: nn.Module
+    log: list[Row]
+
+    @torch.inference_mode()
+    def __call__(self, protected: Tensor) -> Tensor:
+        device = next(self.network.parameters()).device
+        at_once = max(1, _PIXELS_AT_ONCE // protected[0, 0].numel())
+        return torch.cat([
+            images.quantise(self.network(images.to_float(part.to(device))).clamp(0, 1)).to(protected.device)
+            for part in torch.split(protected, at_once)
+        ])  # fmt: skip
+
+
+def run(
+    trained: Trained,
+    step: Callable[[Tensor, loop.Moment], Mapping[str, Tensor]],
+    network: nn.Module,
+    count: int,
+    *,
+    epochs: int,
+    batch_size: int,
+    folder: Path,
+    seed: int,
+    runner: "Fabric",
+    settings: Mapping[str, object],
+    about: Mapping[str, object] | None = None,
+    **reporting: Any,
+) -> Reconstruction:
+    """Runs ``step`` on indices of ``count`` images, in a new order every epoch; see `veil.training.loop.run`.
+
+    Args:
+        network: what comes of it.
+        settings, about: what the result depends on: of the attack, and of the images that it is given.
+
+    Raises:
+        ValueError: for fewer than two images, and as `loop.run` does.
+        TrainingError: as `loop.run` does.
+    """
+    if count < 2:
+        raise ValueError(f"an attack is trained with two images at least, not {count}")
+    size = min(batch_size, count)
+    steps = count // size
+
+    def batches(epoch: int, _: Generator) -> Iterator[Tensor]:
+        order = torch.randperm(count, generator=Generator().manual_seed(seed_of("order", seed, epoch)))
+        yield from torch.split(order[: steps * size], size)
+
+    log = loop.run(
+        trained, batches, step, epochs=epochs, steps_per_epoch=steps, folder=folder, seed=seed,
+        settings={**settings, **(about or {})}, runner=runner, **reporting,
+    )  # fmt: skip
+    return Reconstruction(network.eval(), log)

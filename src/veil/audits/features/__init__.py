@@ -1,0 +1,1 @@
+"""The audit of features that a client sends."""

@@ -1,0 +1,137 @@
+"""An audit as a page: the verdicts, a table of all attacks beside the floors, and what came back as pictures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veil.attacks.images import ATTACKS
+from veil.audits.images.verdicts import Verdict, floor, verdicts
+from veil.jobs.rows import Row, unpack
+from veil.report import figures
+from veil.report.page import Page, Picture, Section, Table
+
+FLOORS = {
+    "plain": "the plain image",
+    "protected": "the protected image itself",
+    "mean": "guess: the mean image",
+    "unrelated": "guess: another image",
+}
+LEVELS = {
+    "exact": "broken, exactly",
+    "broken": "broken",
+    "leaks": "leaks",
+    "nothing": "nothing found",
+    "untried": "not tried",
+}
+_COLUMNS = {
+    "ssim": "SSIM", "ms_ssim": "MS-SSIM", "psnr": "PSNR, dB", "lpips": "LPIPS", "visible": "shows",
+    "accuracy": "named rightly, %", "exact": "exact, %",
+}  # fmt: skip
+
+
+def page(rows: Sequence[Row], about: Mapping[str, Any], source: str) -> Page:
+    """The page of an audit.
+
+    Args:
+        rows: of one audit, with its floors.
+        about: what they depend on, as `veil.audits.images.audit.about` has it.
+        source: data, hardware, time and command, in prose.
+    """
+    found = verdicts(rows)
+    text = (
+        f"Images of {about['data'].split()[0]} at {about['side']}×{about['side']}. Attackers had "
+        f"{about['settings']['own']:,} images of their own at most, and were judged on {about['settings']['judged']:,} "
+        "others. What stronger attackers than these would find is not known: an audit shows what breaks, never that "
+        "nothing does.",
+    )
+    return Page(
+        f"Audit of {about['protection']}", source, text,
+        (
+            Section("verdicts", "Verdicts", tables=(verdict_table(found),)),
+            Section("attacks", "Attacks", (_legend(rows),), (attack_table(rows),)),
+            Section("pictures", "What came back", pictures=(pictures("reconstructions", rows),)),
+        ),
+        kind="an audit",
+    )  # fmt: skip
+
+
+def verdict_table(found: Sequence[Verdict]) -> Table:
+    """A line for each kind of attacker."""
+    return Table(
+        "By what an attacker has; each can also do what those above can.",
+        ("an attacker who …", "verdict", "because"),
+        tuple((each.attacker, LEVELS[each.level], each.text) for each in found),
+    )
+
+
+def attack_table(rows: Sequence[Row]) -> Table:
+    """Every attack and floor, by every metric that was measured."""
+    columns = [name for name in _COLUMNS if any(row.get(name) is not None for row in rows)]
+    lines = [(FLOORS[name], "", *_cells(floor(rows, name), columns)) for name in FLOORS]
+    for row in rows:
+        if row["kind"] != "attack":
+            continue
+        title = _pictured(row)
+        cells = [f"failed: {row['failed']}", *[""] * (len(columns) - 1)] if "failed" in row else _cells(row, columns)
+        lines.append((title, _has(row), *cells))
+    return Table(
+        "What attacks give back, in means over the judged images.", ("", "has", *(_COLUMNS[name] for name in columns)),
+        tuple(lines),
+    )  # fmt: skip
+
+
+def _has(row: Row) -> str:
+    return {
+        "protected": "protected images", "unpaired": "and own images", "few": "pairs", "chosen": "chosen images",
+        "pairs": "any number of pairs",
+    }[ATTACKS[row["attack"]].knows]  # fmt: skip
+
+
+def _cells(row: Row, columns: Sequence[str]) -> list[str]:
+    return [_cell(name, row.get(name)) for name in columns]
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    if name in ("accuracy", "exact"):
+        return f"{100 * value:.1f}"
+    return f"{value:.1f}" if name == "psnr" else f"{value:.3f}"
+
+
+def _legend(rows: Sequence[Row]) -> str:
+    classifier = (
+        " “Named rightly”: how often a classifier that was trained on plain images is right about what came back."
+        if floor(rows, "plain").get("accuracy") is not None
+        else ""
+    )
+    return (
+        "“Shows” is 0 for nothing and 1 for all: squared correlation of shapes and outlines with those of the plain "
+        f"image (`veil.metrics.visible`), whatever became of the colours.{classifier} LPIPS is a distance: 0 for the "
+        "image itself. What is no better than the guesses is nothing."
+    )
+
+
+def pictures(name: str, rows: Sequence[Row], title: str = "") -> Picture:
+    """The same few images: plain, protected, and as each attack gave them back; ``title`` begins the caption."""
+    shown: dict[str, NDArray[Any]] = {}
+    for row in rows:
+        if row["kind"] == "shown":
+            shown[_pictured(row)] = strip(row)
+    caption = f"{title}Some images, protected, and what attacks make of them."
+    return Picture(name, caption, lambda: figures.image_grid(shown, columns=1))
+
+
+def _pictured(row: Row) -> str:
+    """What stands above a row's pictures."""
+    if "floor" in row:
+        return FLOORS[row["floor"]].removeprefix("the ").removesuffix(" itself")
+    return ATTACKS[row["attack"]].title + (f", pairs: {row['pairs']}" if row.get("pairs") is not None else "")
+
+
+def strip(row: Row) -> NDArray[Any]:
+    """A row's pictures side by side: (H, N·(W + 2), 3), white between them."""
+    images = unpack(row["pictures"])
+    return np.concatenate([np.pad(each, ((0, 0), (0, 2), (0, 0)), constant_values=255) for each in images], 1)

@@ -1,0 +1,69 @@
+"""Labelled images of one size in memory: one set of them, and a data set of two parts."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from veil.images.resizing import resize
+
+TRANSFORMED = "transformation"
+"""What stands for a cipher where `veil transform apply` made the images."""
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """A whole data set in memory.
+
+    Attributes:
+        images: uint8, (N, C, H, W).
+        labels: int64, (N,), indices into ``classes``.
+        classes: class ids, sorted; for ImageNet-like sets these are WordNet ids.
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def resized(self, side: int) -> "LabelledImages":
+        """The same with RGB images of ``side`` × ``side`` pixels (bicubic, not cropped); itself where they are."""
+        if self.images.shape[2:] == (side, side):
+            return self
+        images = np.empty((len(self), side, side, 3), np.uint8)
+        for index, image in enumerate(self.images.permute(0, 2, 3, 1).contiguous().numpy()):
+            images[index] = np.asarray(resize(Image.fromarray(image), side))
+        return replace(self, images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous())
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A data set in memory: its name, and two parts of uint8 images (N, 3, side, side) with one set of classes.
+
+    Attributes:
+        cipher: what `veil encrypt` encrypted the images with, or `TRANSFORMED`; None for plain images.
+    """
+
+    name: str
+    train: LabelledImages
+    test: LabelledImages
+    cipher: str | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that tell this data from any other: of the SHA-256 of images and labels, in order.
+
+        The same for the same pixels from any folder and layout; names, of the set and of classes, do not count.
+        """
+        digest = hashlib.sha256()
+        for part in (self.train, self.test):
+            for values in (part.images, part.labels):
+                digest.update(f"{values.dtype} {tuple(values.shape)} ".encode())
+                digest.update(values.cpu().contiguous().view(-1).numpy().data)
+        return digest.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""What runs jobs: folders of files in, files and rows out."""

@@ -1,0 +1,179 @@
+"""Rows: JSON objects, one a line, appended as they are measured and flushed to disk.
+
+A line that a crash cut off does not count. `RowFile` keeps the rows of one measurement that may be interrupted: it
+knows what is there, and refuses to mix rows that were measured under different conditions.
+
+The form of such a file: a *run* record, ``{"run": 1, "about": {…}, "command": …, "date": …, "hardware": …, "versions":
+…}``, whenever a process starts to measure, followed by its rows, each with ``"run": 1`` and its ``"seconds"``; when a
+measurement is whole, ``{"run": 1, "complete": [seeds]}``. ``{"run": 1, "void": {fields}}`` takes back all rows before
+it that have these fields.
+"""
+
+import base64
+import json
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veil.runtime.provenance import provenance
+
+Row = dict[str, Any]
+
+
+class RowsError(ValueError):
+    """Rows cannot be read or added; the message is one line for a person."""
+
+
+def read(file: Path) -> list[Row]:
+    """Every whole line of a file; none where there is no file.
+
+    Raises:
+        RowsError: where the file is not text, or a whole line is something else than an object.
+    """
+    if not file.exists():
+        return []
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise RowsError(f"{file} is not text in UTF-8") from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets
+            row = None
+        if not isinstance(row, dict):
+            raise RowsError(f"{file}, line {number}: not a row, which is a JSON object; remove that line")
+        rows.append(row)
+    return rows
+
+
+def open_to_append(file: Path) -> TextIO:
+    """Opens a file of rows for `append`; where a crash cut its last line off, a new one begins."""
+    handle = file.open("a", encoding="utf-8")
+    if handle.tell():
+        with file.open("rb") as last:
+            last.seek(-1, os.SEEK_END)
+            if last.read(1) != b"\n":
+                handle.write("\n")
+    return handle
+
+
+def append(handle: TextIO, *rows: Mapping[str, Any]) -> None:
+    """Writes rows, to the disk."""
+    handle.writelines(json.dumps(row) + "\n" for row in rows)
+    handle.flush()
+    os.fsync(handle.fileno())
+
+
+class RowFile:
+    """Rows of one measurement, found again by some of their fields.
+
+    Args:
+        file: where they lie.
+        about: what the rows depend on, as JSON: data, model, settings. Rows measured under another ``about`` are
+            refused.
+        added: called with each new row.
+
+    Raises:
+        RowsError: where ``file`` holds rows of another ``about``, or lines that are no rows.
+    """
+
+    def __init__(self, file: Path, about: Mapping[str, Any], added: Callable[[Row], None] = lambda row: None) -> None:
+        self.file, self.added = file, added
+        self.about: dict[str, Any] = json.loads(json.dumps(about))
+        lines = read(file)
+        runs = [line for line in lines if "about" in line]
+        self.complete = {seed for line in lines for seed in line.get("complete", ())}
+        self.rows = measured(lines)
+        for run in runs:
+            if run["about"] != self.about:
+                keys = self.about.keys() | run["about"].keys()
+                other = sorted(key for key in keys if run["about"].get(key) != self.about.get(key))
+                raise RowsError(
+                    f"{file} holds rows measured under other conditions ({', '.join(other)}); "
+                    "choose another --out, or remove it to measure again"
+                )
+        self.run = len(runs) + 1
+        self.handle: TextIO | None = None
+        self.since = time.perf_counter()
+
+    def find(self, **fields: Any) -> list[Row]:
+        """The rows in which every one of ``fields`` has the given value."""
+        return [row for row in self.rows if _has(row, fields)]
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Appends a row, with the seconds since the one before."""
+        now = time.perf_counter()
+        whole = {"run": self.run, **row, "seconds": round(now - self.since, 3)}
+        self.since = now
+        self._write(whole)
+        self.rows.append(whole)
+        self.added(whole)
+
+    def void(self, **fields: Any) -> None:
+        """Takes back the rows with such fields: of something that cannot be measured to its end any more."""
+        if self.find(**fields):
+            self._write({"run": self.run, "void": fields})
+            self.rows = _without(self.rows, fields)
+
+    def finish(self, seeds: Iterable[int]) -> None:
+        """Notes that everything there is to measure for these seeds is there."""
+        fresh = sorted(set(seeds) - self.complete)
+        if fresh:
+            self._write({"run": self.run, "complete": fresh})
+            self.complete |= set(fresh)
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        if self.handle is None:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.handle = open_to_append(self.file)
+            append(self.handle, {"run": self.run, "about": self.about} | provenance())
+        append(self.handle, line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.handle is not None:
+            self.handle.close()
+            self.handle = None
+
+
+def measured(lines: Iterable[Row]) -> list[Row]:
+    """The rows among a file's lines that count: neither runs nor marks of completion, nor what was taken back."""
+    found: list[Row] = []
+    for line in lines:
+        if "void" in line:
+            found = _without(found, line["void"])
+        elif "about" not in line and "complete" not in line:
+            found.append(line)
+    return found
+
+
+def _has(row: Row, fields: Mapping[str, Any]) -> bool:
+    return all(row.get(key) == value for key, value in fields.items())
+
+
+def _without(rows: Iterable[Row], fields: Mapping[str, Any]) -> list[Row]:
+    return [row for row in rows if not _has(row, fields)]
+
+
+def pack(array: NDArray[Any]) -> dict[str, Any]:
+    """An array as JSON: its type, its shape, and its bytes, compressed, in base 64."""
+    packed = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
+    return {"dtype": array.dtype.str, "shape": list(array.shape), "zlib": packed}
+
+
+def unpack(packed: Mapping[str, Any]) -> NDArray[Any]:
+    """The array that `pack` was given."""
+    data = zlib.decompress(base64.b64decode(packed["zlib"]))
+    return np.frombuffer(data, np.dtype(packed["dtype"])).reshape(packed["shape"]).copy()

@@ -1,0 +1,1 @@
+"""What Veil releases in place of an image: noise, ciphers, transformations, features."""

@@ -1,0 +1,395 @@
+"""DeepObfuscator (Li et al. 2019, https://arxiv.org/abs/1909.04126): features that serve one purpose and no other.
+
+Four networks. The obfuscator O runs on the phone, and its features are sent. The classifier C reads them on the server.
+Two adversaries stand for an attacker: AC reads private attributes, AR draws the image. O and C are trained without any
+defence; AC and AR learn from their frozen features; then Algorithm 1 takes batches in turns: O is trained against AR,
+then against AC, then both learn again, then C does.
+
+Threat model: whoever gets the features, on the way or at the service, knows the obfuscator (it is on every phone), has
+images of others with their attributes, and may send them through. The adversaries in here are no measure of what such a
+one learns: O was trained against these very two. `veil.audits` trains others, from nothing, against the frozen O.
+
+Deviations: equations (5) and (9) say what O minimises, and Algorithm 1 takes turns with them; ``joint`` does both at
+once, for O and C together, and then lets the adversaries learn from features that were kept. The paper's Gaussian noise
+has no mean or width: here 0.5 and 0.25, cut off at 0 and 1. One device only: what takes turns does not go together with
+gradients that are averaged over processes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from veil import images
+from veil.data.augmentation import crop_and_flip
+from veil.models.obfuscator import FeatureClassifier, is_vector
+from veil.protections.features import losses
+from veil.protections.features.monitoring import watch
+from veil.protections.features.settings import ObfuscatorSettings, Phase, only
+from veil.protections.features.training_data import Fitted, Material, Networks
+from veil.runtime.seeds import seed_of
+from veil.training import loop
+from veil.training.checkpoints import Row, Trained
+from veil.training.classification import one_cycle
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+PRETRAINING, ATTACKERS, ADVERSARIAL = "pretraining", "attackers", "adversarial"
+_KEPT_VECTORS, _KEPT_MAPS = 16, 2
+"""Batches of features that adversaries learn from in a ``joint`` phase."""
+_NOISE_MEAN, _NOISE_DEVIATION = 0.5, 0.25
+_PART = 1000
+Scalars = dict[str, Tensor]
+
+
+def train(
+    material: Material,
+    settings: ObfuscatorSettings,
+    *,
+    folder: Path,
+    seed: int,
+    runner: "Fabric",
+    about: Mapping[str, object] | None = None,
+    watched: Material | None = None,
+    logged: Callable[[Row], None] = loop.report,
+    **reporting: Any,
+) -> Fitted:
+    """Trains in three stages, each from its last checkpoint in ``folder`` on; see `veil.training.loop.run`.
+
+    Args:
+        about: what else the result depends on: data, names of attributes.
+        watched: images that are not trained on: what networks say of them goes to the log.
+        logged: called with each new row of a log, and its stage.
+        reporting: ``stepped`` of `loop.run`.
+
+    Raises:
+        ValueError: for several devices, fewer images than a batch or than two, and as `loop.run` does.
+        TrainingError: as `loop.run` does.
+    """
+    if runner.world_size > 1:
+        raise ValueError("an obfuscator is trained on one device")
+    if len(material) < 2:
+        raise ValueError(f"an obfuscator is trained with two images at least, not {len(material)}")
+    networks = Networks.create(material, settings, seed)
+    game = _Game(networks, material, settings, seed, runner)
+    described = asdict(settings) | {"shape": list(material.images.shape), **(about or {})}
+    images_too, attributes_too = networks.reconstructor is not None, bool(networks.adversaries)
+    defended = images_too or attributes_too
+    played = only(settings.phases, images=images_too, attributes=attributes_too)
+    stages: dict[str, tuple[int, tuple[Phase | str, ...]]] = {
+        PRETRAINING: (settings.pretraining, ("pretrain",)),
+        ATTACKERS: (max(map(settings.prepared, game.attackers), default=0), ("attack",)),
+        ADVERSARIAL: (settings.epochs if defended and played else 0, played),
+    }
+    logs = {}
+    for stage, (epochs, phases) in stages.items():
+        logs[stage] = game.play(
+            phases, epochs=epochs, folder=folder / stage, settings=described | {"stage": stage}, watched=watched,
+            logged=partial(_named, stage, logged), **reporting,
+        )  # fmt: skip
+    for each in networks.named().values():
+        each.eval()
+    return Fitted(networks, logs)
+
+
+def _named(stage: str, logged: Callable[[Row], None], row: Row) -> None:
+    logged({"stage": stage, **row})
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Images in [0, 1] with their labels."""
+
+    images: Tensor
+    target: Tensor
+    private: Tensor
+    generator: Generator
+
+
+class _Game:
+    """The networks as they take turns."""
+
+    def __init__(
+        self, networks: Networks, material: Material, settings: ObfuscatorSettings, seed: int, runner: "Fabric"
+    ) -> None:
+        self.networks, self.material, self.settings = networks, material, settings
+        self.seed, self.runner = seed, runner
+        self.modules = networks.named()
+        for each in self.modules.values():
+            each.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.calls: dict[str, Callable[[Tensor], Tensor]] = {
+            name: runner.setup_module(each) for name, each in self.modules.items()
+        }
+        self.adversaries = [name for name in self.modules if name.startswith("adversary")]
+        self.attackers = [*self.adversaries, *(["reconstructor"] if networks.reconstructor is not None else [])]
+        self.attacking = self.attackers
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.kept: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.factor = 1.0
+        self.fixed = noise(material.images[:1].shape, Generator().manual_seed(seed_of("noise", seed)))[0]
+        self.mean = _mean_of(material.images)
+
+    def play(
+        self, phases: tuple[str, ...], *, epochs: int, folder: Path, watched: Material | None, **of_the_run: Any
+    ) -> list[Row]:
+        """A stage: each batch is used for the next one of ``phases``."""
+        if not epochs:
+            return []
+        settings, count = self.settings, len(self.material)
+        size = min(settings.batch_size, count)
+        steps = count // size
+        self.optimizers = {
+            name: torch.optim.Adam(module.parameters(), lr=settings.learning_rate)
+            for name, module in self.modules.items()
+        }  # fmt: skip
+
+        def batches(epoch: int, _: Generator) -> Iterator[tuple[str, Tensor]]:
+            self._begin(epoch, folder.name)
+            order = torch.randperm(
+                count, generator=Generator().manual_seed(seed_of("order", self.seed, folder.name, epoch))
+            )
+            for number, index in enumerate(torch.split(order[: steps * size], size)):
+                yield phases[number % len(phases)], index
+
+        def step(batch: tuple[str, Tensor], now: loop.Moment) -> Scalars:
+            rate = settings.learning_rate * (one_cycle(now.progress) if settings.falling else 1.0)
+            for optimizer in self.optimizers.values():
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+            return _PHASES[batch[0]](self, self._batch(batch[1], now.generator))
+
+        def after_epoch(_: int) -> dict[str, float]:
+            if watched is None:
+                return {}
+            return watch(
+                self.networks, watched.images, watched.target, watched.private, self.runner.device,
+                attackers=folder.name != PRETRAINING,
+            )  # fmt: skip
+
+        return loop.run(
+            Trained(self.modules, self.optimizers), batches, step, epochs=epochs, steps_per_epoch=steps,
+            folder=folder, seed=self.seed, after_epoch=after_epoch, runner=self.runner, **of_the_run,
+        )  # fmt: skip
+
+    def _begin(self, epoch: int, stage: str) -> None:
+        """An epoch: nothing is kept from the one before, and one adversary may begin anew."""
+        self.kept.clear()
+        self.factor = self.settings.factor(epoch)
+        self.attacking = [name for name in self.attackers if stage != ATTACKERS or epoch < self.settings.prepared(name)]
+        every = self.settings.renewed
+        if not (stage == ADVERSARIAL and every and epoch and epoch % every == 0 and self.adversaries):
+            return
+        name = self.adversaries[epoch // every % len(self.adversaries)]
+        old = self.networks.adversaries[self.adversaries.index(name)]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of("renewed", self.seed, epoch))
+            old.load_state_dict(FeatureClassifier(**old.options).state_dict())
+        self.optimizers[name].state.clear()
+
+    def _batch(self, index: Tensor, generator: Generator) -> _Batch:
+        chosen = crop_and_flip(self.material.images[index], generator, padding=self.settings.padding)
+        device = self.runner.device
+        values = images.to_float(chosen.to(device)).contiguous(memory_format=torch.channels_last)
+        return _Batch(
+            values, self.material.target[index].to(device), self.material.private[index].to(device), generator
+        )
+
+    def learning(self, *names: str) -> None:
+        """These networks learn; all others are idle."""
+        for name, module in self.modules.items():
+            module.requires_grad_(name in names)
+            module.train(name in names or self.settings.idle == "train")
+
+    def update(self, loss: Tensor, *names: str) -> None:
+        """A step of these networks down ``loss``."""
+        self.runner.backward(loss)
+        for name in names:
+            if self.settings.clip is not None:
+                nn.utils.clip_grad_norm_(self.modules[name].parameters(), self.settings.clip)
+            self.optimizers[name].step()
+            self.optimizers[name].zero_grad()
+
+    def classified(self, features: Tensor, batch: _Batch) -> Tensor:
+        """L(C)."""
+        return losses.attributes(self.calls["classifier"](features), batch.target)
+
+    def exposed(self, features: Tensor, batch: _Batch) -> Tensor:
+        """What O makes large to hide attributes: the mean over adversaries of L(AC), or of minus their confusion."""
+        found = []
+        for name in self.adversaries:
+            logits = self.calls[name](features)
+            found.append(
+                -losses.confusion(logits) if self.settings.bounded else losses.attributes(logits, batch.private)
+            )
+        return torch.stack(found).mean()
+
+    def drawn(self, features: Tensor, batch: _Batch) -> tuple[Tensor, Tensor]:
+        """L(AR2) and L(AR1); nothing is said of the original where all are to look like the mean image."""
+        made = self.calls["reconstructor"](features)
+        original = made.new_zeros(())
+        if self.settings.target != "mean":
+            original = losses.reconstruction(batch.images, made)
+        return losses.towards(self._wanted(batch), made), original
+
+    def _wanted(self, batch: _Batch) -> Tensor:
+        match self.settings.target:
+            case "noise":
+                return noise(batch.images.shape, batch.generator).to(batch.images)
+            case "fixed-noise":
+                return self.fixed.to(batch.images)
+            case "mean":
+                return self.mean.to(batch.images)
+
+    def read(self, features: Tensor, private: Tensor, name: str) -> Tensor:
+        """An update of one AC on features that are given; L(AC)."""
+        loss = losses.attributes(self.calls[name](features), private)
+        self.update(loss, name)
+        return loss.detach()
+
+    def draw(self, features: Tensor, batch: _Batch) -> Tensor:
+        """An update of AR; L(AR1)."""
+        loss = losses.reconstruction(batch.images, self.calls["reconstructor"](features))
+        self.update(loss, "reconstructor")
+        return loss.detach()
+
+    @torch.no_grad()
+    def features(self, batch: _Batch) -> Tensor:
+        """Of O, for others to learn from."""
+        return self.calls["obfuscator"](batch.images)
+
+
+def _pretrain(game: _Game, batch: _Batch) -> Scalars:
+    """O and C, without any defence."""
+    game.learning("obfuscator", "classifier")
+    loss = game.classified(game.calls["obfuscator"](batch.images), batch)
+    game.update(loss, "obfuscator", "classifier")
+    return {"classifier": loss.detach()}
+
+
+def _defend(loss: Callable[[_Game, Tensor, Tensor, _Batch], Tensor]) -> Callable[[_Game, _Batch], Scalars]:
+    """A phase that trains O alone, down a loss that takes L(C) and the features."""
+
+    def phase(game: _Game, batch: _Batch) -> Scalars:
+        game.learning("obfuscator")
+        features = game.calls["obfuscator"](batch.images)
+        classifier = game.classified(features, batch)
+        game.update(loss(game, classifier, features, batch), "obfuscator")
+        return {"classifier": classifier.detach()}
+
+    return phase
+
+
+def _against_adversaries(game: _Game, classifier: Tensor, features: Tensor, batch: _Batch) -> Tensor:
+    """Equation (5)."""
+    weight = game.factor * game.settings.lambda1
+    return losses.defended_attributes(classifier, game.exposed(features, batch), weight)
+
+
+def _against_reconstructor(game: _Game, classifier: Tensor, features: Tensor, batch: _Batch) -> Tensor:
+    """Equation (9)."""
+    noise, original = game.drawn(features, batch)
+    return losses.defended_reconstruction(classifier, noise, original, game.factor * game.settings.lambda2)
+
+
+def _towards_noise(game: _Game, classifier: Tensor, features: Tensor, batch: _Batch) -> Tensor:
+    """Half of equation (9), as the authors' code has it."""
+    return classifier + game.factor * game.settings.lambda2 * game.drawn(features, batch)[0]
+
+
+def _from_original(game: _Game, classifier: Tensor, features: Tensor, batch: _Batch) -> Tensor:
+    """The other half."""
+    return classifier - game.factor * game.settings.lambda2 * game.drawn(features, batch)[1]
+
+
+def _attack(game: _Game, batch: _Batch) -> Scalars:
+    """AR and AC, on features of an idle O."""
+    game.learning(*game.attacking)
+    features = game.features(batch)
+    found = [game.read(features, batch.private, name) for name in game.adversaries if name in game.attacking]
+    scalars = {} if not found else {"adversary": torch.stack(found).mean()}
+    if "reconstructor" in game.attacking:
+        scalars["reconstructor"] = game.draw(features, batch)
+    return scalars
+
+
+def _recover(game: _Game, batch: _Batch) -> Scalars:
+    """C, on features of an idle O."""
+    game.learning("classifier")
+    loss = game.classified(game.features(batch), batch)
+    game.update(loss, "classifier")
+    return {"classifier": loss.detach()}
+
+
+def _joint(game: _Game, batch: _Batch) -> Scalars:
+    """O and C against all at once; then the adversaries, on this batch's features and on some that were kept."""
+    settings = game.settings
+    game.learning("obfuscator", "classifier")
+    features = game.calls["obfuscator"](batch.images)
+    classifier = game.classified(features, batch)
+    loss = classifier
+    if game.adversaries and settings.lambda1:
+        loss = _against_adversaries(game, loss, features, batch)
+    if "reconstructor" in game.attackers:
+        loss = _against_reconstructor(game, loss, features, batch)
+    if settings.lambda3:
+        loss = loss + game.factor * settings.lambda3 * _apart(game, features, batch)
+    game.update(loss, "obfuscator", "classifier")
+    game.learning(*game.attackers)
+    _keep(game, features.detach(), batch)
+    scalars = {"classifier": classifier.detach(), **_learn_from_kept(game, batch.generator)}
+    if "reconstructor" in game.attackers:
+        scalars["reconstructor"] = game.draw(features.detach(), batch)
+    return scalars
+
+
+def _apart(game: _Game, features: Tensor, batch: _Batch) -> Tensor:
+    """`losses.discrepancy` of a batch, with what was kept beside it: more images say more of two distributions."""
+    columns = zip((features, batch.private, batch.target), *game.kept, strict=True)
+    return losses.discrepancy(*(torch.cat([each.float() if each.is_floating_point() else each for each in column])
+                                for column in columns))  # fmt: skip
+
+
+def _keep(game: _Game, features: Tensor, batch: _Batch) -> None:
+    game.kept.append((features, batch.private, batch.target))
+    del game.kept[: -(_KEPT_VECTORS if is_vector(features.shape[1:]) else _KEPT_MAPS)]
+
+
+def _learn_from_kept(game: _Game, generator: Generator) -> Scalars:
+    if not game.adversaries:
+        return {}
+    features, private = (torch.cat([each[place] for each in game.kept]) for place in (0, 1))
+    size, found = len(game.kept[-1][0]), []
+    for _ in range(game.settings.steps):
+        index = torch.randperm(len(features), generator=generator)[:size].to(features.device)
+        found += [game.read(features[index], private[index], name) for name in game.adversaries]
+    return {"adversary": torch.stack(found).mean()}
+
+
+def _mean_of(plain: Tensor) -> Tensor:
+    """The mean image, (3, H, W) in [0, 1], of uint8 images, which as floats are four times as large."""
+    total = torch.zeros(plain.shape[1:], dtype=torch.float64)
+    for part in torch.split(plain, _PART):
+        total += part.sum(0, dtype=torch.int32)
+    return (total / len(plain) / 255).float()
+
+
+def noise(shape: Iterable[int], generator: Generator) -> Tensor:
+    """Images of Gaussian noise, in [0, 1]."""
+    return torch.empty(tuple(shape)).normal_(_NOISE_MEAN, _NOISE_DEVIATION, generator=generator).clamp_(0, 1)
+
+
+_PHASES: dict[str, Callable[[_Game, _Batch], Scalars]] = {
+    "pretrain": _pretrain,
+    "defend-reconstruction": _defend(_against_reconstructor),
+    "defend-noise": _defend(_towards_noise),
+    "defend-original": _defend(_from_original),
+    "defend-attributes": _defend(_against_adversaries),
+    "attack": _attack,
+    "recover": _recover,
+    "joint": _joint,
+}

@@ -1,0 +1,298 @@
+"""Files of features: what a client sends of one image, and nothing else; read by the service that belongs to it.
+
+A file is sixteen bytes and the values: ``VEILFEA1``, the client's fingerprint (8 bytes), then the features of one
+image, channel by channel, row by row, in the encoding's type, the least byte first. The shape, the type and the range
+are in the cards that the fingerprint names, so a file has no room for a path, a date, or anything of the photo's
+metadata. Eight values of 8 bits are 24 bytes; as safetensors they would be some 200.
+
+`extract_folder` is a `veil.jobs.folders` job. Threads read images ahead and make them as small as the client wants
+them, so what waits is small whatever the images are; neighbours go through the network together.
+
+Threat model: as for the client (`veil.protections.features.file`). Not hidden are file names, and what ``rows.jsonl``
+says of each image: it stays with who made it, and is not sent.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from veil import images
+from veil.data.faces import resized
+from veil.images import ImageError, Photo
+from veil.jobs import folders
+from veil.jobs.folders import FolderError, Item, Row
+from veil.protections.features.encoding import DTYPES, Encoding
+from veil.protections.features.file import Client, Service
+from veil.runtime.files import printable, write_atomically
+
+SUFFIX = ".features"
+VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
+FAILS = (ImageError, OSError, MemoryError)
+_MAGIC, _HEAD = b"VEILFEA1", 16
+_TOGETHER, _DEPTH = 64, 128  # images that go through the network together, and that are read ahead
+
+
+class FeatureError(ValueError):
+    """A file cannot be used as features; the message is one line, without the path."""
+
+
+class OtherClient(FeatureError):
+    """Features of another client than the service's own."""
+
+
+def pack(sent: Tensor, client: str) -> bytes:
+    """A file's content.
+
+    Args:
+        sent: (C, h, w), as `Client.send` made it.
+        client: the client's fingerprint.
+    """
+    values = sent.detach().cpu().contiguous().numpy()
+    return _MAGIC + bytes.fromhex(client) + values.astype(values.dtype.newbyteorder("<")).tobytes()
+
+
+def unpack(data: bytes, shape: tuple[int, int, int], encoding: Encoding, client: str) -> Tensor:
+    """What was sent, (C, h, w) of the encoding's type, from a file's content.
+
+    Args:
+        client: fingerprint of the client whose features are wanted.
+
+    Raises:
+        OtherClient: for features of another one.
+        FeatureError: for anything but features of that shape and type, and where a value is not finite.
+    """
+    if len(data) < _HEAD or not data.startswith(_MAGIC):
+        raise FeatureError("not a file of features")
+    if data[8:_HEAD].hex() != client:
+        raise OtherClient(f"features of the client {data[8:_HEAD].hex()}, not of {client}, whose service this is")
+    wanted = size_of(shape, encoding)
+    if len(data) != wanted:
+        raise FeatureError(f"{'cut off' if len(data) < wanted else 'too long'}: {wanted} bytes are expected")
+    numbers = np.frombuffer(data, np.dtype(encoding.dtype).newbyteorder("<"), offset=_HEAD)
+    sent = torch.from_numpy(numbers.astype(encoding.dtype).reshape(shape))
+    if sent.is_floating_point() and not bool(torch.isfinite(sent).all()):
+        raise FeatureError("values that are not finite")
+    return sent
+
+
+def size_of(shape: tuple[int, int, int], encoding: Encoding) -> int:
+    """Bytes of a file of features of that shape."""
+    channels, height, width = shape
+    return _HEAD + channels * height * width * DTYPES[encoding.dtype].itemsize
+
+
+def read(file: Path, service: Service) -> Tensor:
+    """Features that a service's client sent, decoded: float32 (C, h, w).
+
+    Raises:
+        OtherClient, FeatureError: as `unpack` does, and where the file cannot be read.
+    """
+    try:
+        with file.open("rb") as handle:
+            data = handle.read(size_of(service.shape, service.encoding) + 1)
+    except OSError as error:
+        raise FeatureError(f"cannot be read ({error.strerror})") from error
+    return service.encoding.decode(unpack(data, service.shape, service.encoding, service.client))
+
+
+def prepared(photo: Photo, size: tuple[int, int]) -> tuple[Tensor, list[str]]:
+    """A photo as a client takes it, uint8 (3, H, W), and what was changed for that.
+
+    Args:
+        size: (H, W); by `veil.data.faces.resized`, as the training's images were.
+    """
+    pixels, notes = images.over_white(photo).pixels, []
+    if photo.alpha is not None:
+        notes.append("alpha flattened over white")
+    if len(pixels) == 1:
+        pixels = pixels.expand(3, -1, -1)
+        notes.append("grey became three equal colours")
+    if tuple(pixels.shape[1:]) != size:
+        image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+        pixels = torch.from_numpy(np.array(resized(image, size))).permute(2, 0, 1)
+        notes.append(f"resized from {photo.width}×{photo.height} to {size[1]}×{size[0]}")
+    return pixels.contiguous(), notes
+
+
+def extract_folder(
+    inputs: Sequence[Path],
+    out: Path,
+    client: Client,
+    *,
+    max_pixels: int = images.MAX_PIXELS,
+    device: torch.device | None = None,
+    workers: int = 2,
+    started: Callable[[int, Sequence[Row], int], None] = lambda total, done, passed_over: None,
+    finished: Callable[[Row], None] = lambda row: None,
+) -> list[Row]:
+    """Makes a file of features of each image into ``out``; goes on where an earlier run stopped.
+
+    Args:
+        max_pixels: of an image, before it is resized.
+        device: where the network computes; the CPU if it is None.
+        workers: threads that read.
+        started, finished: see `veil.jobs.folders.run`.
+
+    Returns:
+        A row per image, in the order of the inputs. Fields: docs/obfuscation.md.
+
+    Raises:
+        folders.FolderError: where the job cannot start or go on.
+    """
+
+    def read(item: Item) -> _Read | Exception:
+        begun = time.perf_counter()
+        try:
+            photo = images.load(item.source, max_pixels=max_pixels)
+            source = folders.stamp(item.source)
+            plain, notes = prepared(photo, client.size)
+        except FAILS as error:
+            return error
+        about = {"width": photo.width, "height": photo.height}
+        return _Read(item, plain, about, [*photo.notes, *notes], source, begun)
+
+    def send(group: Sequence[_Read]) -> Tensor:
+        return client.send(torch.stack([one.plain for one in group]).to(device)).cpu()
+
+    settings = {"version": VERSION, "client": client.fingerprint, "name": client.name}
+    return folders.run(
+        inputs, out, lambda items: _work(items, read, send, client.fingerprint, workers),
+        suffixes=images.SUFFIXES, suffix=SUFFIX, settings=settings, synced=False, started=started, finished=finished,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """An image on its way: prepared, what its row says of it as it was, and when that began."""
+
+    item: Item
+    plain: Tensor
+    about: Row
+    notes: list[str]
+    source: dict[str, int]
+    begun: float
+
+
+def _work(
+    items: Iterable[Item],
+    read: Callable[[Item], _Read | Exception],
+    send: Callable[[Sequence[_Read]], Tensor],
+    client: str,
+    workers: int,
+) -> Iterator[tuple[Item, Row]]:
+    """The rows of ``items``, in their order."""
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for group in _groups(folders.ahead(items, read, pool, _DEPTH)):
+            found = [one for _, one in group if isinstance(one, _Read)]
+            sent = iter(send(found)) if found else iter(())
+            for item, one in group:
+                yield (
+                    item,
+                    folders.failure(item, one)
+                    if isinstance(one, Exception)
+                    else _written(one, pack(next(sent), client)),
+                )
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _groups(
+    futures: Iterable[tuple[Item, Future[_Read | Exception]]],
+) -> Iterator[list[tuple[Item, _Read | Exception]]]:
+    """Some images at a time, and failures among them."""
+    group: list[tuple[Item, _Read | Exception]] = []
+    for item, future in futures:
+        group.append((item, future.result()))
+        if len(group) == _TOGETHER:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _written(one: _Read, data: bytes) -> Row:
+    """Writes a file, and returns its row."""
+    try:
+        one.item.out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(one.item.out, data, synced=False)
+    except OSError as error:
+        return folders.failure(one.item, ImageError(f"the file cannot be written ({error.strerror})"))
+    return {
+        "file": one.item.name, "out": one.item.out_name, **one.about, "bytes": len(data),
+        "seconds": round(time.perf_counter() - one.begun, 3), "error": None, "notes": one.notes, "source": one.source,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a service says of one file of features.
+
+    Attributes:
+        file: its name, as `veil.jobs.folders.find` gives it.
+        probabilities: of the service's target attributes, in their order; None where the file cannot be used.
+        error: why not.
+    """
+
+    file: str
+    probabilities: tuple[float, ...] | None
+    error: str | None
+
+
+def find(inputs: Sequence[Path], out: Path) -> list[tuple[Path, str]]:
+    """Files of features below ``inputs`` in a stable order, with their names.
+
+    Args:
+        out: what is never taken for one.
+
+    Raises:
+        FolderError: where an input does not exist, or there is no file of features.
+    """
+    try:
+        return list(folders.find(inputs, frozenset({SUFFIX}), out).files)
+    except FolderError:
+        if all(given.exists() for given in inputs):
+            named = ", ".join(printable(path) for path in inputs)
+            raise FolderError(f"no files of features ({SUFFIX}) found in {named}") from None
+        raise
+
+
+def classify(
+    files: Iterable[tuple[Path, str]], service: Service, device: torch.device | None = None
+) -> Iterator[Answer]:
+    """What a service says of files of features, one answer each, in their order; files that are damaged say why.
+
+    Raises:
+        OtherClient: at the first file of another client.
+    """
+    group: list[tuple[str, Tensor | str]] = []
+    for path, name in files:
+        try:
+            group.append((name, read(path, service)))
+        except OtherClient as error:
+            raise OtherClient(f"{printable(path)}: {error}") from None
+        except FeatureError as error:
+            group.append((name, str(error)))
+        if len(group) == _TOGETHER:
+            yield from _answers(group, service, device)
+            group = []
+    yield from _answers(group, service, device)
+
+
+def _answers(
+    group: Sequence[tuple[str, Tensor | str]], service: Service, device: torch.device | None
+) -> Iterator[Answer]:
+    features = [found for _, found in group if isinstance(found, Tensor)]
+    said = iter(service(torch.stack(features).to(device)).tolist() if features else ())
+    for name, found in group:
+        if isinstance(found, str):
+            yield Answer(name, None, found)
+        else:
+            yield Answer(name, tuple(next(said)), None)

@@ -1,0 +1,327 @@
+"""Protecting photos: a scheme's noise, the file it is stored in, and the proof on that file.
+
+`Protector.protect` takes one photo, `Protector.protect_folder` folders of them. Either way a photo counts as
+*protected* only by what the networks say of its file after it was written and decoded again.
+
+A universal noise stands in for the descent of the scheme entropy. It does not reach that scheme's score on each photo;
+a photo counts as protected where, as with CIS, no network has the truth on top and none is surer than it was.
+
+While the engine works on some photos, others are read, written and measured beside it in threads.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from veil import images
+from veil.images import ImageError, Photo
+from veil.jobs import folders
+from veil.jobs.folders import Item, Row
+from veil.metrics import fidelity
+from veil.models import catalog
+from veil.models.classifier import Classifier
+from veil.protections.noise import SCHEMES, Engine, NoNoise, Released, UniversalNoise, Verdict, cis, judge
+from veil.protections.noise.engine import Plan, Precision, StepSettings
+from veil.runtime.seeds import seed_of
+
+NAMED = 10  # target classes at most that a row names
+VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
+_FAILED = {"protected": False}  # in the row of a photo that failed
+
+
+@dataclass(frozen=True, eq=False)
+class Protected:
+    """A photo with its noise, and its row: what was measured on it."""
+
+    photo: Photo
+    row: Row
+
+
+@dataclass(eq=False)
+class _Work:
+    """A photo on its way through the engine."""
+
+    item: Item
+    photo: Photo
+    truth: int | None
+    source: dict[str, int]
+    started: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Written:
+    """A photo that was written and decoded again."""
+
+    work: _Work
+    released: Released
+    decoded: Tensor
+    looks: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+class Protector:
+    """Adds noise to photos by a scheme, against one network or several, and judges the result.
+
+    Args:
+        models: names (`veil.models.catalog`) or classifiers; several form an ensemble.
+        scheme: a key of `veil.protections.noise.SCHEMES`.
+        settings: of the scheme; made from ``options`` where not given.
+        verify_with: networks that the noise does not see; they judge the released files.
+        survival: also measure what is left after JPEG 90, JPEG 75, and half size and back.
+        seed: of the random targets; a photo's own draw depends on it and on its pixels.
+        batch, device, precision: see `Engine`.
+        universal: noise to add instead of a descent, or its file; with the scheme entropy, and without settings.
+        options: the scheme's settings by name: ``budget=3, required_score=0.99, …``.
+
+    Raises:
+        ValueError: for an unknown scheme or device, settings out of range, or a file that holds no universal noise.
+        UnknownModel, CardError, ZooMissing: see `veil.models.catalog.load`.
+    """
+
+    def __init__(
+        self,
+        models: str | Classifier | Sequence[str | Classifier] = "things100",
+        scheme: str = "crs",
+        settings: StepSettings | None = None,
+        *,
+        verify_with: Sequence[str | Classifier] = (),
+        survival: bool = False,
+        seed: int = 0,
+        batch: int | None = None,
+        device: str = "auto",
+        precision: Precision = "auto",
+        universal: Path | UniversalNoise | None = None,
+        **options: Any,
+    ) -> None:
+        if scheme not in SCHEMES:
+            raise ValueError(f"there is no scheme {scheme!r}; there are {', '.join(SCHEMES)}")
+        self.name, self.scheme = scheme, SCHEMES[scheme]
+        if settings is not None and options:
+            raise ValueError("give settings or single options, not both")
+        if universal is not None and scheme != "entropy":
+            raise ValueError(f"a universal noise goes with the scheme entropy, not {scheme}")
+        if universal is not None and (settings is not None or options):
+            raise ValueError("a universal noise takes no settings: nothing descends")
+        self.universal = UniversalNoise.load(universal) if isinstance(universal, Path) else universal
+        self.protects: Callable[[Verdict, Any], bool] = self.scheme.protects if universal is None else cis.protects
+        self.settings = settings if settings is not None else self.scheme.settings(**options)
+        self.seed, self.survival = seed, survival
+        chosen = [models] if isinstance(models, str | Classifier) else list(models)
+        self.engine = Engine(_loaded(chosen), batch=batch, device=device, precision=precision)
+        self.judges = Engine(_loaded(verify_with), batch=4, device=device) if verify_with else None
+        everyone = [*self.engine.classifiers, *(self.judges.classifiers if self.judges else ())]
+        self.spaces = judge.label_spaces(everyone)
+        self.classes = {classifier.name: classifier.classes for classifier in everyone}
+        if len(self.classes) < len(everyone):
+            raise ValueError("two of the models have the same name: " + ", ".join(c.name for c in everyone))
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that the released pixels depend on, as JSON."""
+        universal = {} if self.universal is None else {"universal": self.universal.fingerprint}
+        return universal | {
+            "version": VERSION,
+            "scheme": self.name,
+            "settings": asdict(self.settings) if self.universal is None else {},
+            "models": [classifier.name for classifier in self.engine.classifiers],
+            "weights": [classifier.fingerprint() for classifier in self.engine.classifiers],
+            "seed": self.seed,
+            "precision": "bfloat16" if self.engine.bfloat16 else "float32",
+        }
+
+    def protect(self, photo: Photo, *, truth: int | None = None) -> Protected:
+        """Protects one photo in memory; judged on its 8-bit pixels, as a lossless file gives them back.
+
+        ``truth`` is the index of the true class for the first model; its own first choice counts where it is None.
+
+        Raises:
+            NoNoise: where the universal noise has none for the photo's size; in a folder this is a failed row.
+        """
+        item = Item(0, Path(), "", Path(), "")
+        work = _Work(item, photo, truth, {}, time.perf_counter())
+        ((_, released),) = self.engine.run([(work, self._plan(work))], self.scheme.objective, self.settings)
+        looks = _looks(photo.pixels, released.pixels)
+        row = self._row(_Written(work, released, released.pixels, looks, photo.notes))
+        return Protected(photo.with_pixels(released.pixels), row)
+
+    def protect_folder(
+        self,
+        inputs: Sequence[Path],
+        out: Path,
+        *,
+        format: str = "png",
+        quality: int = 95,
+        keep_metadata: bool = False,
+        max_pixels: int = images.MAX_PIXELS,
+        truths: Mapping[str, int] | None = None,
+        workers: int = 2,
+        started: Callable[[int, Sequence[Row], int], None] = lambda total, done, passed_over: None,
+        finished: Callable[[Row], None] = lambda row: None,
+    ) -> list[Row]:
+        """Protects files and folders of photos into ``out``; goes on where an earlier run stopped.
+
+        Args:
+            truths: true class by file name, as rows have it or without its folder.
+            workers: threads that read, write and measure.
+            started, finished: see `veil.jobs.folders.run`.
+
+        Returns:
+            A row per photo, in the order of the inputs. Fields: docs/protect.md.
+
+        Raises:
+            folders.FolderError: where the job cannot start or go on.
+        """
+        stored = images.FORMATS[format]
+        known = truths or {}
+        settings = self.describe() | {
+            "format": format,
+            "quality": None if stored.lossless else quality,
+            "keep_metadata": keep_metadata,
+            "verify_with": [c.name for c in self.judges.classifiers] if self.judges else [],
+            "survival": self.survival,
+            "truths": seed_of(*sorted(known.items())) if known else None,
+        }
+
+        def write(work: _Work, released: Released) -> _Written:
+            work.item.out.parent.mkdir(parents=True, exist_ok=True)
+            noisy = work.photo.with_pixels(released.pixels)
+            notes = images.save(noisy, work.item.out, format, keep_metadata=keep_metadata, quality=quality)
+            decoded = images.load(work.item.out, max_pixels=max_pixels).pixels
+            looks = _looks(work.photo.pixels, decoded)
+            return _Written(work, released, decoded, looks, (*work.photo.notes, *notes))
+
+        def load(item: Item) -> _Work:
+            begun = time.perf_counter()
+            truth = known.get(item.name, known.get(Path(item.name).name))
+            photo = images.load(item.source, max_pixels=max_pixels)
+            return _Work(item, photo, truth, folders.stamp(item.source), begun)
+
+        def work(items: Iterable[Item]) -> Iterator[tuple[Item, Row]]:
+            yield from self._pipeline(items, load, write, workers)
+
+        return folders.run(
+            inputs, out, work, suffixes=images.SUFFIXES, suffix=stored.suffix, settings=settings, failed=_FAILED,
+            started=started, finished=finished,
+        )  # fmt: skip
+
+    def _pipeline(
+        self,
+        items: Iterable[Item],
+        load: Callable[[Item], _Work],
+        write: Callable[[_Work, Released], _Written],
+        workers: int,
+    ) -> Iterator[tuple[Item, Row]]:
+        """Reads ahead, runs the engine, writes and measures behind it; what fails becomes a row with its error."""
+        failed: deque[tuple[Item, Row]] = deque()
+        with ThreadPoolExecutor(workers) as pool:
+            writing: deque[tuple[Item, Future[_Written]]] = deque()
+
+            def plans() -> Iterator[tuple[_Work, Plan]]:
+                for item, future in folders.ahead(items, load, pool, workers):
+                    try:
+                        loaded = future.result()
+                        plan = self._plan(loaded)
+                    except (ImageError, NoNoise, OSError, MemoryError) as error:
+                        failed.append((item, folders.failure(item, error, **_FAILED)))
+                    else:
+                        yield loaded, plan
+
+            def settle(at_most: int) -> Iterator[tuple[Item, Row]]:
+                while len(writing) > at_most or (writing and writing[0][1].done()):
+                    item, future = writing.popleft()
+                    try:
+                        written = future.result()
+                    except (ImageError, OSError, MemoryError) as error:
+                        yield item, folders.failure(item, error, **_FAILED)
+                    else:
+                        yield item, self._row(written)
+                while failed:
+                    yield failed.popleft()
+
+            for done, released in self.engine.run(plans(), self.scheme.objective, self.settings):
+                writing.append((done.item, pool.submit(write, done, released)))
+                yield from settle(at_most=2 * workers)
+            yield from settle(at_most=0)
+
+    def _plan(self, work: _Work) -> Plan:
+        if self.universal is not None:
+            return self.universal.plan(work.photo.pixels, [len(c.classes) for c in self.engine.classifiers])
+        spaces = self.spaces[: len(self.engine.classifiers)]
+        return self.scheme.plan(work.photo.pixels, self.settings, label_spaces=spaces, truth=work.truth, seed=self.seed)
+
+    def _truths(self, truth: int | None, first: int, count: int) -> list[int | None]:
+        """The true class in each network's label space: known only where the class names are the first network's."""
+        return [truth if space == self.spaces[0] else None for space in self.spaces[first : first + count]]
+
+    def _row(self, written: _Written) -> Row:
+        work, released = written.work, written.released
+        original, decoded = _alike(work.photo.pixels, written.decoded)
+        count = len(self.engine.classifiers)
+        readings, after = judge.read(self.engine, original, decoded, self._truths(work.truth, 0, count))
+        verdict = judge.verdict(readings, after, released.goals, self.scheme.objective)
+        views = [asdict(reading) | {"role": "descent"} for reading in readings]
+        left = judge.survival(self.engine, decoded, readings) if self.survival else {}
+        if self.judges is not None:
+            unseen, _ = judge.read(self.judges, original, decoded, self._truths(work.truth, count, len(self.spaces)))
+            views += [asdict(reading) | {"role": "unseen"} for reading in unseen]
+            left |= judge.survival(self.judges, decoded, unseen) if self.survival else {}
+        for view in views:
+            names = self.classes[view["network"]]
+            view |= {f"{key}_name": names[view[key]] for key in ("true_class", "class_before", "class_after")}
+            if self.survival:
+                view["survival"] = left[view["network"]]
+        first = views[0]
+        targets = [target for targets in released.targets for target in targets]
+        names = self.classes[first["network"]]
+        few = len(targets) <= NAMED and len(set(targets)) < len(names)
+        return {
+            "file": work.item.name,
+            "out": work.item.out_name,
+            "width": work.photo.width,
+            "height": work.photo.height,
+            **{key: first[f"{key}_name"] for key in ("class_before", "class_after", "true_class")},
+            **{key: first[key] for key in ("icp_before", "icp_after", "ice_before", "ice_after")},
+            "target": " + ".join(names[target] for target in targets) if few else "all classes alike",
+            "target_score": verdict.target_score,
+            "iterations": released.iterations,
+            **written.looks,
+            "protected": self.protects(verdict, self.settings),
+            "seconds": round(time.perf_counter() - work.started, 3),
+            "error": None,
+            "notes": list(written.notes),
+            "targets": targets if few else [],
+            "networks": views,
+            "source": work.source,
+        }
+
+
+def _loaded(models: Iterable[str | Classifier]) -> list[Classifier]:
+    return [catalog.load(model) if isinstance(model, str) else model for model in models]
+
+
+def _alike(original: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
+    """A format without grey gives three equal channels back; then the original is compared as three, too."""
+    channels = max(original.shape[0], decoded.shape[0])
+    return original.expand(channels, -1, -1), decoded.expand(channels, -1, -1)
+
+
+def _looks(original: Tensor, decoded: Tensor) -> dict[str, Any]:
+    """How visible the noise is: ``linf`` in grey levels, ``l2`` and the means in units of the range [0, 1], ``psnr``
+    in dB."""
+    original, decoded = _alike(original, decoded)
+    noise = fidelity.noise(original, decoded)
+    psnr = fidelity.psnr(original, decoded)
+    return {
+        "linf": noise.linf,
+        "l2": noise.l2 / 255,
+        "mean_abs": noise.mean_abs / 255,
+        "mean_signed": noise.mean_signed / 255,
+        "psnr": psnr if psnr != float("inf") else None,
+        "ssim": fidelity.ssim(original, decoded),
+        "ms_ssim": fidelity.ms_ssim(original, decoded),
+    }

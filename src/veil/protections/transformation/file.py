@@ -1,0 +1,209 @@
+"""A transformation: the network h_p, and a file of it.
+
+Threat model: people, and the staff of a cloud that trains a network on transformed images or answers them. There is no
+key. Whoever has this file, or may have images of their own transformed, gets as many pairs of plain and transformed
+images as they like and can train the inverse (docs/transformation.md has measurements). So the file belongs to clients
+alone.
+
+The file is safetensors: the weights as float16, and in the header a card, as JSON: name, method, width, what it was
+trained on and how, and what was measured.
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Generator, Tensor
+
+from veil import images
+from veil.models.unet import STRIDE, UNet
+from veil.runtime.files import write_atomically
+
+KIND, HEADER = "veil transformation 1", "veil"
+SUFFIX = ".safetensors"
+PACKAGED = Path(str(files("veil.protections.transformation") / "packaged"))
+DEFAULT = "transformation-cifar10"
+_SIZES, _WIDEST = ("width", "skips", "up"), 256
+MAX_PIXELS = 12_000_000
+"""Of one image: a U-Net of width 16 takes some 5 GB for it."""
+_AT_ONCE, _AT_ONCE_ON_CPU = 1 << 17, 1 << 16
+"""Pixels that go through the network together, unless one image has more: with more a CPU becomes no faster."""
+
+
+class TransformationError(ValueError):
+    """There is no such transformation, or its file cannot be used; the message is one line."""
+
+
+@dataclass(frozen=True, eq=False)
+class Transformation:
+    """A network h_p, frozen, with its card. A protection for `veil.training.classification` as it is.
+
+    Attributes:
+        name: what reports call it.
+        network: maps images in [0, 1] to images in (0, 1).
+        method: how it was trained, a key of `veil.protections.transformation.METHODS`.
+        training, measured: of its card, for people.
+    """
+
+    name: str
+    network: UNet
+    method: str
+    training: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for value in self.network.state_dict().values():
+            value.copy_(_rounded(value))  # as its file will have them: what is measured is what is released
+
+    @torch.inference_mode()
+    def __call__(self, batch: Tensor, generator: Generator | None = None) -> Tensor:
+        """Transforms images, uint8 (N, 3, H, W) of any size, on their device; the same shape and type.
+
+        An image becomes the same in any batch, on one machine with one number of threads; elsewhere about one value of
+        twenty thousand may be rounded to the other side.
+
+        Args:
+            generator: not used; protections of a training are called with one.
+
+        Raises:
+            ValueError: for anything else, and for images of more than `MAX_PIXELS`.
+        """
+        images.require_batch(batch, "a transformation takes")
+        pixels = batch.shape[2] * batch.shape[3]
+        if pixels > MAX_PIXELS:
+            raise ValueError(
+                f"images of {pixels / 1e6:.1f} megapixels are too large to transform: at most {MAX_PIXELS / 1e6:g}"
+            )
+        self.network.to(batch.device)
+        return torch.cat([self._transformed(part) for part in torch.split(batch, _together(batch))])
+
+    def _transformed(self, part: Tensor) -> Tensor:
+        """Some images, always as many for the network, filled up by the last one: see `_together`."""
+        missing = _together(part) - len(part)
+        filled = torch.cat([part, part[-1:].expand(missing, -1, -1, -1)]) if missing else part
+        found = self.network(images.to_float(filled).contiguous(memory_format=torch.channels_last))
+        return images.quantise(found[: len(part)]).contiguous()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change with the weights, as they are stored, and with nothing else."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self._stored().items()):
+            digest.update(name.encode() + value.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def _stored(self) -> dict[str, Tensor]:
+        return {name: _rounded(value).cpu().contiguous() for name, value in self.network.state_dict().items()}
+
+    def save(self, file: Path) -> None:
+        """Writes the file, whole or not at all."""
+        card = {
+            "kind": KIND, "name": self.name, "method": self.method,
+            "network": self.network.options, "fingerprint": self.fingerprint,
+            "training": dict(self.training), "measured": dict(self.measured),
+        }  # fmt: skip
+        write_atomically(file, save(self._stored(), {HEADER: json.dumps(card, sort_keys=True)}))
+
+    @classmethod
+    def load(cls, file: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            TransformationError: in one line, for any other file.
+        """
+        try:
+            with safe_open(file, "pt") as stored:
+                card = _card((stored.metadata() or {}).get(HEADER))
+                network = UNet(**card["network"])
+                network.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
+        except SafetensorError as error:
+            raise TransformationError(f"{file}: not a safetensors file: {' '.join(str(error).split())}") from None
+        except OSError as error:
+            raise TransformationError(f"{file}: cannot be read: {error.strerror or error}") from None
+        except ValueError as error:
+            raise TransformationError(f"{file}: not a transformation: {error}") from None
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise TransformationError(f"{file}: the weights do not fit {card['network']}: {reason}") from None
+        if not all(bool(torch.isfinite(value).all()) for value in network.state_dict().values()):
+            raise TransformationError(f"{file}: the weights hold values that are not finite")
+        fields = {name: card[name] for name in ("name", "method", "training", "measured")}
+        found = cls(network=network, **fields)
+        if found.fingerprint != card["fingerprint"]:
+            raise TransformationError(f"{file}: the weights are not those that its card speaks of")
+        return found
+
+
+def packaged() -> list[str]:
+    """Names of the transformations that come with Veil."""
+    return sorted(path.stem for path in PACKAGED.glob("*" + SUFFIX))
+
+
+def find(name: str | Path) -> Transformation:
+    """The packaged transformation of that name, or the one in the file of that name.
+
+    Raises:
+        TransformationError: where there is neither, or the file cannot be used.
+    """
+    if name in packaged():
+        return Transformation.load(PACKAGED / f"{name}{SUFFIX}")
+    if Path(name).is_file() or Path(name).suffix == SUFFIX:
+        return Transformation.load(Path(name))
+    near = difflib.get_close_matches(str(name), packaged(), 4, 0.3)
+    hint = f"; near it: {', '.join(near)}" if near else ""
+    raise TransformationError(f"there is no transformation {name}: neither a file nor packaged{hint}")
+
+
+def _rounded(value: Tensor) -> Tensor:
+    return value.detach().half() if value.is_floating_point() else value
+
+
+def _together(batch: Tensor) -> int:
+    """How many images of that size go through the network together, on that device.
+
+    Always as many, because a network sums in another order where it gets another number of images, and then rounds
+    some values to the other side. And as many for each thread, because group normalisation cuts a batch into as many
+    pieces as there are threads: one that ends within an image would make its sums depend on its place in the batch.
+    """
+    height, width = batch.shape[2:]
+    padded: int = -(-height // STRIDE) * -(-width // STRIDE) * STRIDE**2
+    if batch.device.type != "cpu":
+        return max(1, _AT_ONCE // padded)
+    count = max(1, _AT_ONCE_ON_CPU // padded)
+    threads: int = torch.get_num_threads()
+    return -(-count // threads) * threads if count > 1 else 1
+
+
+def _card(text: str | None) -> dict[str, Any]:
+    """The card in a header, checked.
+
+    Raises:
+        ValueError: where it is none.
+    """
+    try:
+        card: dict[str, Any] = json.loads(text or "")
+        kinds = {
+            "name": str, "method": str, "network": dict, "fingerprint": str, "training": dict, "measured": dict,
+        }  # fmt: skip
+        if card["kind"] != KIND:
+            raise ValueError("its header does not say so")
+        if not all(isinstance(card[name], kind) for name, kind in kinds.items()):
+            raise ValueError("its card is damaged")
+    except (json.JSONDecodeError, KeyError, TypeError, RecursionError):
+        raise ValueError("its header does not say so") from None
+    network = card["network"]
+    if set(network) != {"width", "skips", "up", "norm"} or not all(isinstance(network[each], int) for each in _SIZES):
+        raise ValueError("its card is damaged")
+    if max(network["width"], network["up"]) > _WIDEST:
+        raise ValueError(f"its card speaks of a U-Net of width {max(network['width'], network['up'])}")
+    return card

@@ -1,0 +1,178 @@
+"""What the two trainings of a transformation share: their images, their epochs, and what is watched.
+
+After every epoch images that are not trained on go through the network, as bytes, and the log says what h_θ still
+reads off them and what people could: ``watched_accuracy``, ``watched_ssim`` to the plain image (docs/transformation.md
+says how much unrelated images have), ``watched_distance`` in features, in units of unrelated images. `collapse` names
+what has gone wrong. ``epochs/0001.png`` and so on show some of them: plain, preliminary (where there is one),
+transformed, and turned back (where the training has a network for that).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from veil import images, metrics
+from veil.images import Photo
+from veil.models.unet import UNet
+from veil.protections.transformation import losses
+from veil.protections.transformation.frozen_networks import Guide
+from veil.runtime.files import write_atomically
+from veil.runtime.seeds import seed_of
+from veil.training import loop
+from veil.training.checkpoints import Row, Trained
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+GRIDS = "epochs"
+_SHOWN, _PART = 8, 250
+_VISIBLE, _LOST, _WON = 0.3, 0.5, 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Images that a transformation is trained with, uint8 (N, 3, H, W), and labels of h_θ's classes, int64 (N,).
+
+    Attributes:
+        plain, labels: x and y.
+        watched, watched_labels: others that are not trained on.
+        protected, watched_protected: x_p of both; None where the method needs none.
+    """
+
+    plain: Tensor
+    labels: Tensor
+    watched: Tensor
+    watched_labels: Tensor
+    protected: Tensor | None = None
+    watched_protected: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A network that was trained, the one that turns its images back (where the method has one), and the log."""
+
+    network: UNet
+    inverse: UNet | None
+    log: list[Row]
+
+
+Step = Callable[[Tensor, loop.Moment], Mapping[str, float | Tensor]]
+
+
+def run(
+    trained: Trained,
+    step: Step,
+    material: Material,
+    guide: Guide,
+    *,
+    network: UNet,
+    inverse: UNet | None = None,
+    epochs: int,
+    batch_size: int,
+    folder: Path,
+    seed: int,
+    runner: "Fabric",
+    settings: Mapping[str, object],
+    **reporting: Any,
+) -> Fitted:
+    """Runs ``step`` on indices of images, in a new order every epoch; see `veil.training.loop.run`.
+
+    Raises:
+        ValueError: as `loop.run` does; where images cannot be divided among devices.
+        TrainingError: as `loop.run` does.
+    """
+    count = len(material.plain)
+    batch = min(batch_size, count)
+    if batch % runner.world_size or batch < 2 * runner.world_size:
+        raise ValueError(f"batches of {batch} images cannot be divided among {runner.world_size} devices")
+    share = batch // runner.world_size
+    own = slice(runner.global_rank * share, (runner.global_rank + 1) * share)
+    steps = count // batch
+
+    def batches(epoch: int, _: Generator) -> Iterator[Tensor]:
+        order = torch.randperm(count, generator=Generator().manual_seed(seed_of("order", seed, epoch)))
+        for whole in torch.split(order[: steps * batch], batch):
+            yield whole[own]
+
+    def after_epoch(epoch: int) -> dict[str, float]:
+        network.eval()  # the next epoch trains it again
+        if runner.is_global_zero:
+            _draw(material, network, inverse, folder / GRIDS / f"{epoch + 1:04}.png", runner.device)
+        return watch(network, material, guide, runner)
+
+    log = loop.run(
+        trained, batches, step, epochs=epochs, steps_per_epoch=steps, folder=folder, seed=seed, settings=settings,
+        after_epoch=after_epoch, runner=runner, **reporting,
+    )  # fmt: skip
+    return Fitted(network, inverse, log)
+
+
+@torch.inference_mode()
+def watch(network: UNet, material: Material, guide: Guide, runner: "Fabric") -> dict[str, float]:
+    """What is left in images that were not trained on, in float32."""
+    hits, similarity, distance = 0.0, 0.0, 0.0
+    for first in range(0, len(material.watched), _PART):
+        plain = material.watched[first : first + _PART]
+        released = images.quantise(network(images.to_float(plain.to(runner.device))))
+        features = guide.features(images.to_float(plain.to(runner.device)))
+        others, logits = guide.both(images.to_float(released))
+        hits += float(logits.argmax(1).cpu().eq(material.watched_labels[first : first + _PART]).sum())
+        similarity += len(plain) * (metrics.ssim(plain, released.cpu()) or 0.0)
+        distance += len(plain) * float(losses.feature(features, others).mean() / losses.unrelated(features))
+    count = len(material.watched)
+    return {
+        "watched_accuracy": hits / count, "watched_ssim": similarity / count, "watched_distance": distance / count,
+    }  # fmt: skip
+
+
+def collapse(row: Row, accuracy: float) -> list[str]:
+    """What has gone wrong, by a row of the log, in words; nothing where all is well.
+
+    Args:
+        accuracy: of h_θ on plain images, 0 to 1.
+    """
+    found = []
+    if row["visible"] > _VISIBLE:
+        found.append(f"transformed images show what was in them ({row['visible']:.2f} of 1)")
+    if row["watched_accuracy"] < _LOST * accuracy:
+        found.append(f"the classifier reads too little (accuracy {row['watched_accuracy']:.2f} of {accuracy:.2f})")
+    if row.get("discriminator", 1.0) < _WON:
+        found.append(f"the discriminators tell all images apart (loss {row['discriminator']:.3f})")
+    return found
+
+
+def tiled(rows: list[Tensor]) -> Tensor:
+    """Images, uint8 (N, 3, H, W) for each row, as one: (3, rows, columns), two white pixels apart."""
+    white = [F.pad(row, (1, 1, 1, 1), value=255) for row in rows]
+    return torch.cat([torch.cat(list(row), 2) for row in white], 1)
+
+
+@torch.inference_mode()
+def _draw(material: Material, network: UNet, inverse: UNet | None, file: Path, device: torch.device) -> None:
+    plain = material.watched[:_SHOWN]
+    transformed = network(images.to_float(plain.to(device)))
+    rows = [plain]
+    if material.watched_protected is not None:
+        rows.append(material.watched_protected[:_SHOWN])
+    rows.append(images.quantise(transformed).cpu())
+    if inverse is not None:
+        rows.append(images.quantise(inverse(images.to_float(rows[-1].to(device)))).cpu())
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, images.encode(Photo(tiled(rows)), "png"), synced=False)
+
+
+def split(material: Material, watched: int) -> Material:
+    """``material`` without any watched images, with its last ones to be watched instead."""
+    learn, held = slice(0, len(material.plain) - watched), slice(len(material.plain) - watched, None)
+    protected = material.protected
+    return replace(
+        material, plain=material.plain[learn], labels=material.labels[learn],
+        watched=material.plain[held], watched_labels=material.labels[held],
+        protected=None if protected is None else protected[learn],
+        watched_protected=None if protected is None else protected[held],
+    )  # fmt: skip

@@ -1,0 +1,284 @@
+"""The page that a person opens after `veil protect`: one HTML file, which needs no network and nothing beside it.
+
+Its numbers come from the rows alone; its pictures are read again from the originals and the protected files.
+
+The same rows give the same bytes: nothing on the page depends on the time, on how long the work took, or on where the
+folder lies. The page's size is bounded: `SHOWN` photos have pictures, `LISTED` rows are listed.
+
+Every text that is put into the page goes through `veil.jobs.printable` and is escaped, whatever it is and wherever
+it stands: file names, class names and error messages were written by others.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jinja2
+
+from veil.report.pictures import CROP, amplification, card
+from veil.report.summary import TOP, summarise
+from veil.runtime.files import printable, write_atomically
+
+_T = TypeVar("_T")
+
+PAGE = "report.html"
+SHOWN = 24  # photos with pictures
+LISTED = 2000  # rows in the table of all photos, and errors in theirs
+
+_TREATMENTS = {
+    "jpeg90": "saved again as JPEG, quality 90",
+    "jpeg75": "saved again as JPEG, quality 75",
+    "half size and back": "scaled to half its size and back",
+}
+_SETTINGS = {
+    "step": "noise step, grey levels",
+    "budget": "noise limit, grey levels",
+    "required_score": "required score of the target",
+    "max_iterations": "steps at most, per attempt",
+    "excluded_top": "best classes that are no targets",
+    "retries": "further targets, where one is not reached",
+    "targets": "target classes per photo (0: all)",
+    "combine": "how several noises are combined",
+    "models": "networks",
+    "weights": "fingerprints of their weights",
+    "format": "format of the files",
+    "quality": "JPEG quality",
+    "keep_metadata": "metadata kept",
+    "verify_with": "unseen networks",
+    "universal": "fingerprint of the universal noise",
+    "survival": "survival measured",
+    "truths": "digest of the given labels",
+    "precision": "arithmetic of the descent",
+    "seed": "seed of the random targets",
+    "version": "version of the rows",
+}
+
+
+def write_protection_report(
+    out: Path,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    settings: Mapping[str, Any],
+    sources: Mapping[str, Path],
+    class_counts: Mapping[str, int] | None = None,
+    shown: int = SHOWN,
+) -> Path:
+    """Writes the page of a run of `veil protect`, whole or not at all.
+
+    A photo that cannot be read any more has a card without that picture; it never ends the report.
+
+    Args:
+        out: the run's folder; a photo lies at ``out / row["out"]``, and is shown if that is below the folder.
+        rows: as `veil.protections.noise.protector.Protector.protect_folder` returns them.
+        settings: as `veil.protections.noise.protector.Protector.describe` returns them.
+        sources: path of the original by ``row["file"]``.
+        class_counts: number of classes K by network, for the floors 1/K and ln K.
+        shown: photos with pictures at most: those that are not protected first, then a spread of the others.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        OSError: where the page cannot be written.
+    """
+    summary = summarise(rows)
+    chosen = select(rows, shown)
+    factor = amplification(chosen)
+    cards = [card(row, out, sources, None if row["protected"] else _reason(row, settings), factor) for row in chosen]
+    done = [row for row in rows if not row["error"]]
+    networks = summary["networks"]
+    text = _environment().get_template("protection.html").render(
+        summary=summary,
+        headline=headline(summary, _models(summary, settings)),
+        findings=findings(summary),
+        models=_models(summary, settings),
+        scheme=settings.get("scheme"),
+        required_score=settings.get("settings", {}).get("required_score"),
+        descent=[network for network in networks if network["role"] == "descent"],
+        unseen=[network for network in networks if network["role"] != "descent"],
+        measured=[network for network in networks if network["survival"]],
+        treatments=list(dict.fromkeys(t for network in networks for t in network["survival"] or ())),
+        classes=class_counts or {},
+        cards=cards,
+        with_pictures=any(card.before or card.after for card in cards),
+        factor=factor,
+        left_out=len(done) - len(cards),
+        done=done[:LISTED],
+        done_count=len(done),
+        errors=[row for row in rows if row["error"]][:LISTED],
+        settings=_flat(settings),
+        crop=CROP,
+        top=TOP,
+    )  # fmt: skip
+    page = out / PAGE
+    write_atomically(page, text)
+    return page
+
+
+def headline(summary: Mapping[str, Any], models: Sequence[str]) -> str:
+    """The verdict in one sentence."""
+    photos, protected = summary["photos"], summary["protected"]
+    against = f" against {_listed(models)}" if models else ""
+    if photos == 0:
+        return "There were no photos to protect"
+    if summary["failed"] == photos:
+        return "The photo could not be processed" if photos == 1 else f"None of {photos:,} photos could be processed"
+    if photos == 1:
+        return f"The photo is {'protected' if protected else 'not protected'}{against}"
+    if protected == 0:
+        return f"None of {photos:,} photos is protected{against}"
+    return f"{protected:,} of {photos:,} photos {'is' if protected == 1 else 'are'} protected{against}"
+
+
+def findings(summary: Mapping[str, Any]) -> list[str]:
+    """What the verdict leaves out, worst news not left out: a sentence each."""
+    found = []
+    if missed := summary["not_protected"]:
+        found.append(f"{_photos(missed)} {'is' if missed == 1 else 'are'} written but not protected.")
+    if failed := summary["failed"]:
+        found.append(f"{_photos(failed)} could not be processed and {'has' if failed == 1 else 'have'} no output.")
+    networks = summary["networks"]
+    found += [
+        f"{network['network']}, which the noise did not see, still names the true class first for "
+        f"{_of(network['on_top_after'], network['photos'])} (before: {network['on_top_before']:,})."
+        for network in networks
+        if network["role"] != "descent"
+    ]
+    if networks and all(network["role"] == "descent" for network in networks):
+        found.append("Whether other networks are misled was not measured (--verify-with does it).")
+    for network in networks:
+        if network["role"] == "descent" and network["survival"]:
+            treatment, left = max(network["survival"].items(), key=lambda each: each[1]["on_top"] / each[1]["photos"])
+            found.append(
+                f"When a protected photo is {_TREATMENTS.get(treatment, treatment)}, {network['network']} "
+                f"names the true class first for {_of(left['on_top'], left['photos'])} "
+                f"(as written: {network['on_top_after']:,})."
+            )
+    if networks and not any(network["survival"] for network in networks):
+        found.append("What is left after re-compression and scaling was not measured (--survival does it).")
+    return found
+
+
+def select(rows: Sequence[Mapping[str, Any]], shown: int) -> list[Mapping[str, Any]]:
+    """The photos that get a card: first those that are not protected, in the order of the rows.
+
+    Where a part is larger than its places, it is represented by photos at equal distances.
+    """
+    missed = [row for row in rows if not row["error"] and not row["protected"]]
+    protected = [row for row in rows if not row["error"] and row["protected"]]
+    first = _spread(missed, shown)
+    return first + _spread(protected, shown - len(first))
+
+
+def _spread(items: Sequence[_T], places: int) -> list[_T]:
+    places = min(places, len(items))
+    return [items[number * len(items) // places] for number in range(places)]
+
+
+def _reason(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """Why a photo that was written is not protected, in words."""
+    descent = [view for view in row["networks"] if view["role"] == "descent"]
+    seen = [view["network"] for view in descent if view["class_after"] == view["true_class"]]
+    required = settings.get("settings", {}).get("required_score")
+    if seen:
+        return f"The true class is still the first choice of {_listed(seen)}."
+    if settings.get("scheme") == "crs" and required is not None and row["target_score"] < required:
+        score = f"{row['target_score']:.4f}"
+        return f"The true class is no longer first, but the target class has only {score}; {required:.4g} is required."
+    if settings.get("scheme") == "entropy" and required is not None and row["target_score"] < required:
+        score = f"{row['target_score']:.4f}"
+        return f"The true class is no longer first, but the answer's evenness is {score}; {required:.4g} is required."
+    surer = [view["network"] for view in descent if view["ice_after"] < view["ice_before"]]
+    if surer and (settings.get("scheme") == "cis" or settings.get("universal")):
+        return f"The true class is no longer first, but {_listed(surer)} is surer of its answer than before."
+    return "The scheme's own condition is not met."
+
+
+def _models(summary: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    """The networks that the noise was made against; those of the rows where the settings do not say."""
+    descent = [network["network"] for network in summary["networks"] if network["role"] == "descent"]
+    return list(settings.get("models", descent))
+
+
+def _flat(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and values for a person to read, the scheme's own settings in the place where they stand."""
+    pairs: list[tuple[str, str]] = []
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            pairs += _flat(value)
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else f"{value}"
+            pairs.append((_SETTINGS.get(key, key.replace("_", " ")), text))
+    return pairs
+
+
+def _photos(count: int) -> str:
+    return f"{count:,} photo" if count == 1 else f"{count:,} photos"
+
+
+def _of(count: int, total: int) -> str:
+    return "the one photo" if count == total == 1 else f"{count:,} of {_photos(total)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _percent(share: float) -> str:
+    """A probability: three digits, and neither certainty nor nothing where it is not."""
+    percent = 100 * share
+    if 0 < percent < 0.01:
+        return "< 0.01 %"
+    if 99.9 < percent < 100:
+        return "> 99.9 %"
+    return f"{percent:.{2 if percent < 1 else 1}f} %"
+
+
+def _share(count: int, total: int) -> str:
+    """A count as per cent, where 100 means all and 0 none."""
+    percent = round(100 * count / total)
+    if percent == 100 and count < total:
+        return "> 99 %"
+    return "< 1 %" if percent == 0 and count else f"{percent} %"
+
+
+def _small(value: float) -> str:
+    """A number in [0, 1] of which small values matter: no more digits than can be read."""
+    return "< 0.0001" if 0 < value < 0.0001 else f"{value:.{3 if value >= 0.01 else 4}f}"
+
+
+def _signed(value: float, digits: int = 3) -> str:
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
+
+
+def _short(name: str) -> str:
+    """The first of the words that stand for a class, as in ``clog, geta, patten``."""
+    return " + ".join(part.split(",")[0] for part in name.split(" + "))
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    filters: dict[str, Callable[..., Any]] = {
+        "percent": _percent,
+        "small": _small,
+        "signed": _signed,
+        "short": _short,
+        "listed": _listed,
+        "ln": math.log,
+        "treatment": lambda name: _TREATMENTS.get(name, name),
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("veil.report"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, finalize=_finalised,
+    )  # fmt: skip
+    environment.filters.update(filters)
+    environment.globals["share"] = _share
+    return environment
+
+
+def _finalised(value: object) -> object:
+    """Text as `printable` has it, unless it is a piece of the template."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

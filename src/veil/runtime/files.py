@@ -1,0 +1,37 @@
+"""Files written whole or not at all, and paths as text that can be shown."""
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+PARTIAL = ".part"
+"""How the name of a file ends that is not whole yet."""
+
+
+def write_atomically(file: Path, content: str | bytes, *, synced: bool = True) -> None:
+    """Writes a file that is either whole or not there; text as UTF-8.
+
+    Args:
+        synced: wait until it is on the disk. Where not, a power cut may still take or cut it, a kill does not.
+    """
+    short = hashlib.sha256(os.fsencode(file.name)).hexdigest()[:16]  # the name with a suffix could be too long
+    partial = file.with_name(f".{short}{PARTIAL}")
+    try:
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as handle:  # not through a link that others left under this name
+            handle.write(content.encode() if isinstance(content, str) else content)
+            if synced:
+                handle.flush()
+                os.fsync(handle.fileno())
+        partial.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+def printable(path: Path | str) -> str:
+    """A path as text that can be shown anywhere: what is not printable is escaped."""
+    text = str(path).encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

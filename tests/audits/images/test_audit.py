@@ -1,0 +1,145 @@
+"""The audit: it runs any protection through all attacks, says what breaks, and does not cry wolf."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from veil import training
+from veil.attacks.images import ATTACKS
+from veil.audits.images import audit as audited
+from veil.audits.images import page as pages
+from veil.audits.images.subjects import Subject, of_callable, subject
+from veil.audits.images.verdicts import ATTACKERS, floor, guess, lift, strongest, verdicts
+from veil.data import synthetic
+from veil.data.labelled_images import Parts
+from veil.jobs.rows import Row, RowFile
+from veil.protections.ciphers.keys import Key
+from veil.protections.transformation import TransformationError
+from veil.report import page as report
+
+KEYS = ("pixel-statistics", "block-statistics", "known-plaintext", "chosen-plaintext", "affine")
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    return synthetic.small_images(train=120, test=40, side=32, seed=0)
+
+
+def run(one: Subject, parts: Parts, folder: Path, attacks: list[str] | None = None, **other: Any) -> list[Row]:
+    about = audited.about(one, parts, "smoke", None, 0)
+    with RowFile(folder / "rows.jsonl", about) as rows:
+        return audited.audit(
+            one, parts, rows, scale="smoke", attacks=list(ATTACKS) if attacks is None else attacks, classifier=None,
+            folder=folder / "attackers", seed=0, runner=training.fabric("cpu", "auto"), logged=lambda row: None,
+            **other,
+        )  # fmt: skip
+
+
+def test_a_made_up_protection_goes_through_the_whole_audit(parts: Parts, tmp_path: Path) -> None:
+    def upside_down(images: Tensor) -> Tensor:
+        return 255 - images.flip(2)
+
+    one = of_callable("upside down", upside_down)
+    rows = run(one, parts, tmp_path)
+    assert {row["attack"] for row in rows if row["kind"] == "attack"} == set(ATTACKS)
+    found = verdicts(rows)
+    assert [each.attacker for each in found] == list(ATTACKERS)
+    assert {each.level for each in found} <= {"exact", "broken", "leaks", "nothing"}
+    page = pages.page(rows, audited.about(one, parts, "smoke", None, 0), "somewhere")
+    text = report.write_html(page, tmp_path).read_text()
+    assert all(each.text.split(".")[0] in text for each in found)
+    assert "upside down" in text
+
+
+@pytest.mark.parametrize("name", ["tanaka", "pixel-same"])
+def test_ciphers_with_one_key_fall_to_known_images(parts: Parts, name: str, tmp_path: Path) -> None:
+    rows = run(subject(name), parts, tmp_path, list(KEYS))
+    by_attacker = {each.attacker: each for each in verdicts(rows)}
+    known = by_attacker["knows or chose a handful of the images"]
+    assert known.level == "exact"
+    assert "byte for byte" in known.text
+    counts = [row["pairs"] for row in rows if row.get("attack") == "known-plaintext"]
+    assert counts == sorted(counts)
+    assert counts[-1] <= 16
+
+
+def test_random_images_give_nothing_back(parts: Parts, tmp_path: Path) -> None:
+    """The control: what holds nothing of the image cannot be reconstructed."""
+
+    def random(images: Tensor, generator: Generator) -> Tensor:
+        return torch.randint(0, 256, images.shape, dtype=torch.uint8, generator=generator)
+
+    rows = run(Subject("random", random), parts, tmp_path)
+    assert {each.level for each in verdicts(rows)} == {"nothing"}
+    failed = {row["attack"] for row in rows if "failed" in row}
+    assert {"pixel-statistics", "block-statistics", "known-plaintext", "chosen-plaintext"} <= failed
+
+
+def test_nothing_done_is_noticed(parts: Parts, tmp_path: Path) -> None:
+    first = verdicts(run(subject("plain"), parts, tmp_path, ["feature-reconstruction"]))[0]
+    assert first.level == "exact"
+    assert first.text.startswith("The protected image itself")
+
+
+def test_a_stopped_audit_goes_on(parts: Parts, tmp_path: Path) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(line: str) -> None:
+        if "inverse" in line:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run(subject("tanaka"), parts, tmp_path, [*KEYS, "inverse"], say=stop)
+    before = len((tmp_path / "rows.jsonl").read_text().splitlines())
+    said: list[str] = []
+    rows = run(subject("tanaka"), parts, tmp_path, [*KEYS, "inverse"], say=said.append)
+    assert said == [ATTACKS["inverse"].title]
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == before + 3  # a run, a row, and its pictures
+    assert sum(row["kind"] == "attack" and row["attack"] == "inverse" for row in rows) == 1
+
+
+def test_floors_and_lift() -> None:
+    rows: list[Row] = [
+        {"kind": "floor", "floor": "plain", "ssim": 1.0, "visible": 1.0, "accuracy": 0.8, "exact": 0.0},
+        {"kind": "floor", "floor": "protected", "ssim": 0.05, "visible": 0.0, "accuracy": 0.1, "exact": 0.0},
+        {"kind": "floor", "floor": "mean", "ssim": 0.2, "visible": 0.0, "accuracy": 0.1, "exact": 0.0},
+        {"kind": "floor", "floor": "unrelated", "ssim": 0.1, "visible": 0.1, "accuracy": 0.05, "exact": 0.0},
+        {"kind": "attack", "attack": "ga", "pairs": None, "ssim": 0.6, "visible": 0.1, "accuracy": 0.59, "exact": 0.0},
+        {"kind": "attack", "attack": "uwa", "pairs": None, "failed": "no reason"},
+    ]
+    assert guess(rows, "ssim") == 0.2
+    assert lift(rows, rows[4], "ssim") == pytest.approx(0.5)
+    assert lift(rows, rows[4], "accuracy") == pytest.approx(0.7)
+    assert lift(rows, rows[4], "visible") == 0.0
+    best = strongest(rows, "ssim", ["unpaired"])
+    assert best is rows[4]
+    assert strongest(rows, "visible", ["pairs"]) is floor(rows, "protected")
+    levels = [each.level for each in verdicts(rows)]
+    assert levels == ["nothing", "broken", "broken", "broken"]
+    assert verdicts(rows)[2].text.startswith("As above: Images come back")
+
+
+def test_names(tmp_path: Path) -> None:
+    assert subject("pixel-different").form == "pixels"
+    assert subject("tanaka", Key(bytes(32))).described == Key(bytes(32)).fingerprint
+    assert subject("torch:bitwise_not").protect(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), Generator()).eq(255).all()
+    for name, match in (
+        ("pixels", "no protection pixels"), ("nowhere:thing", "cannot be imported"), ("math:pi", "not callable"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=match):
+            subject(name)
+    with pytest.raises(ValueError, match="takes no key"):
+        subject("pixel-different", Key(bytes(32)))
+    (tmp_path / "x.safetensors").write_bytes(b"")
+    with pytest.raises(TransformationError, match="safetensors"):
+        subject(str(tmp_path / "x.safetensors"))
+
+
+def test_a_protection_that_gives_no_images_is_named(parts: Parts, tmp_path: Path) -> None:
+    for wrong in (lambda images: images.float(), lambda images: images[:, :, :8], lambda images: images[:, :1]):
+        with pytest.raises(ValueError, match="an audit needs images"):
+            run(of_callable("wrong", wrong), parts, tmp_path, ["affine"])

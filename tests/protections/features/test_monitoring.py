@@ -1,0 +1,43 @@
+"""What is kept of a training's own adversaries."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from veil.protections.features.monitoring import by_attribute, watch
+
+
+class Seen(nn.Module):
+    """Pixels as features; or logits of two attributes, of which it was told one and takes the other for true."""
+
+    def __init__(self, knows: int | None = None) -> None:
+        super().__init__()
+        self.knows = knows
+
+    def forward(self, given: Tensor) -> Tensor:
+        if self.knows is None:
+            return given
+        logits = torch.ones(len(given), 2)
+        logits[:, self.knows] = given[:, self.knows, 0, 0] - 0.5
+        return logits
+
+
+def networks(*knows: int) -> Any:
+    return SimpleNamespace(
+        obfuscator=Seen(), classifier=Seen(0), adversaries=[Seen(each) for each in knows], reconstructor=None
+    )
+
+
+def test_the_strongest_adversary_on_each_attribute_counts() -> None:
+    private = torch.rand(600, 2, generator=torch.Generator().manual_seed(0)) < 0.4
+    plain = torch.zeros(600, 3, 12, 12, dtype=torch.uint8)
+    plain[:, :2] = 255 * private[:, :, None, None]
+    device = torch.device("cpu")
+    assert by_attribute(networks(0), plain, private, device) == [1, 0.5]
+    assert by_attribute(networks(0, 1), plain, private, device) == [1, 1]
+    assert by_attribute(networks(), plain, private, device) == []
+    alone = watch(networks(1), plain, private, private, device)["watched_adversary"]
+    assert alone == pytest.approx(sum(by_attribute(networks(1), plain, private, device)) / 2)
