@@ -103,6 +103,10 @@ def test_public_names_exist_and_are_sorted() -> None:
     assert sorted(veil.__all__) == sorted(set(veil.__all__))
     private = {"protections", "attacks", "models", "jobs"}
     assert not private & set(veil.__all__)
+    assert set(veil.__all__) == {*veil._WHERE, "__version__"}
+    assert set(veil.__all__) <= set(dir(veil))
+    with pytest.raises(AttributeError, match="no attribute 'protection'"):
+        veil.protection  # noqa: B018
 
 
 def test_nothing_foreign_is_executed() -> None:

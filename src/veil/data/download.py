@@ -11,10 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from veil.runtime.errors import UserError
+
 TIMEOUT = 30.0  # seconds without a byte
 
 
-class DownloadError(RuntimeError):
+class DownloadError(UserError, RuntimeError):
     """A file could not be had; the message is one line for a person."""
 
 

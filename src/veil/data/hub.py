@@ -16,6 +16,7 @@ from veil.data import class_folders
 from veil.data.class_folders import OtherSize
 from veil.data.download import DownloadError
 from veil.data.labelled_images import LabelledImages, Parts
+from veil.runtime.errors import UserError
 
 LEAST_VERSION = 4
 HELD_OUT = ("test", "validation", "valid", "val")
@@ -24,7 +25,7 @@ _LABELS = ("fine_label", "label")  # which column of classes is meant where ther
 _BATCH = 1024  # images that are in memory as files
 
 
-class HubMissing(ImportError):
+class HubMissing(UserError, ImportError):
     """The extra ``hub`` is not installed, or one that would run programs of data sets."""
 
 

@@ -9,11 +9,11 @@ out, `metadata` what may be kept, `pillow_warnings` the silence of the library b
 file is an `ImageError` with one line for a person. All functions may be called from several threads.
 """
 
-from .colour import LUMA
-from .decoding import SUFFIXES, decode, load
-from .encoding import FORMATS, Format, encode, over_white, save
-from .metadata import Metadata
-from .photo import MAX_PIXELS, ImageError, Photo, content_digest, quantise, require_batch, to_float
+from veil.images.colour import LUMA
+from veil.images.decoding import SUFFIXES, decode, load
+from veil.images.encoding import FORMATS, Format, encode, over_white, save
+from veil.images.metadata import Metadata
+from veil.images.photo import MAX_PIXELS, ImageError, Photo, content_digest, quantise, require_batch, to_float
 
 __all__ = [
     "FORMATS",

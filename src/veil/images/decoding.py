@@ -10,6 +10,8 @@ photo) and HEIC (a burst) hold photos from phones; their main picture is read an
 others.
 """
 
+from __future__ import annotations
+
 import errno
 import re
 import stat
@@ -19,9 +21,9 @@ from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -33,11 +35,14 @@ from PIL import (
     TiffImagePlugin,
     WebPImagePlugin,
 )
-from torch import Tensor
 
-from . import colour, metadata
-from .photo import MAX_PIXELS, ImageError, Photo
-from .pillow_warnings import silent_pillow
+from veil.images import colour, metadata
+from veil.images.photo import MAX_PIXELS, ImageError, Photo
+from veil.images.pillow_warnings import silent_pillow
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff"} | {".bmp", ".gif", ".heic", ".heif", ".ppm", ".pgm"}

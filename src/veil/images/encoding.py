@@ -4,6 +4,8 @@ The same photo gives the same bytes. A file appears whole or not at all: it is w
 the same folder, brought to disk, and renamed.
 """
 
+from __future__ import annotations
+
 import os
 import secrets
 from collections.abc import Mapping
@@ -14,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image, PngImagePlugin
 
-from .colour import Array
-from .metadata import Metadata, into_tiff
-from .photo import ImageError, Photo
-from .pillow_warnings import silent_pillow
+from veil.images.colour import Array
+from veil.images.metadata import Metadata, into_tiff
+from veil.images.photo import ImageError, Photo
+from veil.images.pillow_warnings import silent_pillow
+from veil.runtime.lazy import torch
 
 
 @dataclass(frozen=True)

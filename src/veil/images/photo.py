@@ -1,13 +1,16 @@
 """What a photo is in memory, and the rounding between 8-bit files and floats."""
 
+from __future__ import annotations
+
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import torch
-from torch import Tensor
+from veil.images.metadata import Metadata
+from veil.runtime.lazy import torch
 
-from .metadata import Metadata
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MAX_PIXELS = 100_000_000
 

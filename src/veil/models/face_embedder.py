@@ -17,13 +17,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from veil import images as pictures
+from veil.runtime.errors import UserError
 
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 _BATCH = 32  # images in a call, where the network takes several
 
 
-class EmbedderMissing(ImportError):
+class EmbedderMissing(UserError, ImportError):
     """The extra ``faces`` is not installed."""
 
 

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from veil.models.classifier import Classifier, Preprocessing
+from veil.runtime.errors import UserError
 
 LIBRARIES = ("timm", "torchvision")
 
@@ -25,11 +26,11 @@ LIBRARIES = ("timm", "torchvision")
 _declared: list[torch.library.Library] = []
 
 
-class ZooMissing(ImportError):
+class ZooMissing(UserError, ImportError):
     """The extra ``zoo`` is not installed."""
 
 
-class HubError(OSError):
+class HubError(UserError, OSError):
     """Weights could not be had from the hub."""
 
 

@@ -29,6 +29,7 @@ import torch
 from torch import Generator, Tensor
 
 from veil.runtime import devices
+from veil.runtime.errors import UserError
 from veil.runtime.files import write_atomically
 from veil.runtime.memory import keep_memory
 from veil.runtime.seeds import seed_of
@@ -42,7 +43,7 @@ Precision = Literal["auto", "32-true", "bf16-mixed"]
 CHECKPOINT, LOG, TABLE = "checkpoint", "log.jsonl", "log.csv"
 
 
-class TrainingError(RuntimeError):
+class TrainingError(UserError, RuntimeError):
     """A run cannot go on; the message is one line for a person."""
 
 

@@ -1,0 +1,19 @@
+"""What does not wait for torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+TORCH_FREE = (
+    "import veil; dir(veil); veil.__version__",
+    "import veil; veil.images.SUFFIXES",
+    "import veil.runtime.lazy, veil.runtime.tables, veil.jobs.folders, veil.jobs.rows",
+)
+
+
+@pytest.mark.parametrize("code", TORCH_FREE)
+def test_torch_is_not_imported(code: str) -> None:
+    """Nor anything that imports it."""
+    run = f"{code}\nimport sys\nassert 'torch' not in sys.modules, 'torch was imported'"
+    subprocess.run([sys.executable, "-c", run], check=True)
