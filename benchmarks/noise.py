@@ -39,8 +39,9 @@ from peers import CONTENDERS, Problem, Rules, peak_mib
 from veil.images import SUFFIXES, load, quantise, to_float
 from veil.models import catalog
 from veil.models.residual import ResidualNet
-from veil.protections.noise import CrsSettings, Engine
-from veil.protections.noise.engine import StepSettings
+from veil.protections.noise.crs import CrsSettings
+from veil.protections.noise.engine import Engine
+from veil.protections.noise.scheme import StepSettings
 from veil.protections.noise.targets import draw
 from veil.runtime.devices import computes_bfloat16
 from veil.runtime.provenance import provenance

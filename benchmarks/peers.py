@@ -32,7 +32,8 @@ from torch.nn import functional as F
 from veil.images import to_float
 from veil.models import catalog
 from veil.models.classifier import Classifier
-from veil.protections.noise.engine import Engine, Job, Outcome, Plan, Precision, StepSettings
+from veil.protections.noise.engine import Engine, Precision
+from veil.protections.noise.scheme import Job, Outcome, Plan, StepSettings
 from veil.protections.noise.targets import cross_entropy
 from veil.runtime.memory import keep_memory
 

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from veil import images
 from veil.cli.protect import FAILED, NOT_PROTECTED
 from veil.models import catalog
-from veil.protections.noise import NoNoise, UniversalNoise, fitting
+from veil.protections.noise import fitting
 from veil.protections.noise.fitting import FitSettings, Group, by_size, fit_groups
 from veil.protections.noise.protector import Protector
-from veil.protections.noise.universal import add
+from veil.protections.noise.universal import NoNoise, UniversalNoise, add
 
 QUICK = ["--budget", "24", "--iterations", "40", "--batch-size", "8"]
 

@@ -12,8 +12,9 @@ from veil import images, report
 from veil.cli.options import MaxMegapixels, checked, read_labels, with_settings
 from veil.cli.terminal import FolderProgress, errors, output
 from veil.jobs import folders
-from veil.protections.noise import SCHEMES, UniversalNoise
+from veil.protections.noise import SCHEMES
 from veil.protections.noise.protector import Protector
+from veil.protections.noise.universal import UniversalNoise
 from veil.runtime.files import printable
 
 NOT_PROTECTED, FAILED = 3, 1

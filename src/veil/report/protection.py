@@ -17,6 +17,9 @@ from typing import Any, TypeVar
 
 import jinja2
 
+from veil.attacks.noise import NOISE_ATTACKS
+from veil.protections.noise import SCHEMES
+from veil.protections.noise.scheme import Scheme, surer
 from veil.report.pictures import CROP, amplification, card
 from veil.report.summary import TOP, summarise
 from veil.runtime.files import printable, write_atomically
@@ -27,11 +30,6 @@ PAGE = "report.html"
 SHOWN = 24  # photos with pictures
 LISTED = 2000  # rows in the table of all photos, and errors in theirs
 
-_TREATMENTS = {
-    "jpeg90": "saved again as JPEG, quality 90",
-    "jpeg75": "saved again as JPEG, quality 75",
-    "half size and back": "scaled to half its size and back",
-}
 _SETTINGS = {
     "step": "noise step, grey levels",
     "budget": "noise limit, grey levels",
@@ -88,14 +86,14 @@ def write_protection_report(
     factor = amplification(chosen)
     cards = [card(row, out, sources, None if row["protected"] else _reason(row, settings), factor) for row in chosen]
     done = [row for row in rows if not row["error"]]
-    networks = summary["networks"]
+    networks, scheme = summary["networks"], _scheme(settings)
     text = _environment().get_template("protection.html").render(
         summary=summary,
         headline=headline(summary, _models(summary, settings)),
         findings=findings(summary),
         models=_models(summary, settings),
-        scheme=settings.get("scheme"),
-        required_score=settings.get("settings", {}).get("required_score"),
+        protected_when=_protected_when(settings, _models(summary, settings)),
+        ice_note=scheme.ice_note if scheme is not None else "",
         descent=[network for network in networks if network["role"] == "descent"],
         unseen=[network for network in networks if network["role"] != "descent"],
         measured=[network for network in networks if network["survival"]],
@@ -152,7 +150,7 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
         if network["role"] == "descent" and network["survival"]:
             treatment, left = max(network["survival"].items(), key=lambda each: each[1]["on_top"] / each[1]["photos"])
             found.append(
-                f"When a protected photo is {_TREATMENTS.get(treatment, treatment)}, {network['network']} "
+                f"When a protected photo is {_processing(treatment)}, {network['network']} "
                 f"names the true class first for {_of(left['on_top'], left['photos'])} "
                 f"(as written: {network['on_top_after']:,})."
             )
@@ -181,19 +179,33 @@ def _reason(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """Why a photo that was written is not protected, in words."""
     descent = [view for view in row["networks"] if view["role"] == "descent"]
     seen = [view["network"] for view in descent if view["class_after"] == view["true_class"]]
-    required = settings.get("settings", {}).get("required_score")
     if seen:
         return f"The true class is still the first choice of {_listed(seen)}."
-    if settings.get("scheme") == "crs" and required is not None and row["target_score"] < required:
-        score = f"{row['target_score']:.4f}"
-        return f"The true class is no longer first, but the target class has only {score}; {required:.4g} is required."
-    if settings.get("scheme") == "entropy" and required is not None and row["target_score"] < required:
-        score = f"{row['target_score']:.4f}"
-        return f"The true class is no longer first, but the answer's evenness is {score}; {required:.4g} is required."
-    surer = [view["network"] for view in descent if view["ice_after"] < view["ice_before"]]
-    if surer and (settings.get("scheme") == "cis" or settings.get("universal")):
-        return f"The true class is no longer first, but {_listed(surer)} is surer of its answer than before."
-    return "The scheme's own condition is not met."
+    scheme = _scheme(settings)
+    shortfall = surer if settings.get("universal") else scheme.shortfall if scheme is not None else None
+    why = shortfall(row, settings.get("settings", {})) if shortfall is not None else None
+    return why or "The scheme's own condition is not met."
+
+
+def _scheme(settings: Mapping[str, Any]) -> Scheme | None:
+    """The scheme of a run; None where it is not at hand, such as one of a package that is not installed."""
+    name = settings.get("scheme")
+    return SCHEMES[name] if isinstance(name, str) and name in SCHEMES else None
+
+
+def _protected_when(settings: Mapping[str, Any], models: Sequence[str]) -> str:
+    """When a photo of the run counts as protected, in a sentence."""
+    scheme = _scheme(settings)
+    if scheme is None or settings.get("universal"):
+        return f"The written file, read back, meets the scheme’s condition on {_listed(models)}."
+    required = settings.get("settings", {}).get("required_score")
+    score = "the required score" if required is None else f"a score of at least {required:.4g}"
+    return scheme.protected_when.format(networks=_listed(models), score=score)
+
+
+def _processing(name: str) -> str:
+    """What is done to a photo, in words."""
+    return NOISE_ATTACKS[name].title if name in NOISE_ATTACKS else name
 
 
 def _models(summary: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
@@ -268,7 +280,7 @@ def _environment() -> jinja2.Environment:
         "short": _short,
         "listed": _listed,
         "ln": math.log,
-        "treatment": lambda name: _TREATMENTS.get(name, name),
+        "treatment": _processing,
     }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("veil.report"), autoescape=True, undefined=jinja2.StrictUndefined,

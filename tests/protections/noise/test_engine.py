@@ -4,9 +4,11 @@ import pytest
 import torch
 from networks import convolutional, linear, photos
 
-from veil.protections.noise import SCHEMES, CrsSettings, Engine
+from veil.protections.noise import SCHEMES
 from veil.protections.noise import engine as engine_module
-from veil.protections.noise.engine import Job, StepSettings
+from veil.protections.noise.crs import CrsSettings
+from veil.protections.noise.engine import Engine
+from veil.protections.noise.scheme import Job, StepSettings
 from veil.protections.noise.targets import cross_entropy
 
 

@@ -8,7 +8,12 @@ from networks import convolutional, linear, photos
 from torch.nn import functional as F
 
 from veil.metrics.privacy import ice
-from veil.protections.noise import SCHEMES, CisSettings, CrsSettings, Engine, EntropySettings, Released, cis, entropy
+from veil.protections.noise import SCHEMES, cis, entropy
+from veil.protections.noise.cis import CisSettings
+from veil.protections.noise.crs import CrsSettings
+from veil.protections.noise.engine import Engine
+from veil.protections.noise.entropy import EntropySettings
+from veil.protections.noise.scheme import Released
 from veil.protections.noise.targets import cross_entropy, draw
 
 

@@ -12,8 +12,10 @@ from safetensors.torch import load_file, save
 from torch import Generator
 
 from veil.metrics.privacy import ice, icp
-from veil.protections.noise import Engine, EntropySettings, NoNoise, UniversalNoise, entropy, universal
-from veil.protections.noise.universal import UniversalSettings
+from veil.protections.noise import entropy, universal
+from veil.protections.noise.engine import Engine
+from veil.protections.noise.entropy import EntropySettings
+from veil.protections.noise.universal import NoNoise, UniversalNoise, UniversalSettings
 
 SETTINGS = UniversalSettings(limit=0.1, iterations=60, penalty=0)
 

@@ -15,17 +15,21 @@ Deviations from the paper, and why:
   not on top and the entropy is not lower than the original's.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from veil.protections.noise.crs import CrsSettings
-from veil.protections.noise.engine import Job, Outcome, Plan
-from veil.protections.noise.scheme import Released, Verdict
-from veil.protections.noise.targets import towards
+from veil.protections.noise.scheme import Job, Outcome, Released, Scheme, is_undecided, surer
+from veil.protections.noise.targets import cross_entropy, towards
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from veil.protections.noise.scheme import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +87,17 @@ def combine(noisy: Sequence[Tensor], image: Tensor, settings: CisSettings) -> Te
     return (image.int() + noise).clamp(0, 255).to(torch.uint8)
 
 
-def protects(verdict: Verdict, settings: CisSettings) -> bool:
-    """Whether, on the file as decoded, no network has the truth on top and none is surer than it was before."""
-    return not verdict.truth_on_top and verdict.entropy_after >= verdict.entropy_before
+SCHEME = Scheme(
+    name="cis",
+    title="networks hesitate between classes",
+    settings=CisSettings,
+    plan=plan,
+    objective=cross_entropy,
+    protects=is_undecided,
+    protected_when=(
+        "The written file, read back, makes {networks} hesitate: the true class is not the first choice, and no "
+        "network is surer of its answer than it was before."
+    ),
+    ice_note="This scheme makes networks undecided, so ICE should rise.",
+    shortfall=surer,
+)

@@ -18,14 +18,19 @@ Deviations from the paper, and why:
   to the same target.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from veil.protections.noise.scheme import Job, Released, Scheme, StepSettings, Verdict, missed_score
+from veil.protections.noise.targets import cross_entropy, towards
 
-from veil.protections.noise.engine import Job, Plan, StepSettings
-from veil.protections.noise.scheme import Released, Verdict
-from veil.protections.noise.targets import towards
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from veil.protections.noise.scheme import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +50,7 @@ class CrsSettings(StepSettings):
             raise ValueError(f"retries must not be negative, not {self.retries}")
 
     @classmethod
-    def fgsm(cls, epsilon: float) -> "CrsSettings":
+    def fgsm(cls, epsilon: float) -> CrsSettings:
         """The fast gradient sign method, eq. 5, towards a random target: one step of ``epsilon`` grey levels."""
         return cls(step=epsilon, budget=epsilon, max_iterations=1, retries=0)
 
@@ -68,3 +73,19 @@ def plan(image: Tensor, settings: CrsSettings, *, label_spaces: Sequence[int], t
 def protects(verdict: Verdict, settings: CrsSettings) -> bool:
     """Whether, on the file as decoded, every network gives the target the required score and the truth is not top-1."""
     return not verdict.truth_on_top and verdict.target_score >= settings.required_score
+
+
+SCHEME = Scheme(
+    name="crs",
+    title="networks see another class",
+    settings=CrsSettings,
+    plan=plan,
+    objective=cross_entropy,
+    protects=protects,
+    protected_when=(
+        "The written file, read back, makes {networks} name a wrong class, chosen at random, with {score}; the true "
+        "class is not the first choice."
+    ),
+    ice_note="This scheme makes networks certain of a wrong class, so ICE falls here by intention: look at ICP.",
+    shortfall=missed_score("the target class has only"),
+)

@@ -22,7 +22,7 @@ last bit (`Engine.shapes`). The number of threads, the device and the version of
 
 import math
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -30,70 +30,12 @@ import torch
 from torch import Tensor
 
 from veil.models.classifier import Classifier
+from veil.protections.noise.scheme import Job, Objective, Outcome, Plan, StepSettings
 from veil.runtime import devices
-from veil.runtime.memory import keep_memory
 
 Precision = Literal["auto", "float32", "bfloat16"]
-Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-Aim = Callable[[Sequence[Tensor]], Sequence[Tensor]]
-Plan = Generator[list["Job"], list["Outcome"], Any]
 
 MAX_ACTIVE_PIXELS = 64_000_000  # about 40 bytes of state each
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepSettings:
-    """How far and how fast: the parameters that every descent has. Noise in grey levels of 0 to 255."""
-
-    step: float = field(default=1.0, metadata={"help": "Noise step η_step, in grey levels."})
-    budget: float = field(
-        default=3.0,
-        metadata={"help": "Noise limit η_max, in grey levels (1 to 255); the file holds whole levels."},
-    )
-    required_score: float = field(default=0.99, metadata={"help": "Score at which a photo counts as done."})
-    max_iterations: int = field(default=100, metadata={"help": "Steps before an attempt is given up."})
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.budget <= 255:
-            raise ValueError(f"budget must lie between 1 and 255 grey levels, not {self.budget:g}")
-        if not 0 < self.step <= self.budget:
-            raise ValueError(f"step must be above 0 and at most the budget ({self.budget:g}), not {self.step:g}")
-        if not 0 < self.required_score < 1:
-            raise ValueError(f"required score must lie between 0 and 1, not {self.required_score:g}")
-        if self.max_iterations < 1:
-            raise ValueError(f"max iterations must be at least 1, not {self.max_iterations}")
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """One descent.
-
-    Attributes:
-        image: uint8, (C, H, W), C = 1 or 3.
-        aim: given the logits (K,) of each network on the photo, the goal (K,) for each.
-    """
-
-    image: Tensor
-    aim: Aim
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """How a descent ended.
-
-    Attributes:
-        released: uint8, (C, H, W): the iterate with the highest score.
-        goals: what the job's aim answered.
-        score: of ``released``, the lowest over the networks.
-        iterations: updates made before ``released``'s score was taken, or all of them where it was not reached.
-        reached: whether every network is at the required score.
-    """
-
-    released: Tensor
-    goals: Sequence[Tensor]
-    score: float
-    iterations: int
-    reached: bool
 
 
 @dataclass(eq=False)
@@ -155,8 +97,6 @@ class Engine:
         if not classifiers:
             raise ValueError("at least one classifier is needed")
         self.device = devices.choose(device)
-        if self.device.type == "cpu":
-            keep_memory()
         self.classifiers = [classifier.to(self.device) for classifier in classifiers]
         if batch is not None and batch < 1:
             raise ValueError(f"batch must be at least 1, not {batch}")

@@ -22,17 +22,22 @@ How it works, and why:
 - Half a grey level is the default step: it takes more steps than a whole one and ends at higher entropy.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
-
-from veil.protections.noise.engine import Aim, Job, Plan, StepSettings
-from veil.protections.noise.scheme import Released, Verdict
+from veil.protections.noise.scheme import Job, Released, Scheme, StepSettings, Verdict, missed_score
 from veil.protections.noise.targets import draw, hidden
+from veil.runtime.lazy import functional as F
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from veil.protections.noise.scheme import Aim, Plan
 
 LEAD = 0.3  # of the best wanted class over the best unwanted one, in logits
 WEIGHT = 0.03  # of that lead against the divergence in nats
@@ -121,3 +126,20 @@ def _towards_some(
 def protects(verdict: Verdict, settings: EntropySettings) -> bool:
     """Whether, on the file as decoded, every network's answer has the required score and the truth is not on top."""
     return not verdict.truth_on_top and verdict.target_score >= settings.required_score
+
+
+SCHEME = Scheme(
+    name="entropy",
+    title="networks hold all classes alike",
+    settings=EntropySettings,
+    plan=plan,
+    objective=divergence,
+    protects=protects,
+    protected_when=(
+        "The written file, read back, makes {networks} hold the wanted classes nearly alike, with {score}; the true "
+        "class is not the first choice."
+    ),
+    ice_note="This scheme makes networks undecided, so ICE should rise.",
+    shortfall=missed_score("the answer's evenness is"),
+    universal=True,
+)

@@ -4,19 +4,17 @@ Everything here looks at uint8 pixels as a file gave them. Readings are taken in
 that the engine uses, so that the descent and its judgement cannot disagree about one file.
 """
 
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from veil.images.processing import PLATFORMS, Processing, processed
 from veil.metrics import privacy
 from veil.models.classifier import Classifier
-from veil.protections.noise.engine import Engine, Objective
-from veil.protections.noise.scheme import Verdict
+from veil.protections.noise.engine import Engine
+from veil.protections.noise.scheme import Objective, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,47 +109,22 @@ def verdict(
     )
 
 
-def _through_jpeg(image: Image.Image, quality: int) -> Image.Image:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return Image.open(buffer)
-
-
-def _half_and_back(image: Image.Image) -> Image.Image:
-    half = (max(1, image.width // 2), max(1, image.height // 2))
-    return image.resize(half, Image.Resampling.LANCZOS).resize(image.size, Image.Resampling.LANCZOS)
-
-
-# What happens to published photos on their way. Pillow's defaults: JPEG with halved colour channels.
-TREATMENTS: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "jpeg90": lambda image: _through_jpeg(image, 90),
-    "jpeg75": lambda image: _through_jpeg(image, 75),
-    "half size and back": _half_and_back,
-}
-
-
-def treated(pixels: Tensor, treatment: Callable[[Image.Image], Image.Image]) -> Tensor:
-    """Applies one of `TREATMENTS` to uint8 pixels (C, H, W) and returns pixels of the same shape."""
-    grey = pixels.shape[0] == 1
-    array = pixels[0].numpy() if grey else pixels.permute(1, 2, 0).contiguous().numpy()
-    result = np.array(treatment(Image.fromarray(array)))
-    return torch.from_numpy(result[None] if grey else result.transpose(2, 0, 1).copy())
-
-
-def survival(engine: Engine, after: Tensor, readings: Sequence[Reading]) -> dict[str, dict[str, dict[str, float]]]:
-    """What is left of the noise after each of `TREATMENTS`, per network.
+def survival(
+    engine: Engine, after: Tensor, readings: Sequence[Reading], processings: Mapping[str, Processing] = PLATFORMS
+) -> dict[str, dict[str, dict[str, float]]]:
+    """What is left of the noise after each of ``processings``, per network.
 
     Returns:
-        ``{network: {treatment: {"class_after", "icp_after", "ice_after"}}}``; nothing is left where ``class_after``
+        ``{network: {processing: {"class_after", "icp_after", "ice_after"}}}``; nothing is left where ``class_after``
         is the true class again.
     """
-    logits = engine.logits([treated(after, treatment) for treatment in TREATMENTS.values()])
+    logits = engine.logits([processed(after, processing) for processing in processings.values()])
     result: dict[str, dict[str, dict[str, float]]] = {}
     for reading, each in zip(readings, logits, strict=True):
         icp = privacy.icp(each, torch.full((len(each),), reading.true_class))
         ice, chosen = privacy.ice(each), each.argmax(1)
         result[reading.network] = {
             name: {"class_after": int(chosen[i]), "icp_after": float(icp[i]), "ice_after": float(ice[i])}
-            for i, name in enumerate(TREATMENTS)
+            for i, name in enumerate(processings)
         }
     return result

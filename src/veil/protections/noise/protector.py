@@ -21,13 +21,16 @@ from torch import Tensor
 
 from veil import images
 from veil.images import ImageError, Photo
+from veil.images.processing import PLATFORMS, Processing
 from veil.jobs import folders
 from veil.jobs.folders import Item, Row
 from veil.metrics import fidelity
 from veil.models import catalog
 from veil.models.classifier import Classifier
-from veil.protections.noise import SCHEMES, Engine, NoNoise, Released, UniversalNoise, Verdict, cis, judge
-from veil.protections.noise.engine import Plan, Precision, StepSettings
+from veil.protections.noise import SCHEMES, judge
+from veil.protections.noise.engine import Engine, Precision
+from veil.protections.noise.scheme import Plan, Released, Scheme, StepSettings, Verdict, is_undecided
+from veil.protections.noise.universal import NoNoise, UniversalNoise
 from veil.runtime.seeds import seed_of
 
 NAMED = 10  # target classes at most that a row names
@@ -70,10 +73,11 @@ class Protector:
 
     Args:
         models: names (`veil.models.catalog`) or classifiers; several form an ensemble.
-        scheme: a key of `veil.protections.noise.SCHEMES`.
+        scheme: a name of `veil.protections.noise.SCHEMES`, ``module:object``, or a row.
         settings: of the scheme; made from ``options`` where not given.
         verify_with: networks that the noise does not see; they judge the released files.
-        survival: also measure what is left after JPEG 90, JPEG 75, and half size and back.
+        survival: also measure what is left after these processings, by name; True stands for JPEG 90, JPEG 75, and half
+            size and back.
         seed: of the random targets; a photo's own draw depends on it and on its pixels.
         batch, device, precision: see `Engine`.
         universal: noise to add instead of a descent, or its file; with the scheme entropy, and without settings.
@@ -87,11 +91,11 @@ class Protector:
     def __init__(
         self,
         models: str | Classifier | Sequence[str | Classifier] = "things100",
-        scheme: str = "crs",
+        scheme: str | Scheme = "crs",
         settings: StepSettings | None = None,
         *,
         verify_with: Sequence[str | Classifier] = (),
-        survival: bool = False,
+        survival: bool | Mapping[str, Processing] = False,
         seed: int = 0,
         batch: int | None = None,
         device: str = "auto",
@@ -99,19 +103,18 @@ class Protector:
         universal: Path | UniversalNoise | None = None,
         **options: Any,
     ) -> None:
-        if scheme not in SCHEMES:
-            raise ValueError(f"there is no scheme {scheme!r}; there are {', '.join(SCHEMES)}")
-        self.name, self.scheme = scheme, SCHEMES[scheme]
+        self.scheme = scheme if isinstance(scheme, Scheme) else SCHEMES.resolve(scheme)
         if settings is not None and options:
             raise ValueError("give settings or single options, not both")
-        if universal is not None and scheme != "entropy":
-            raise ValueError(f"a universal noise goes with the scheme entropy, not {scheme}")
+        if universal is not None and not self.scheme.universal:
+            raise ValueError(f"a universal noise does not go with the scheme {self.scheme.name}")
         if universal is not None and (settings is not None or options):
             raise ValueError("a universal noise takes no settings: nothing descends")
         self.universal = UniversalNoise.load(universal) if isinstance(universal, Path) else universal
-        self.protects: Callable[[Verdict, Any], bool] = self.scheme.protects if universal is None else cis.protects
+        self.protects: Callable[[Verdict, Any], bool] = self.scheme.protects if universal is None else is_undecided
         self.settings = settings if settings is not None else self.scheme.settings(**options)
-        self.seed, self.survival = seed, survival
+        self.seed = seed
+        self.processings = (PLATFORMS if survival else {}) if isinstance(survival, bool) else dict(survival)
         chosen = [models] if isinstance(models, str | Classifier) else list(models)
         self.engine = Engine(_loaded(chosen), batch=batch, device=device, precision=precision)
         self.judges = Engine(_loaded(verify_with), batch=4, device=device) if verify_with else None
@@ -126,7 +129,7 @@ class Protector:
         universal = {} if self.universal is None else {"universal": self.universal.fingerprint}
         return universal | {
             "version": VERSION,
-            "scheme": self.name,
+            "scheme": self.scheme.name,
             "settings": asdict(self.settings) if self.universal is None else {},
             "models": [classifier.name for classifier in self.engine.classifiers],
             "weights": [classifier.fingerprint() for classifier in self.engine.classifiers],
@@ -183,7 +186,7 @@ class Protector:
             "quality": None if stored.lossless else quality,
             "keep_metadata": keep_metadata,
             "verify_with": [c.name for c in self.judges.classifiers] if self.judges else [],
-            "survival": self.survival,
+            "survival": self._described_survival(),
             "truths": seed_of(*sorted(known.items())) if known else None,
         }
 
@@ -248,6 +251,11 @@ class Protector:
                 yield from settle(at_most=2 * workers)
             yield from settle(at_most=0)
 
+    def _described_survival(self) -> bool | list[str]:
+        """As ``run.json`` has it, where true stands for `PLATFORMS`."""
+        names = list(self.processings)
+        return bool(names) if names in ([], list(PLATFORMS)) else names
+
     def _plan(self, work: _Work) -> Plan:
         if self.universal is not None:
             return self.universal.plan(work.photo.pixels, [len(c.classes) for c in self.engine.classifiers])
@@ -265,15 +273,15 @@ class Protector:
         readings, after = judge.read(self.engine, original, decoded, self._truths(work.truth, 0, count))
         verdict = judge.verdict(readings, after, released.goals, self.scheme.objective)
         views = [asdict(reading) | {"role": "descent"} for reading in readings]
-        left = judge.survival(self.engine, decoded, readings) if self.survival else {}
+        left = judge.survival(self.engine, decoded, readings, self.processings) if self.processings else {}
         if self.judges is not None:
             unseen, _ = judge.read(self.judges, original, decoded, self._truths(work.truth, count, len(self.spaces)))
             views += [asdict(reading) | {"role": "unseen"} for reading in unseen]
-            left |= judge.survival(self.judges, decoded, unseen) if self.survival else {}
+            left |= judge.survival(self.judges, decoded, unseen, self.processings) if self.processings else {}
         for view in views:
             names = self.classes[view["network"]]
             view |= {f"{key}_name": names[view[key]] for key in ("true_class", "class_before", "class_after")}
-            if self.survival:
+            if self.processings:
                 view["survival"] = left[view["network"]]
         first = views[0]
         targets = [target for targets in released.targets for target in targets]

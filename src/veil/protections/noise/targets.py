@@ -3,15 +3,20 @@
 Shared by the schemes that replace a photo's class by another (Liu et al. 2019, Algorithms 1 and 2).
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import torch
-from torch import Generator, Tensor
-from torch.nn import functional as F
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from veil.images import content_digest
-from veil.protections.noise.engine import Aim
+from veil.runtime.lazy import functional as F
+from veil.runtime.lazy import torch
 from veil.runtime.seeds import seed_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from veil.protections.noise.scheme import Aim
 
 
 def cross_entropy(logits: Tensor, goals: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,7 +82,7 @@ def draw(
     for space, never in hidden(logits, label_spaces, truth).items():
         members = torch.stack([each for each, other in zip(logits, label_spaces, strict=True) if other == space])
         top = set(members.topk(min(excluded_top, members.shape[1])).indices.flatten().tolist())
-        generator = Generator().manual_seed(seed_of("target", seed, digest, space))
+        generator = torch.Generator().manual_seed(seed_of("target", seed, digest, space))
         allowed = [y for y in torch.randperm(members.shape[1], generator=generator).tolist() if y not in top | never]
         spare = [y for y in members.mean(0).argsort().tolist() if y in top - never]
         orders[space] = allowed + spare

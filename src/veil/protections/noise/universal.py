@@ -32,9 +32,8 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from veil.models.classifier import Classifier
-from veil.protections.noise.engine import Plan
 from veil.protections.noise.entropy import alike
-from veil.protections.noise.scheme import Released
+from veil.protections.noise.scheme import Plan, Released
 from veil.runtime.files import write_atomically
 from veil.runtime.memory import keep_memory
 

@@ -19,8 +19,11 @@ import torch
 
 from veil.jobs.rows import Row
 from veil.metrics import privacy
-from veil.protections.noise import SCHEMES, CisSettings, Engine, EntropySettings
-from veil.protections.noise.engine import StepSettings
+from veil.protections.noise import SCHEMES
+from veil.protections.noise.cis import CisSettings
+from veil.protections.noise.engine import Engine
+from veil.protections.noise.entropy import EntropySettings
+from veil.protections.noise.scheme import StepSettings
 from veil.recipes.liu2019 import digits
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
 from veil.report.numbers import spread

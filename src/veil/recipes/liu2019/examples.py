@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from veil.jobs import rows
-from veil.protections.noise import CisSettings, CrsSettings, Engine
+from veil.protections.noise.cis import CisSettings
+from veil.protections.noise.crs import CrsSettings
+from veil.protections.noise.engine import Engine
 from veil.recipes import free_photos
 from veil.recipes.liu2019 import photos
 from veil.recipes.liu2019.photos import Bench, Photos

@@ -20,8 +20,9 @@ from typing import Literal
 from torch import Tensor
 
 from veil.jobs.rows import Row
-from veil.protections.noise import CisSettings, cis
-from veil.protections.noise.engine import Job, Outcome, Plan
+from veil.protections.noise import cis
+from veil.protections.noise.cis import CisSettings
+from veil.protections.noise.scheme import Job, Outcome, Plan
 from veil.protections.noise.targets import cross_entropy, towards
 from veil.recipes.liu2019 import photos
 from veil.recipes.recipe import Conditions, Evidence, Recipe

@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from veil.jobs.rows import Row
-from veil.protections.noise import SCHEMES, EntropySettings
-from veil.protections.noise.engine import Objective, Plan
+from veil.protections.noise import SCHEMES
+from veil.protections.noise.entropy import EntropySettings
+from veil.protections.noise.scheme import Objective, Plan
 from veil.recipes.liu2019 import photos
 from veil.recipes.recipe import Conditions, Evidence, Recipe
 from veil.report import figures

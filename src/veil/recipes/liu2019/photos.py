@@ -20,8 +20,9 @@ from veil.jobs.rows import Row, RowFile
 from veil.metrics import fidelity
 from veil.models import catalog, zoo
 from veil.models.classifier import Classifier
-from veil.protections.noise import SCHEMES, Engine, Released, judge
-from veil.protections.noise.engine import Objective, Plan, StepSettings
+from veil.protections.noise import SCHEMES, judge
+from veil.protections.noise.engine import Engine
+from veil.protections.noise.scheme import Objective, Plan, Released, StepSettings
 from veil.recipes.recipe import Conditions, Scale
 
 DEFAULT_MODEL = "timm/inception_v3.tf_in1k"

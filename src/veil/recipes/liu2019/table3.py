@@ -13,7 +13,7 @@ decoded PNG.
 
 from statistics import fmean
 
-from veil.protections.noise import CrsSettings
+from veil.protections.noise.crs import CrsSettings
 from veil.recipes.liu2019 import photos
 from veil.recipes.recipe import Conditions, Evidence, Recipe
 from veil.report.page import Section, Table
