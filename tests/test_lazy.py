@@ -8,6 +8,9 @@ import pytest
 TORCH_FREE = (
     "import veil; dir(veil); veil.__version__",
     "import veil; veil.images.SUFFIXES",
+    "from veil.protections.noise import SCHEMES; [(row.title, row.settings()) for row in SCHEMES.values()]",
+    "from veil.attacks.noise import NOISE_ATTACKS; dict(NOISE_ATTACKS)",
+    "import veil.cli.protect",
     "import veil.runtime.lazy, veil.runtime.tables, veil.jobs.folders, veil.jobs.rows",
 )
 

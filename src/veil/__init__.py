@@ -1,10 +1,7 @@
 """Veil keeps private images private from deep networks.
 
 >>> import veil
->>> protector = veil.Protector("things100", scheme="crs", budget=8)
->>> photo = veil.images.load("cat.jpg")            # doctest: +SKIP
->>> protected = protector.protect(photo)           # doctest: +SKIP
->>> veil.images.save(protected.photo, "cat.png")   # doctest: +SKIP
+>>> veil.protect("cat.jpg", budget=8).save("cat.png")   # doctest: +SKIP
 
 Names are imported when they are first used, so that ``import veil`` does not wait for torch.
 """
@@ -17,26 +14,32 @@ if TYPE_CHECKING:
     from veil.models.catalog import load as load_classifier
     from veil.models.classifier import Classifier, Preprocessing
     from veil.protections.noise import SCHEMES
-    from veil.protections.noise.protector import Protected, Protector
+    from veil.protections.noise.protect import protect
+    from veil.protections.noise.protector import Protector
+    from veil.protections.noise.results import Protected, ProtectedFolder
 
 _WHERE = {
     "SCHEMES": "veil.protections.noise:SCHEMES",
     "Classifier": "veil.models.classifier:Classifier",
     "Preprocessing": "veil.models.classifier:Preprocessing",
-    "Protected": "veil.protections.noise.protector:Protected",
+    "Protected": "veil.protections.noise.results:Protected",
+    "ProtectedFolder": "veil.protections.noise.results:ProtectedFolder",
     "Protector": "veil.protections.noise.protector:Protector",
     "images": "veil.images",
     "load_classifier": "veil.models.catalog:load",
+    "protect": "veil.protections.noise.protect:protect",
 }
 __all__ = [
     "SCHEMES",
     "Classifier",
     "Preprocessing",
     "Protected",
+    "ProtectedFolder",
     "Protector",
     "__version__",
     "images",
     "load_classifier",
+    "protect",
 ]
 
 

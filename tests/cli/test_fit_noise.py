@@ -128,7 +128,7 @@ def test_universal_noise_goes_with_entropy_alone(
     assert veil(*protect, "--scheme", "entropy", "--budget", 8) == 2
     assert "--budget does not go with --universal" in said(capsys)
     assert not out.exists()
-    with pytest.raises(ValueError, match="goes with the scheme entropy, not cis"):
+    with pytest.raises(ValueError, match="does not go with the scheme cis"):
         Protector(card, "cis", universal=fitted)
     with pytest.raises(ValueError, match="takes no settings"):
         Protector(card, "entropy", universal=fitted, budget=8)

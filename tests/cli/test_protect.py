@@ -301,7 +301,7 @@ def test_killed_half_way_it_ends_the_same(tmp_path: Path, card: str, signal_numb
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, card: str, monkeypatch: pytest.MonkeyPatch, capsys) -> None:  # type: ignore[no-untyped-def]
-    from veil.protections.noise import Engine
+    from veil.protections.noise.engine import Engine
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

@@ -6,9 +6,13 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
+
+from veil.runtime.tables import Row, Table, UnknownName
+
+R = TypeVar("R", bound=Row)
 
 MaxMegapixels = Annotated[float, typer.Option(min=0.000001, help="Refuse larger photos.")]
 
@@ -73,6 +77,23 @@ def _default(defaults: Mapping[str, Any]) -> str:
     shown = {scheme: f"{value:g}" if isinstance(value, float) else str(value) for scheme, value in defaults.items()}
     usual = next(iter(shown.values()))
     return "; ".join([usual, *(f"{scheme}: {value}" for scheme, value in shown.items() if value != usual)])
+
+
+def table_help(table: Table[Any]) -> str:
+    """Names and titles of a table's rows, for the help of the option that chooses one."""
+    return "; ".join(f"{name}: {row.title}" for name, row in table.items()) + "."
+
+
+def chosen(table: Table[R], option: str, typed: str) -> R:
+    """The row that a person means by ``typed``: a name, or ``module:object``.
+
+    Raises:
+        typer.BadParameter: where there is none.
+    """
+    try:
+        return table.resolve(typed)
+    except UnknownName as error:
+        raise typer.BadParameter(f"--{option}: {error}") from None
 
 
 def checked(settings: type[Any], scheme: str, given: Mapping[str, Any]) -> Any:

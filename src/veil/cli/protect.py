@@ -2,20 +2,23 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from veil import images, report
-from veil.cli.options import MaxMegapixels, checked, read_labels, with_settings
+from veil import images
+from veil.attacks.noise import NOISE_ATTACKS
+from veil.cli.options import MaxMegapixels, checked, chosen, read_labels, table_help, with_settings
 from veil.cli.terminal import FolderProgress, errors, output
 from veil.jobs import folders
 from veil.protections.noise import SCHEMES
-from veil.protections.noise.protector import Protector
-from veil.protections.noise.universal import UniversalNoise
 from veil.runtime.files import printable
+
+if TYPE_CHECKING:
+    from veil.protections.noise.protector import Protector
+    from veil.protections.noise.universal import UniversalNoise
 
 NOT_PROTECTED, FAILED = 3, 1
 
@@ -27,7 +30,7 @@ def protect(
         Path, typer.Option("--out", "-o", help="Folder for the protected photos, rows.jsonl and report.html.")
     ],
     given: dict[str, Any],
-    scheme: Annotated[str, typer.Option(help="; ".join(f"{n}: {s.summary}" for n, s in SCHEMES.items()) + ".")] = "crs",
+    scheme: Annotated[str, typer.Option(help=table_help(SCHEMES))] = "crs",
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -72,19 +75,24 @@ def protect(
     The same command goes on where it was stopped. Exit status: 0 all protected, 3 some not, 1 some failed, 2 wrong
     usage.
     """
-    if scheme not in SCHEMES:
-        raise typer.BadParameter(f"there is no --scheme {scheme}; there are {', '.join(SCHEMES)}")
-    settings = checked(SCHEMES[scheme].settings, scheme, given)
-    if universal is not None and scheme != "entropy":
-        raise typer.BadParameter(f"--universal does not go with --scheme {scheme}, only with entropy")
+    row = chosen(SCHEMES, "scheme", scheme)
+    settings = checked(row.settings, row.name, given)
+    if universal is not None and not row.universal:
+        fitting = ", ".join(name for name, other in SCHEMES.items() if other.universal)
+        raise typer.BadParameter(f"--universal does not go with --scheme {row.name}, only with {fitting}")
     if universal is not None and given:
         raise typer.BadParameter(f"--{next(iter(given)).replace('_', '-')} does not go with --universal")
+    from veil import report
+    from veil.protections.noise.protector import Protector
+    from veil.protections.noise.universal import UniversalNoise
+
+    processings = {name: attack.process for name, attack in NOISE_ATTACKS.items()} if survival else {}
     noise = UniversalNoise.load(universal) if universal is not None else None
     truths = read_labels(labels) if labels else None
     with errors.status("loading networks"):
         protector = Protector(
-            model or ["things100"], scheme, settings if noise is None else None, verify_with=verify_with or [],
-            survival=survival, seed=seed, batch=batch, device=device, precision=precision, universal=noise,
+            model or ["things100"], row, settings if noise is None else None, verify_with=verify_with or [],
+            survival=processings, seed=seed, batch=batch, device=device, precision=precision, universal=noise,
         )  # fmt: skip
     if noise is not None:
         _name_strangers(protector, noise)
@@ -109,7 +117,7 @@ def protect(
     raise typer.Exit(FAILED if summary["failed"] else NOT_PROTECTED if summary["not_protected"] else 0)
 
 
-def _name_strangers(protector: Protector, noise: UniversalNoise) -> None:
+def _name_strangers(protector: "Protector", noise: "UniversalNoise") -> None:
     known = set(noise.models.values())
     if others := [each.name for each in protector.engine.classifiers if each.fingerprint() not in known]:
         errors.print(escape(f"the noise was not fitted to {', '.join(others)}, but to {', '.join(noise.models)}"))

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import typer.main
 
-from veil.cli import app
+from veil.cli.app import app
 
 HEAD = """# Command-line reference
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+import torch
+
 from veil.models import cards, zoo
 from veil.models.classifier import Classifier
 
@@ -53,11 +55,18 @@ def describe(card: Path, name: str) -> Entry:
 def load(name: str) -> Classifier:
     """Loads a classifier by name, frozen and in evaluation mode, on the CPU.
 
+    New networks draw weights before theirs are read; torch's random state is the same afterwards as before.
+
     Raises:
         UnknownModel: where there is none of that name.
         cards.CardError: where a card or its weights cannot be used.
         zoo.ZooMissing: where the name needs the extra ``zoo``.
     """
+    with torch.random.fork_rng(devices=()):
+        return _load(name)
+
+
+def _load(name: str) -> Classifier:
     if name in packaged():
         return cards.load(PACKAGED / f"{name}.toml")
     library, _, architecture = name.partition("/")

@@ -3,7 +3,8 @@
 glibc gives every block above 32 MB, and what lies free at the heap's end, back to the system at once. A forward and a
 backward pass take and free the same large blocks hundreds of times; fetching their pages anew took nearly half of a
 small network's time on the virtual machine where it was measured (`benchmarks/allocator.py`). The price: memory stays
-with the process until it ends, up to `KEPT` bytes of it.
+with the process until it ends, up to `KEPT` bytes of it. That is for the owner of a process to decide: the command line
+does, the library never does.
 """
 
 import ctypes

@@ -31,7 +31,6 @@ from torch import Generator, Tensor
 from veil.runtime import devices
 from veil.runtime.errors import UserError
 from veil.runtime.files import write_atomically
-from veil.runtime.memory import keep_memory
 from veil.runtime.seeds import seed_of
 from veil.training import checkpoints
 from veil.training.checkpoints import Row, Trained
@@ -69,7 +68,6 @@ def fabric(device: str = "auto", precision: Precision = "bf16-mixed", processes:
     """
     from lightning_fabric import Fabric
 
-    keep_memory()
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision
     chosen = devices.choose(device)
     if precision == "auto":

@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from veil import images
 from veil.images import ImageError, Photo
+from veil.images.conversion import convert
 from veil.images.processing import PLATFORMS, Processing
 from veil.jobs import folders
 from veil.jobs.folders import Item, Row
@@ -29,21 +30,17 @@ from veil.models import catalog
 from veil.models.classifier import Classifier
 from veil.protections.noise import SCHEMES, judge
 from veil.protections.noise.engine import Engine, Precision
+from veil.protections.noise.results import Protected
 from veil.protections.noise.scheme import Plan, Released, Scheme, StepSettings, Verdict, is_undecided
 from veil.protections.noise.universal import NoNoise, UniversalNoise
 from veil.runtime.seeds import seed_of
 
+if TYPE_CHECKING:
+    from veil.images.conversion import ImageLike
+
 NAMED = 10  # target classes at most that a row names
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
 _FAILED = {"protected": False}  # in the row of a photo that failed
-
-
-@dataclass(frozen=True, eq=False)
-class Protected:
-    """A photo with its noise, and its row: what was measured on it."""
-
-    photo: Photo
-    row: Row
 
 
 @dataclass(eq=False)
@@ -137,20 +134,31 @@ class Protector:
             "precision": "bfloat16" if self.engine.bfloat16 else "float32",
         }
 
-    def protect(self, photo: Photo, *, truth: int | None = None) -> Protected:
+    def protect(self, photo: "ImageLike", *, truth: int | None = None) -> Protected:
         """Protects one photo in memory; judged on its 8-bit pixels, as a lossless file gives them back.
 
-        ``truth`` is the index of the true class for the first model; its own first choice counts where it is None.
+        Args:
+            photo: a `Photo`, a path, a Pillow image, an array or a tensor; see `veil.images.conversion`.
+            truth: index of the true class for the first model; its own first choice counts where it is None.
 
         Raises:
+            ImageError: for a file that cannot be read.
+            TypeError: for what is no image.
             NoNoise: where the universal noise has none for the photo's size; in a folder this is a failed row.
         """
+        converted = convert(photo)
+        photo = converted.photo
         item = Item(0, Path(), "", Path(), "")
         work = _Work(item, photo, truth, {}, time.perf_counter())
         ((_, released),) = self.engine.run([(work, self._plan(work))], self.scheme.objective, self.settings)
         looks = _looks(photo.pixels, released.pixels)
         row = self._row(_Written(work, released, released.pixels, looks, photo.notes))
-        return Protected(photo.with_pixels(released.pixels), row)
+        noisy = photo.with_pixels(released.pixels)
+        return Protected(noisy, row, converted.back(noisy))
+
+    def __repr__(self) -> str:
+        models = ", ".join(classifier.name for classifier in self.engine.classifiers)
+        return f"Protector({models}, scheme={self.scheme.name!r}, device={str(self.engine.device)!r})"
 
     def protect_folder(
         self,

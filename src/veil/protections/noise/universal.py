@@ -35,7 +35,6 @@ from veil.models.classifier import Classifier
 from veil.protections.noise.entropy import alike
 from veil.protections.noise.scheme import Plan, Released
 from veil.runtime.files import write_atomically
-from veil.runtime.memory import keep_memory
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Size = tuple[int, int, int]  # channels, height, width
@@ -123,8 +122,6 @@ def fit(
         )
     labels = labels.expand(len(ensemble), -1)
     device = next(ensemble[0].parameters()).device
-    if device.type == "cpu":
-        keep_memory()
     noise = torch.zeros((len(losses), 1, *images.shape[1:]), device=device, requires_grad=True)
     optimizer = torch.optim.Adam([noise], lr=settings.learning_rate)
     for iteration in range(settings.iterations):

@@ -1,0 +1,79 @@
+"""What every row of a table must keep, Veil's own and a stranger's: one check for each table."""
+
+import dataclasses
+
+from veil.attacks.noise.attack import NoiseAttack
+from veil.protections.noise.scheme import Scheme
+
+
+def check_name_and_title(row: object) -> None:
+    """Names are typed and kept in files; titles are read by people."""
+    name, title = row.name, row.title  # type: ignore[attr-defined]
+    assert name == name.strip().lower()
+    assert ":" not in name
+    assert "/" not in name
+    assert title
+    assert title == title.strip()
+    assert "\n" not in title
+
+
+def check_settings(settings: type) -> None:
+    """A frozen dataclass with defaults, that can be made without arguments, and a ``help`` for every field."""
+    assert dataclasses.is_dataclass(settings)
+    for field in dataclasses.fields(settings):
+        assert field.metadata.get("help"), field.name
+    made = settings()
+    try:
+        made.step = 1  # type: ignore[attr-defined]
+    except dataclasses.FrozenInstanceError:
+        return
+    raise AssertionError(f"{settings.__name__} is not frozen")
+
+
+def check_scheme(row: Scheme) -> None:
+    """A row of `veil.protections.noise.SCHEMES`, with a descent of one photo."""
+    import torch
+    from networks import convolutional, photos
+
+    from veil.protections.noise.engine import Engine
+    from veil.protections.noise.scheme import Released, Verdict
+
+    check_name_and_title(row)
+    check_settings(row.settings)
+    sentence = row.protected_when.format(networks="A and B", score="a score of at least 0.9")
+    assert "A and B" in sentence
+    assert sentence.endswith(".")
+    verdict = Verdict(
+        truth_on_top=True, icp_before=1, icp_after=1, entropy_before=0, entropy_after=9, target_score=1
+    )  # fmt: skip
+    settings = row.settings(budget=8, max_iterations=3)
+    assert not row.protects(verdict, settings), "a photo whose true class is on top is never protected"
+    image = photos(1)[0]
+    engine = Engine([convolutional()], batch=4, device="cpu")
+    plan = row.plan(image, settings, label_spaces=[0], truth=0, seed=0)
+    ((key, released),) = engine.run([("photo", plan)], row.objective, settings)
+    assert key == "photo"
+    assert isinstance(released, Released)
+    assert released.pixels.dtype == torch.uint8
+    assert released.pixels.shape == image.shape
+    assert int((released.pixels.int() - image.int()).abs().max()) <= 8
+    again = row.plan(image, settings, label_spaces=[0], truth=0, seed=0)
+    ((_, repeated),) = engine.run([("photo", again)], row.objective, settings)
+    assert repeated.pixels.equal(released.pixels)
+
+
+def check_noise_attack(row: NoiseAttack) -> None:
+    """A row of `veil.attacks.noise.NOISE_ATTACKS`, on grey and colour."""
+    import torch
+
+    from veil.images.processing import processed
+
+    check_name_and_title(row)
+    assert row.knows
+    for channels in (1, 3):
+        pixels = torch.randint(256, (channels, 20, 31), dtype=torch.uint8)
+        before = pixels.clone()
+        result = processed(pixels, row.process)
+        assert result.dtype == torch.uint8
+        assert result.shape == pixels.shape
+        assert pixels.equal(before)
