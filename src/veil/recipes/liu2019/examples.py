@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from veil.jobs import rows
-from veil.protections.noise.cis import CisSettings
-from veil.protections.noise.crs import CrsSettings
+from veil.jobs.rows import Row
+from veil.protections.noise import SCHEMES
 from veil.protections.noise.engine import Engine
 from veil.recipes import free_photos
 from veil.recipes.liu2019 import photos
@@ -42,7 +42,7 @@ def measure(conditions: Conditions, item: str) -> None:
     """A row for each seed."""
     name, scheme, _ = ITEMS[item]
     classifier = photos.network(conditions)
-    settings = photos.settings(conditions, CrsSettings() if scheme == "crs" else CisSettings())
+    settings = photos.settings(conditions, SCHEMES[scheme].settings())
     shown = Photos(f"scikit-image, {name}", (name,), lambda _: free_photos.read(name, SIDE), (None,))
     bench = Bench(shown, Engine([classifier], device=conditions.device))
     seeds = conditions.seeds_or(photos.SEEDS)
@@ -82,23 +82,29 @@ def show(evidence: Evidence, item: str) -> Section:
             truth=row["answers"]["before"][0][0],
         ),
     )
-    best, score = row["answers"]["after"][0]
-    if scheme == "crs":
-        text = (
-            f"The network goes from {_answer(row['answers']['before'][0])} to {_answer((best, score))}, in "
-            f"{row['iterations']} steps."
-        )
-    else:
-        text = (
-            f"Two targets ({' and '.join(map(_short, row['targets']))}): the first answer on the released photo is "
-            f"{_answer((best, score))}, entropy {row['ice_before']:.2f} → {row['ice_after']:.2f} nats."
-        )
-        if best == row["answers"]["before"][0][0]:
-            text += (
-                " The first choice on the original is still the first: the sum of two noises does not rule that out."
-            )
+    text = DESCRIBED[scheme](row)
     return Section(item, f"Figure {item.removeprefix('figure')} · {title}", (text,), pictures=(picture,),
                    source=evidence.source(item))  # fmt: skip
+
+
+def _one_target(row: Row) -> str:
+    before, after = row["answers"]["before"][0], row["answers"]["after"][0]
+    return f"The network goes from {_answer(before)} to {_answer(after)}, in {row['iterations']} steps."
+
+
+def _two_targets(row: Row) -> str:
+    before, after = row["answers"]["before"][0], row["answers"]["after"][0]
+    text = (
+        f"Two targets ({' and '.join(map(_short, row['targets']))}): the first answer on the released photo is "
+        f"{_answer(after)}, entropy {row['ice_before']:.2f} → {row['ice_after']:.2f} nats."
+    )
+    if after[0] == before[0]:
+        text += " The first choice on the original is still the first: the sum of two noises does not rule that out."
+    return text
+
+
+DESCRIBED = {"crs": _one_target, "cis": _two_targets}
+"""What is said of a figure's photo, by the scheme of the figure."""
 
 
 def _answer(answer: Sequence[Any]) -> str:
