@@ -4,7 +4,7 @@ Not an item: what Table 2, Figures 2 to 7 and Veil's own items on digits share.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -125,6 +125,16 @@ def packed(noise: Tensor) -> dict[str, Any]:
 def unpacked(row: Mapping[str, Any]) -> Tensor:
     """The noise (1, 28, 28) of a row."""
     return torch.from_numpy(rows.unpack(row["noise"]).astype(np.float32))[None]
+
+
+def share_of_errors(row: Row, clean: Row, classes: Collection[int]) -> float:
+    """The share of misread digits that are taken for one of ``classes``, of the ``row`` of a noise.
+
+    Rows count answers and not right answers by class; those of the same network to digits without noise, ``clean``,
+    stand for them.
+    """
+    gained = sum(row["predicted"][digit] - clean["predicted"][digit] for digit in classes)
+    return float(min(1.0, max(0.0, gained / max(1.0, sum(row["predicted"]) * (1 - row["accuracy"])))))
 
 
 def misread(evidence: Evidence, name: str, row: Row, noise: NDArray[np.float32]) -> tuple[Picture, ...]:

@@ -10,7 +10,9 @@ h_θ is VGG-13 with batch normalisation, trained here on CIFAR-10. The images ar
 preliminary protected images are made from.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +20,7 @@ from torch import Generator
 
 from veil import images, metrics, training
 from veil.data.labelled_images import LabelledImages, Parts
+from veil.jobs.rows import Row
 from veil.models import cards
 from veil.models.classifier import Classifier
 from veil.protections.transformation import preliminary, trainer
@@ -120,14 +123,29 @@ def show(evidence: Evidence) -> Section:
             ("another image", "–", "–", f"{first['unrelated_ssim']:.3f}", f"{first['unrelated_visible']:.3f}"),
         ),
     )  # fmt: skip
-    text = (
-        "The paper gives neither the limit ε nor the step α of its preliminary protection. At every ε the classifier, "
-        "h_θ, is right about nearly all of these images, more often than about plain ones: they were moved towards its "
-        f"answer. What shows falls with ε throughout, so that Veil takes the largest one of the sweep, {CHOSEN}. Even "
-        "there more shows than in an image that has nothing to do with it: noise within a limit covers a photo, it "
-        "does not replace it, and on average values change by a quarter of what they may.",
+    return Section(
+        ITEM, "Preliminary protection · The limit of the noise", (_text(rows),), (table,), (), evidence.source(ITEM)
     )
-    return Section(ITEM, "Preliminary protection · The limit of the noise", text, (table,), (), evidence.source(ITEM))
+
+
+def _text(rows: Sequence[Row]) -> str:
+    """What the sweep says, by growing ε."""
+    last = rows[-1]
+    least = min(row["accuracy"] for row in rows)
+    falls = all(one["visible"] > other["visible"] for one, other in pairwise(rows))
+    return (
+        "The paper gives neither the limit ε nor the step α of its preliminary protection. At every ε the classifier, "
+        f"h_θ, is right about {'nearly all' if least > 0.99 else f'at least {100 * least:.1f} %'} of these images"
+        + (", more often than about plain ones: they were moved towards its answer. "
+           if least > last["plain_accuracy"] else ". ")
+        + (f"What shows falls with ε throughout, so that Veil takes the largest one of the sweep, {CHOSEN}. "
+           if falls else f"What shows does not fall with ε throughout; Veil takes {CHOSEN}. ")
+        + ("Even at the largest one more shows than in an image that has nothing to do with it: noise within a limit "
+           "covers a photo, it does not replace it"
+           if last["visible"] > last["unrelated_visible"] else
+           "At the largest one no more shows than in an image that has nothing to do with it")
+        + f", and on average values change by {100 * last['change'] / last['epsilon']:.0f} % of what they may."
+    )  # fmt: skip
 
 
 RECIPES = (Recipe(ITEM, "how much noise preliminary protected images have", __name__, show, measure),)

@@ -22,7 +22,7 @@ from veil.attacks.images import ATTACKS
 from veil.audits.images import audit as audited
 from veil.audits.images.page import pictures
 from veil.audits.images.subjects import Subject, subject
-from veil.audits.images.verdicts import ATTACKERS, METRICS, floor, guess, made, named, strongest, verdicts
+from veil.audits.images.verdicts import ATTACKERS, BROKEN, METRICS, floor, guess, made, named, strongest, verdicts
 from veil.data import class_folders, photo_sets, small_images
 from veil.data import synthetic as made_data
 from veil.data.labelled_images import LabelledImages, Parts
@@ -31,7 +31,7 @@ from veil.models import catalog
 from veil.protections.transformation.file import DEFAULT
 from veil.recipes import free_photos
 from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
-from veil.recipes.sirichotedumrong2020 import table1_accuracy
+from veil.recipes.sirichotedumrong2020 import table1_accuracy, transformation
 from veil.recipes.sirichotedumrong2020.table1_accuracy import NAMES, PRINTED
 from veil.report.numbers import duration
 from veil.report.page import Picture, Section, Table
@@ -131,7 +131,8 @@ def show(evidence: Evidence) -> Section:
         audits.setdefault(row["data"], {name: [] for name in PROTECTIONS})[row["protection"]].append(row)
     accuracy = evidence.rows(table1_accuracy.ITEM)
     first = next(iter(audits.values()))
-    tables: list[Table] = [_whole(audits, accuracy), _claims(first)]
+    trained = {(row["method"], row["preset"]): row for row in evidence.rows(transformation.ITEM)}
+    tables: list[Table] = [_whole(audits, accuracy), _claims(first, trained.get(("cyclegan", "paper")))]
     tables += [_as_it_should_be(data, rows) for data, rows in audits.items()]
     tables.append(_verdicts(first))
     return Section(
@@ -225,8 +226,8 @@ def _verdicts(by_protection: dict[str, list[Row]]) -> Table:
                  ("", "an attacker who …", ""), tuple(lines))  # fmt: skip
 
 
-def _claims(by_protection: dict[str, list[Row]]) -> Table:
-    """The paper's claims about attacks, and what became of them."""
+def _claims(by_protection: dict[str, list[Row]], cyclegan: Row | None) -> Table:
+    """The paper's claims about attacks, and what became of them; with the row of our CycleGAN with its losses."""
     by_ga = {name: row for name, rows in by_protection.items() for row in made(rows) if row["attack"] == "ga"}
     ga = {name: row["ssim"] for name, row in by_ga.items()}
     best = {name: [max(_reached(rows, knows)) for knows in (WITHOUT, WITH)] for name, rows in by_protection.items()}
@@ -236,8 +237,8 @@ def _claims(by_protection: dict[str, list[Row]]) -> Table:
         (
             (
                 "The transformation network gives GA the lowest SSIM (0.0956).",
-                (f"Lowest under GA: {NAMES[least]} ({ga[least]:.3f}), but of its images {by_ga[least]['visible']:.2f} "
-                 "shows: what is below 0 is a negative. The transformation network has "
+                (f"Lowest under GA: {NAMES[least]} ({ga[least]:.3f}); of its images {by_ga[least]['visible']:.2f} "
+                 f"shows{': what is below 0 is a negative' if ga[least] < 0 else ''}. The transformation network has "
                  f"{ga['transformed']:.3f}, and {by_ga['transformed']['visible']:.2f} shows."
                  if "transformed" in ga else "GA failed."),
             ),
@@ -245,23 +246,36 @@ def _claims(by_protection: dict[str, list[Row]]) -> Table:
                 "So it is the most robust of the four.",
                 f"Under the strongest attack without pairs: {_lowest(best, 0)}. With pairs, which whoever has its file "
                 f"can make: {_lowest(best, 1)}. A guess has {guess(by_protection['transformed'], 'ssim'):.3f}. But the "
-                "transformation network here is Veil’s single U-Net; what the paper’s losses made of our CycleGAN "
-                "shows photos plainly without any attack (see Transformation networks).",
+                "transformation network here is Veil’s single U-Net"
+                + ("; what the paper’s losses made of our CycleGAN shows photos without any attack (see Transformation "
+                   "networks)." if cyclegan is not None and transformation.shows(cyclegan) else "."),
             ),
             (
                 "The ciphers have large key spaces and resist brute force.",
-                "Nobody needs to try keys. The strongest attack without pairs has an SSIM of "
+                ("Nobody needs to try keys. " if max(best[name][0] for name in PROTECTIONS[1:]) > BROKEN else "")
+                + "The strongest attack without pairs has an SSIM of "
                 + "; ".join(f"{best[name][0]:.3f} ({NAMES[name]})" for name in PROTECTIONS[1:]) + ".",
             ),
             (
                 "Different keys resist UWA better than one key (0.0425 against 0.1715).",
-                f"UWA without pairs gives nothing back of either ({_ssim(by_protection['pixel-different'], 'uwa')} and "
+                f"As we trained it, UWA without pairs {_uwa(by_protection)}, in either mode "
+                f"({_ssim(by_protection['pixel-different'], 'uwa')} and "
                 f"{_ssim(by_protection['pixel-same'], 'uwa')}). The same map fitted to pairs: "
                 f"{_ssim(by_protection['pixel-different'], 'affine')} and "
                 f"{_ssim(by_protection['pixel-same'], 'affine')}.",
             ),
         ),
     )  # fmt: skip
+
+
+def _uwa(by_protection: dict[str, list[Row]]) -> str:
+    """Whether UWA is above a guess on either mode of the pixel-based cipher."""
+    above = [
+        row["ssim"] > (guess(rows, "ssim") or 0.0)
+        for rows in (by_protection["pixel-different"], by_protection["pixel-same"])
+        for row in made(rows) if row["attack"] == "uwa"
+    ]  # fmt: skip
+    return f"gives {'something' if any(above) else 'nothing'} back of the pixel-based cipher"
 
 
 def _lowest(best: dict[str, list[float]], place: int) -> str:
@@ -287,11 +301,27 @@ def _text(audits: dict[str, dict[str, list[Row]]]) -> tuple[str, ...]:
         "stand beside all others of `veil audit`; each attacker was trained from nothing on images of their own and "
         "judged on others.",
         "UWA: the paper says that weights are not shared and how they are trained, not on what. Without pairs, a "
-        "discriminator has to teach them, and it does not: it tells made images from plain ones to the end. The "
-        "best that unshared weights can do is the affine map, fitted to pairs.",
-        "With one key for all images the ciphers fall without any pair, any training, in seconds, for what a cipher "
-        "does to all images alike it does to their statistics. [What audits find](audit.md) says more.",
+        f"discriminator has to teach them; as we trained it, UWA without pairs {_uwa(first)}. The best that unshared "
+        "weights can do is the affine map, fitted to pairs.",
+        *_one_key(first),
     )  # fmt: skip
+
+
+def _one_key(by_protection: dict[str, list[Row]]) -> list[str]:
+    """That ciphers with one key fall to statistics, where they do."""
+    by_statistics = {"pixel-same": "pixel-statistics", "tanaka": "block-statistics"}
+    found = [
+        max((row for row in made(by_protection[name]) if row["attack"] == attack), key=lambda row: float(row["ssim"]),
+            default=None)
+        for name, attack in by_statistics.items()
+    ]  # fmt: skip
+    if any(row is None or row["ssim"] < BROKEN for row in found):
+        return []
+    seconds = max(row["seconds"] for row in found if row is not None)
+    return [
+        f"With one key for all images the ciphers fall without any pair, any training, in {seconds:.0f} s, for what a "
+        "cipher does to all images alike it does to their statistics. [What audits find](audit.md) says more."
+    ]
 
 
 RECIPES = (

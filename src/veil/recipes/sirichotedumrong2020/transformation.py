@@ -183,10 +183,7 @@ def _text(rows: dict[tuple[str, str], Row]) -> tuple[str, ...]:
         "SSIM is no measure of what people see: a photo whose colours are exchanged, or that is a negative of itself, "
         "has an SSIM near 0 and shows all that was in it. So look at the pictures, and at “shows”.",
         " ".join(_said(NAMES[variant], rows[variant]) for variant in VARIANTS if variant in rows),
-        "These are short trainings: the paper’s CycleGAN sees its images 5,000 times. What they show is this. A "
-        "network that passes all that it can stays readable to people, whatever it is told to be far from. One that "
-        "passes coarse features only hides all from the start, and has to learn to be read; it helps to begin as the "
-        "classifier that reads it.",
+        f"These are short trainings: the paper’s CycleGAN sees its images 5,000 times. {_shown_by(rows)}".strip(),
         *(
             ()
             if any(row["lpips"] is not None for row in rows.values())
@@ -195,11 +192,32 @@ def _text(rows: dict[tuple[str, str], Row]) -> tuple[str, ...]:
     )
 
 
+def shows(row: Row) -> bool:
+    """Whether more is left for people than in an unrelated image."""
+    return bool(row["visible"] > 1.5 * row["unrelated_visible"])
+
+
+def _shown_by(rows: dict[tuple[str, str], Row]) -> str:
+    """What the three together show, where they do."""
+    if len(rows) < len(VARIANTS):
+        return ""
+    unet, paper, cyclegan = (rows[variant] for variant in VARIANTS)
+    said = {
+        "A network that passes all that it can stays readable to people, whatever it is told to be far from.": (
+            shows(paper)
+        ),
+        "Those that pass coarse features only hide all, and have to learn to be read; it helps to begin as the "
+        "classifier that reads them.": (
+            not shows(unet) and not shows(cyclegan) and unet["accuracy"] > cyclegan["accuracy"]
+        ),
+    }
+    return " ".join(sentence for sentence, holds in said.items() if holds)
+
+
 def _said(name: str, row: Row) -> str:
     """What became of people’s and the classifier’s view, in a sentence."""
-    shows = row["visible"] > 1.5 * row["unrelated_visible"]
     reads = row["accuracy"] > 0.9 * row["plain_accuracy"]
-    people = "people still see what was in the images" if shows else "nothing is left for people"
+    people = "people still see what was in the images" if shows(row) else "nothing is left for people"
     classifier = "h_θ reads them nearly as well as plain ones" if reads else "h_θ reads them far worse than plain ones"
     return f"{name[0].upper() + name[1:]}: {people}, and {classifier}."
 
