@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+PAPERS := $(patsubst results/%/report,%,$(wildcard results/*/report))
 BENCH_MODEL ?= ../shared/data/weights/mobilenetv2_100.toml
 BENCH_PHOTOS ?= data/nips17/images
 
@@ -36,6 +37,9 @@ types: venv
 
 docs: venv
 	$(BIN)/python -m veil.cli.reference > docs/cli.md
+	$(BIN)/python benchmarks/nips17.py table
+	for paper in $(PAPERS); do $(BIN)/veil report $$paper --scale cpu --markdown docs/$$paper.md || exit 1; done
+	PYTHONPATH=docs $(BIN)/python -m quoted
 
 bench: venv .bench-venv/.installed
 	$(BIN)/python benchmarks/noise.py --scale cpu --model $(BENCH_MODEL) --photos $(BENCH_PHOTOS)
