@@ -36,7 +36,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-FIXTURES = REPOSITORY / "tests/old_formats/7c1583f"  # a key, clients and a noise that both checkouts read
+FIXTURES = REPOSITORY / "tests/support/old_formats/7c1583f"  # a key, clients and a noise that both checkouts read
 SHARED = Path(os.environ.get("VEIL_SHARED", REPOSITORY.parent / "shared/data"))
 CARDS = ("mobilenetv2_100", "squeezenet1_0")
 SCHEMES = ("crs", "cis", "entropy")

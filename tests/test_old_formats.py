@@ -18,14 +18,13 @@ import numpy as np
 import pytest
 from commands import rows_of, veil
 from numpy.typing import NDArray
-from PIL import Image
-
-from conftest import REPOSITORY
 from old_formats import drawn
 from old_formats.jobs import JOBS, PASSPHRASE
 from old_formats.make import numbers
+from PIL import Image
+from repository import REPOSITORY
 
-OLD = REPOSITORY / "tests/old_formats/7c1583f"
+OLD = REPOSITORY / "tests/support/old_formats/7c1583f"
 FOLDERS = {
     "protect-crs": "protected/crs", "protect-cis": "protected/cis", "protect-entropy": "protected/entropy",
     "protect-universal": "protected/universal", "encrypt-tanaka": "encrypted/tanaka", "encrypt-same": "encrypted/same",

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-
-from conftest import REPOSITORY
+from repository import REPOSITORY
 
 SPEC = importlib.util.spec_from_file_location("released", REPOSITORY / "benchmarks/released.py")
 assert SPEC is not None

@@ -1,6 +1,6 @@
 """Makes the fixtures of every format that Veil 7c1583f wrote, by its own command line.
 
-    cd tests && python -m old_formats.make CHECKOUT OUT
+    cd tests/support && python -m old_formats.make CHECKOUT OUT
 
 ``CHECKOUT`` is a checkout of 7c1583f, such as `git worktree add CHECKOUT 7c1583f` makes, and the Python needs what that
 Veil needs. ``OUT`` must not exist. Three minutes on a quiet core. Keys, salts, dates, times and the participants'
