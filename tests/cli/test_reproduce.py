@@ -38,7 +38,7 @@ def test_an_item_is_measured_listed_and_reported(place: Path, capsys: pytest.Cap
     assert run("report", "liu2019", "--markdown", "docs/page.md") == 0
     page = (place / "docs/page.md").read_text()
     assert "](../results/liu2019/report/smoke/figures/figure8.png)" in page
-    assert "Not measured whole at smoke scale: table2" in page
+    assert "Not measured yet at smoke scale: table2" in page
     assert (place / "results/liu2019/report/smoke/figures/figure8.png").is_file()
 
 

@@ -13,7 +13,7 @@ from veil.jobs.folders import FolderError, locked
 from veil.jobs.rows import Row, RowsError
 from veil.recipes import free_photos, papers
 from veil.recipes.liu2019 import combinations, photos
-from veil.recipes.recipe import Conditions, Evidence, Recipe, head
+from veil.recipes.recipe import Conditions, Evidence
 
 PAPER = papers.find("liu2019")
 
@@ -34,7 +34,7 @@ def test_everything_is_measured_shown_and_not_measured_again(tmp_path: Path) -> 
     given = conditions(tmp_path)
     papers.reproduce(PAPER, [], given)
     for recipe in PAPER.recipes:
-        if recipe.measure is not None:
+        if recipe.measures is not None:
             found = measured(given, recipe.item)
             assert found, recipe.item
             assert all(math.isfinite(v) for row in found for v in row.values() if isinstance(v, float)), recipe.item
@@ -90,28 +90,6 @@ def test_two_processes_do_not_measure_one_item(tmp_path: Path) -> None:
     given = conditions(tmp_path)
     with locked(given.file("table3").parent), pytest.raises(FolderError, match="another process"):
         papers.reproduce(PAPER, ["table3"], given)
-
-
-@pytest.mark.parametrize("recipe", PAPER.recipes, ids=lambda recipe: recipe.item)
-def test_every_recipe_has_its_head(recipe: Recipe) -> None:
-    found = recipe.head()
-    assert recipe.item in found["Item"].split(", ")
-    assert recipe.item in found["Command"]
-    assert found["Command"].startswith("veil reproduce liu2019 ")
-    if recipe.measure is not None:
-        assert all(recipe.cost(scale) for scale in ("smoke", "cpu", "paper"))
-
-
-def test_items_bring_what_they_need_in_the_order_of_the_paper() -> None:
-    assert [recipe.item for recipe in PAPER.select(["figure7"])] == ["table2", "figure4", "figure7"]
-    assert PAPER.select([]) == list(PAPER.recipes)
-    with pytest.raises(ValueError, match="no item 'table9'; it has table2, figure2"):
-        PAPER.select(["table9"])
-
-
-def test_a_head_that_lacks_a_field_is_refused() -> None:
-    with pytest.raises(ValueError, match="no Expect"):
-        head("Paper:   P\nItem:    i\nCost:    smoke seconds\n")
 
 
 def test_noises_are_combined_by_the_rule() -> None:

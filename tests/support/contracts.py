@@ -1,9 +1,12 @@
 """What every row of a table must keep, Veil's own and a stranger's: one check for each table."""
 
 import dataclasses
+from importlib import import_module
 
 from veil.attacks.noise.attack import NoiseAttack
 from veil.protections.noise.scheme import Scheme
+from veil.recipes.paper import Paper
+from veil.runtime.scales import SCALES
 
 
 def check_name_and_title(row: object) -> None:
@@ -77,3 +80,24 @@ def check_noise_attack(row: NoiseAttack) -> None:
         assert result.dtype == torch.uint8
         assert result.shape == pixels.shape
         assert pixels.equal(before)
+
+
+def check_paper(row: Paper) -> None:
+    """A paper has a citation and text; an item has a head, and functions that measure and show it."""
+    check_name_and_title(row)
+    assert row.citation
+    assert all(row.text)
+    items = [recipe.item for recipe in row.recipes]
+    assert len(set(items)) == len(items) > 0
+    for recipe in row.recipes:
+        assert recipe.title
+        assert set(recipe.needs) <= set(items) - {recipe.item}
+        module = import_module(recipe.module)
+        assert callable(getattr(module, recipe.shows))
+        head = recipe.head()
+        assert recipe.item in head["Item"].split(", ")
+        assert head["Command"].startswith((f"veil reproduce {row.name} ", f"veil report {row.name}"))
+        if recipe.measures is not None:
+            assert callable(getattr(module, recipe.measures))
+            assert recipe.item in head["Command"]
+            assert all(recipe.cost(scale) for scale in SCALES)

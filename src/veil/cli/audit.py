@@ -20,10 +20,10 @@ from veil.data import small_images, synthetic
 from veil.jobs import folders
 from veil.jobs.rows import Row, RowFile
 from veil.models import catalog
-from veil.recipes.recipe import Scale
 from veil.report import page as report
 from veil.report.numbers import duration
 from veil.runtime.files import printable
+from veil.runtime.scales import Scale
 
 ROWS, ALL = "rows.jsonl", "all"
 _COLOURS = {"exact": "red", "broken": "red", "leaks": "yellow", "nothing": "green", "untried": "dim"}

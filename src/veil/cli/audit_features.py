@@ -35,10 +35,10 @@ from veil.protections.features import trainer
 from veil.protections.features.card import ObfuscatorError
 from veil.protections.features.file import Client, Service, load
 from veil.protections.features.trainer import TrainedWith
-from veil.recipes.recipe import Scale
 from veil.report import page as report
 from veil.report.numbers import duration
 from veil.runtime.files import printable
+from veil.runtime.scales import Scale
 
 ROWS = "rows.jsonl"
 OWN_SHARE = 0.5

@@ -1,19 +1,25 @@
 """`veil reproduce` and `veil report`: the tables and figures of papers, measured and shown."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from veil.cli.choices import SCALE_HELP, completion
 from veil.cli.terminal import INTERRUPTED, errors, output
-from veil.recipes import papers
-from veil.recipes.recipe import Conditions, Paper, Scale
-from veil.report import page as report_page
+from veil.recipes import PAPERS
+from veil.recipes.paper import Paper
 from veil.runtime.files import printable, write_atomically
+from veil.runtime.scales import Scale
 
+if TYPE_CHECKING:
+    from veil.recipes.recipe import Conditions
+
+_PAPER = f"Name of the paper: {', '.join(PAPERS.names())}; or module:object."
 Results = Annotated[Path, typer.Option("--out", "-o", help="Folder of the rows and reports.")]
 Data = Annotated[
     list[Path] | None,
@@ -22,13 +28,11 @@ Data = Annotated[
 
 
 def reproduce(
-    paper: Annotated[str, typer.Argument(help="Name of the paper: " + ", ".join(papers.PAPERS) + ".")] = "",
+    paper: Annotated[str, typer.Argument(help=_PAPER, autocompletion=completion(PAPERS))] = "",
     items: Annotated[
         list[str] | None, typer.Argument(help="Tables and figures; all of them by default.", show_default=False)
     ] = None,
-    scale: Annotated[
-        Scale, typer.Option(help="smoke: seconds, on made data; cpu: an hour or two on two cores; paper: a GPU.")
-    ] = "cpu",
+    scale: Annotated[Scale, typer.Option(help=SCALE_HELP)] = "cpu",
     seed: Annotated[
         list[int] | None, typer.Option(help="Repeatable. [default: the recipe's]", show_default=False)
     ] = None,
@@ -47,11 +51,25 @@ def reproduce(
 
     Rows are appended as they are measured. The same command goes on where it was stopped.
     """
+    from veil.recipes.recipe import Conditions
+
     if show_list or not paper:
-        for each in [papers.find(paper)] if paper else papers.PAPERS.values():
-            _print_list(each, scale, out)
+        for row in [PAPERS.resolve(paper)] if paper else PAPERS.values():
+            _print_list(row, scale, out)
         return
-    chosen = papers.find(paper)
+    chosen = PAPERS.resolve(paper)
+    conditions = Conditions(
+        paper=chosen.name, scale=scale, seeds=tuple(dict.fromkeys(seed)) if seed else None,
+        data=_folders(data), model=model, results=out, work=work, device=device,
+    )  # fmt: skip
+    page = _measured(chosen, items or [], conditions)
+    output.print(f"report: {escape(printable(page))}", soft_wrap=True)
+
+
+def _measured(paper: Paper, items: list[str], conditions: "Conditions") -> Path:
+    """Measures what is missing, says so meanwhile, and writes the report."""
+    from veil.recipes import papers
+
     with errors.status("") as status:
         count: dict[str, int] = {}
 
@@ -63,21 +81,16 @@ def reproduce(
             errors.print(escape(line))
             status.update(escape(line))
 
-        conditions = Conditions(
-            paper=chosen.name, scale=scale, seeds=tuple(dict.fromkeys(seed)) if seed else None,
-            data=_folders(data), model=model, results=out, work=work, device=device, added=added, say=say,
-        )  # fmt: skip
         try:
-            papers.reproduce(chosen, items or [], conditions)
+            papers.reproduce(paper, items, replace(conditions, added=added, say=say))
         except KeyboardInterrupt:
             errors.print("stopped; the same command goes on from here")
             raise typer.Exit(INTERRUPTED) from None
-        page = papers.write(chosen, conditions)
-    output.print(f"report: {escape(printable(page))}", soft_wrap=True)
+        return papers.write(paper, conditions)
 
 
 def report(
-    paper: Annotated[str, typer.Argument(help="Name of the paper: " + ", ".join(papers.PAPERS) + ".")],
+    paper: Annotated[str, typer.Argument(help=_PAPER, autocompletion=completion(PAPERS))],
     scale: Annotated[
         Scale | None, typer.Option(help="[default: the largest that was measured]", show_default=False)
     ] = None,
@@ -91,7 +104,11 @@ def report(
 
     Figures with pictures of a data set are drawn where --data has it.
     """
-    chosen = papers.find(paper)
+    from veil.recipes import papers
+    from veil.recipes.recipe import Conditions
+    from veil.report import page as report_page
+
+    chosen = PAPERS.resolve(paper)
     measured = papers.measured_scales(chosen, out)
     if not measured or (scale and scale not in measured):
         at = f" at {scale} scale" if scale else ""
@@ -114,6 +131,8 @@ def _folders(data: list[Path] | None) -> tuple[Path, ...]:
 
 
 def _print_list(paper: Paper, scale: Scale, out: Path) -> None:
+    from veil.recipes.recipe import Conditions
+
     conditions = Conditions(paper=paper.name, scale=scale, results=out)
     table = Table(title=escape(f"{paper.name} · {paper.title} · {scale} scale"), title_justify="left")
     for heading in ("item", "", "cost", "state"):

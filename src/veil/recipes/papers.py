@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from veil.jobs import folders
-from veil.recipes import li2019, liu2019, sirichotedumrong2020
-from veil.recipes.recipe import SCALES, Conditions, Evidence, Paper, Scale
+from veil.recipes import PAPERS as PAPERS
+from veil.recipes.paper import Paper, Recipe
+from veil.recipes.recipe import Conditions, Evidence
 from veil.report import page as report
 from veil.report.page import Page, Section
+from veil.runtime.scales import SCALES, Scale
 
-PAPERS: dict[str, Paper] = {paper.name: paper for paper in (liu2019.PAPER, sirichotedumrong2020.PAPER, li2019.PAPER)}
 REPORT = "report"
 SMOKE = (
     "Smoke scale: made data and a few steps show that everything runs. The numbers mean nothing, and what is said "
@@ -18,14 +19,12 @@ SMOKE = (
 
 
 def find(name: str) -> Paper:
-    """A paper by its name.
+    """The paper that a person means: its name, or ``module:object``.
 
     Raises:
-        ValueError: where there is none.
+        UnknownName: where there is none.
     """
-    if name not in PAPERS:
-        raise ValueError(f"there is no paper {name!r}; there are {', '.join(PAPERS)}")
-    return PAPERS[name]
+    return PAPERS.resolve(name)
 
 
 def reproduce(paper: Paper, items: Sequence[str], conditions: Conditions) -> None:
@@ -36,7 +35,7 @@ def reproduce(paper: Paper, items: Sequence[str], conditions: Conditions) -> Non
         FolderError: where another process is measuring the rows of an item.
     """
     for recipe in paper.select(items):
-        if recipe.measure is not None:
+        if recipe.measures is not None:
             conditions.say(f"{recipe.item}: {recipe.title}")
             with folders.locked(conditions.file(recipe.item).parent):
                 recipe.measure(conditions)
@@ -45,17 +44,20 @@ def reproduce(paper: Paper, items: Sequence[str], conditions: Conditions) -> Non
 def page(paper: Paper, conditions: Conditions) -> Page:
     """What is shown of the rows that are there; items without rows say so."""
     evidence = Evidence(conditions)
-    sections = []
-    for recipe in paper.recipes:
-        shown = [*recipe.needs, *([recipe.item] if recipe.measure else [])]
-        lacking = [item for item in shown if not evidence.complete(item)]
-        if lacking:
-            state = f"Not measured whole at {conditions.scale} scale: {', '.join(lacking)}."
-            sections.append(Section(recipe.item, recipe.title, state=state))
-        else:
-            sections.append(recipe.show(evidence))
+    sections = [_section(recipe, evidence) for recipe in paper.recipes]
     smoke = (SMOKE,) if conditions.scale == "smoke" else ()
     return Page(paper.title, paper.citation, (*smoke, *paper.text), tuple(sections))
+
+
+def _section(recipe: Recipe, evidence: Evidence) -> Section:
+    shown = [*recipe.needs, *([recipe.item] if recipe.measures else [])]
+    lacking = [item for item in shown if not evidence.complete(item)]
+    if not lacking:
+        return recipe.show(evidence)
+    begun = any(evidence.rows(item) for item in lacking)
+    how = "Not measured whole" if begun else "Not measured yet"
+    state = f"{how} at {evidence.conditions.scale} scale: {', '.join(lacking)}."
+    return Section(recipe.item, recipe.title, state=state)
 
 
 def write(paper: Paper, conditions: Conditions) -> Path:

@@ -1,29 +1,22 @@
-"""What every recipe is made of: the conditions it is measured under, its head, and what is shown of its rows.
+"""What the functions of a recipe are given: the conditions that it is measured under, and the rows that it shows.
 
-A *recipe* stands for one item of a paper, a table or a figure, or for an item that Veil adds to it. `Recipe.measure`
-appends rows to ``<results>/<paper>/<item>/<scale>.jsonl`` (`veil.jobs.rows`); whatever is there already is not measured
-again. `Recipe.show` makes a section of the report from rows and nothing else. An item may show rows of another one:
-the noises of Fig. 2 are those of Table 2.
+``measure(conditions)`` appends rows to ``<results>/<paper>/<item>/<scale>.jsonl`` (`veil.jobs.rows`); whatever is there
+already is not measured again. ``show(evidence)`` makes a section of the report from rows and nothing else. An item may
+show rows of another one: the noises of Fig. 2 are those of Table 2.
 
 The module that a recipe lives in has a head that says paper, item, cost, the expected numbers and the command; the
-list that `veil reproduce --list` prints is read from there.
+list that `veil reproduce --list` prints is read from there (`veil.recipes.paper`).
 """
 
-import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from veil.jobs import rows
 from veil.jobs.rows import Row, RowFile
 from veil.report.numbers import duration
-from veil.report.page import Section
-
-Scale = Literal["smoke", "cpu", "paper"]
-SCALES: tuple[Scale, ...] = get_args(Scale)
-HEAD = ("Paper", "Item", "Cost", "Expect", "Command")
+from veil.runtime.scales import Scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +25,7 @@ class Conditions:
 
     Attributes:
         paper: name of the paper.
-        scale: ``smoke`` takes seconds and makes its own data, ``cpu`` about an hour on two cores, ``paper`` is the
-            paper's own setting.
+        scale: how much is measured (`veil.runtime.scales`); ``smoke`` makes its own data.
         seeds: to measure; None leaves them to the recipe.
         data: folders in which data sets are looked for.
         model: name of the classifier for photos; None leaves it to the recipe.
@@ -113,86 +105,3 @@ class Evidence:
             f"`{last['command']}`",
         ]
         return " · ".join(part for part in parts if part)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One item.
-
-    Attributes:
-        item: its name: ``table2``, ``figure8``.
-        title: what it is, in a few words.
-        module: name of the module with its head.
-        show: makes its section.
-        measure: appends its rows; None where it only shows rows of ``needs``.
-        needs: items whose rows it takes.
-    """
-
-    item: str
-    title: str
-    module: str
-    show: Callable[[Evidence], Section]
-    measure: Callable[[Conditions], None] | None = None
-    needs: tuple[str, ...] = ()
-
-    def head(self) -> dict[str, str]:
-        """The fields of the module's head, by name."""
-        return head(sys.modules[self.module].__doc__ or "")
-
-    def cost(self, scale: Scale) -> str:
-        """What measuring costs at a scale, from the head: ``12 min on two cores``."""
-        costs = dict(part.strip().split(" ", 1) for part in self.head()["Cost"].split(";"))
-        return costs[scale] if self.measure else ""
-
-    def state(self, conditions: Conditions) -> str:
-        """``complete (seeds 0, 1)``, ``12 rows``, ``with table2`` or ``–``."""
-        if self.measure is None:
-            return f"with {', '.join(self.needs)}" if self.needs else "nothing to measure"
-        lines = rows.read(conditions.file(self.item))
-        seeds = sorted({seed for line in lines for seed in line.get("complete", ())})
-        count = len(rows.measured(lines))
-        if seeds:
-            return f"complete ({'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))})"
-        return f"{count} rows" if count else "–"
-
-
-@dataclass(frozen=True)
-class Paper:
-    """A paper's recipes, in the order in which they are measured and shown."""
-
-    name: str
-    title: str
-    citation: str
-    text: tuple[str, ...]
-    recipes: tuple[Recipe, ...]
-
-    def select(self, items: Sequence[str]) -> list[Recipe]:
-        """The recipes of ``items`` and what they need, all of them where none is named, in the paper's order.
-
-        Raises:
-            ValueError: for an item that the paper does not have.
-        """
-        known = {recipe.item: recipe for recipe in self.recipes}
-        unknown = [item for item in items if item not in known]
-        if unknown:
-            raise ValueError(f"{self.name} has no item {unknown[0]!r}; it has {', '.join(known)}")
-        wanted = set(items or known)
-        for recipe in reversed(self.recipes):  # an item's needs stand before it
-            if recipe.item in wanted:
-                wanted |= set(recipe.needs)
-        return [recipe for recipe in self.recipes if recipe.item in wanted]
-
-
-def head(docstring: str) -> dict[str, str]:
-    """The fields ``Paper:``, ``Item:``, ``Cost:``, ``Expect:`` and ``Command:`` of a recipe's docstring.
-
-    Raises:
-        ValueError: where one is missing.
-    """
-    found = {}
-    for name in HEAD:
-        match = re.search(rf"^{name}: +(.*(?:\n +.*)*)", docstring, re.MULTILINE)
-        if match is None:
-            raise ValueError(f"a recipe's head has no {name}")
-        found[name] = " ".join(match.group(1).split())
-    return found

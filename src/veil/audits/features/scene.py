@@ -24,7 +24,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -37,11 +37,11 @@ from veil.attacks.features.reconstructors import RECONSTRUCTORS, ReconstructorSe
 from veil.data.faces import Faces
 from veil.jobs.rows import Row, RowFile, pack
 from veil.models.obfuscator import is_vector
+from veil.runtime.scales import Scale
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-Scale = Literal["smoke", "cpu", "paper"]
 Embed = Callable[[Tensor], Tensor]
 ALL = "all"
 """The attacker's share that is all of their own faces, and those that the service was trained with, too."""

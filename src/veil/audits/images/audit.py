@@ -9,7 +9,7 @@ of the kind ``shown`` hold pictures of what came back of a few images, the first
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, Tensor
@@ -21,12 +21,12 @@ from veil.data.labelled_images import LabelledImages, Parts
 from veil.jobs.rows import Row, RowFile, pack
 from veil.metrics import recovery
 from veil.models.classifier import Classifier
+from veil.runtime.scales import Scale
 from veil.runtime.seeds import seed_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-Scale = Literal["smoke", "cpu", "paper"]
 FEW = (1, 2, 4, 8, 16)
 """Pairs that an attacker has who has a handful: the least number that gives everything is what counts."""
 SHOWN = 6

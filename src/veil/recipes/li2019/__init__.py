@@ -1,7 +1,6 @@
 """Li et al. 2019, "DeepObfuscator: adversarial training framework for privacy-preserving image classification"."""
 
-from veil.recipes.li2019 import audits, figure2, figure5, figure6, figure7, table3, table4, tradeoff
-from veil.recipes.recipe import Paper
+from veil.recipes.paper import Paper, Recipe
 
 PAPER = Paper(
     "li2019",
@@ -17,13 +16,16 @@ PAPER = Paper(
         "faces. MS-SSIM is ours, with its floor beside it.",
     ),
     (
-        *audits.RECIPES,
-        *tradeoff.RECIPES,
-        *table3.RECIPES,
-        *table4.RECIPES,
-        *figure2.RECIPES,
-        *figure5.RECIPES,
-        *figure6.RECIPES,
-        *figure7.RECIPES,
+        Recipe("audits", "every variant, attacked", f"{__name__}.audits"),
+        Recipe("trade-off", "values sent and λ against what leaks", f"{__name__}.tradeoff"),
+        Recipe("table3", "MS-SSIM by reconstructor", f"{__name__}.table3", measures=None, needs=("audits",)),
+        Recipe("table4", "reconstructions beside the baselines", f"{__name__}.table4", measures=None,
+               needs=("audits",)),
+        Recipe("figure2", "only images or only attributes defended", f"{__name__}.figure2", measures=None,
+               needs=("audits",)),
+        Recipe("figure5", "who is shown, one of four", f"{__name__}.figure5", measures=None, needs=("audits",)),
+        Recipe("figure6", "losses of the adversarial training", f"{__name__}.figure6", measures=None,
+               needs=("audits", "trade-off", "figure7")),
+        Recipe("figure7", "six sets of attributes", f"{__name__}.figure7", needs=("trade-off",)),
     ),
-)
+)  # fmt: skip

@@ -23,9 +23,10 @@ from veil.jobs.rows import Row
 from veil.models.face_embedder import EmbedderMissing, FaceEmbedder
 from veil.recipes.li2019 import variants
 from veil.recipes.li2019.variants import GENDER, SEEDS, SETTINGS, SMILE, VARIANTS
-from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
+from veil.recipes.recipe import Conditions, Evidence
 from veil.report.numbers import spread
 from veil.report.page import Section, Table
+from veil.runtime.scales import Scale
 
 ITEM = "audits"
 TARGET, PRIVATE = (SMILE,), (GENDER,)
@@ -217,6 +218,3 @@ def _text() -> tuple[str, ...]:
         "on, and the strongest counts. What a service’s own answers say of a private attribute no features can take "
         "back: that is the floor.",
     )  # fmt: skip
-
-
-RECIPES = (Recipe(ITEM, "every variant, attacked", __name__, show, measure),)

@@ -10,7 +10,7 @@ Command: veil reproduce li2019 figure2 --scale cpu --data DIR
 from veil.audits.features.verdicts import drawn_best, guess, strongest
 from veil.recipes.li2019 import audits
 from veil.recipes.li2019.variants import GENDER, VARIANTS
-from veil.recipes.recipe import Evidence, Recipe
+from veil.recipes.recipe import Evidence
 from veil.report.page import Section, Table
 
 ITEM = "figure2"
@@ -37,6 +37,3 @@ def show(evidence: Evidence) -> Section:
             "holds by itself: the first and the last line say whether it does.",)  # fmt: skip
     title = "Figure 2 · One defence without the other"
     return Section(ITEM, title, text, (table,), (), evidence.source(audits.ITEM))
-
-
-RECIPES = (Recipe(ITEM, "only images or only attributes defended", __name__, show, needs=(audits.ITEM,)),)

@@ -17,7 +17,7 @@ from veil.audits.features.verdicts import RECOGNISED, picture_floor, reconstruct
 from veil.jobs.rows import Row
 from veil.recipes.li2019 import audits
 from veil.recipes.li2019.variants import VARIANTS
-from veil.recipes.recipe import Evidence, Recipe
+from veil.recipes.recipe import Evidence
 from veil.report.page import Section, Table
 
 ITEM = "figure5"
@@ -65,6 +65,3 @@ def _cell(told: Row | None) -> str:
         return "–"
     low, high = told["interval"]
     return f"{100 * told['rate']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
-
-
-RECIPES = (Recipe(ITEM, "who is shown, one of four", __name__, show, needs=(audits.ITEM,)),)

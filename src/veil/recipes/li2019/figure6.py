@@ -17,7 +17,7 @@ from veil.jobs.rows import Row
 from veil.protections.features.deep_obfuscator import ADVERSARIAL
 from veil.recipes.li2019 import audits, figure7
 from veil.recipes.li2019.variants import GENDER, VARIANTS
-from veil.recipes.recipe import Evidence, Recipe
+from veil.recipes.recipe import Evidence
 from veil.report import figures
 from veil.report.figures import Curve, Panel
 from veil.report.page import Picture, Section
@@ -83,6 +83,3 @@ def _panels(found: Mapping[str, Sequence[Row]]) -> list[Panel]:
 def _curve(logs: list[Row], loss: str) -> Curve | None:
     found = [(row["epoch"] + 1, row[loss]) for row in logs if loss in row]
     return Curve([x for x, _ in found], [y for _, y in found]) if found else None
-
-
-RECIPES = (Recipe(ITEM, "losses of the adversarial training", __name__, show, needs=(audits.ITEM, *figure7.NEEDS)),)

@@ -21,9 +21,10 @@ from veil.recipes.li2019 import reduced, tradeoff
 from veil.recipes.li2019.audits import service
 from veil.recipes.li2019.reduced import Point
 from veil.recipes.li2019.variants import CHEEKS, GENDER, MAKEUP, SMILE, VARIANTS, of_first_seed
-from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
+from veil.recipes.recipe import Conditions, Evidence
 from veil.report import figures
 from veil.report.page import Picture, Section, Table
+from veil.runtime.scales import Scale
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +50,6 @@ COMPARED: dict[Scale, tuple[str, ...]] = {
     "paper": ("undefended", "noise", "paper", "veil"),
 }  # fmt: skip
 SMOKE_SETS = ("c", "f")
-NEEDS = ("trade-off", ITEM)
 Found = Mapping[tuple[str, str], list[Row]]
 """Rows by set and variant."""
 METRICS = ("balanced_accuracy", "auroc")
@@ -209,6 +209,3 @@ def _text() -> tuple[str, ...]:
         "The paper’s column is its DeepObfuscator. By its text, set (a) has 92.68 % (smile) and 97.36 % (gender) "
         "without a defence, 87.32 and 90.15 % with noise on raw images.",
     )  # fmt: skip
-
-
-RECIPES = (Recipe(ITEM, "six sets of attributes", __name__, show, measure, needs=NEEDS[:1]),)

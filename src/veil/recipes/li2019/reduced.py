@@ -10,7 +10,8 @@ from veil.audits.features.scene import FeatureAuditSettings
 from veil.jobs.rows import RowFile
 from veil.recipes.li2019 import variants
 from veil.recipes.li2019.variants import SEEDS, SETTINGS, VARIANTS, Setting
-from veil.recipes.recipe import Conditions, Scale
+from veil.recipes.recipe import Conditions
+from veil.runtime.scales import Scale
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -16,7 +16,7 @@ from veil.audits.features.scene import IN_LOOP, INVERSION
 from veil.audits.features.verdicts import guess, lift, reconstructions, titled
 from veil.recipes.li2019 import audits
 from veil.recipes.li2019.variants import VARIANTS
-from veil.recipes.recipe import Evidence, Recipe
+from veil.recipes.recipe import Evidence
 from veil.report.page import Section, Table
 
 ITEM = "table3"
@@ -52,6 +52,3 @@ def show(evidence: Evidence) -> Section:
     )
     title = "Table 3 · What reconstructors draw"
     return Section(ITEM, title, text, (table,), (), evidence.source(audits.ITEM))
-
-
-RECIPES = (Recipe(ITEM, "MS-SSIM by reconstructor", __name__, show, needs=(audits.ITEM,)),)

@@ -13,7 +13,7 @@ from veil.audits.features.page import drawn
 from veil.audits.features.verdicts import drawn_best, picture_floor
 from veil.recipes.li2019 import audits, variants
 from veil.recipes.li2019.variants import VARIANTS
-from veil.recipes.recipe import Evidence, Recipe
+from veil.recipes.recipe import Evidence
 from veil.report.page import Section, Table
 
 ITEM = "table4"
@@ -60,6 +60,3 @@ def _cell(metric: str, value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.1f}" if metric == "psnr" else f"{value:.3f}"
-
-
-RECIPES = (Recipe(ITEM, "reconstructions beside the baselines", __name__, show, needs=(audits.ITEM,)),)

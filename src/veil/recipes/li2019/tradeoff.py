@@ -20,9 +20,10 @@ from veil.recipes.li2019 import reduced
 from veil.recipes.li2019.audits import PRIVATE, TARGET, service
 from veil.recipes.li2019.reduced import Point
 from veil.recipes.li2019.variants import GENDER, of_first_seed
-from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
+from veil.recipes.recipe import Conditions, Evidence
 from veil.report import figures
 from veil.report.page import Picture, Section, Table
+from veil.runtime.scales import Scale
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -133,6 +134,3 @@ def _text() -> tuple[str, ...]:
         "Two ways to give less away: send fewer values, or fight harder in the training. Each point is an obfuscator "
         "of its own, attacked afterwards.",
     )  # fmt: skip
-
-
-RECIPES = (Recipe(ITEM, "values sent and λ against what leaks", __name__, show, measure),)

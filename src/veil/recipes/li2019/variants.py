@@ -26,7 +26,8 @@ from veil.protections.features.encoding import Encoding
 from veil.protections.features.file import pair
 from veil.protections.features.training_data import Material as TrainingData
 from veil.recipes import free_photos
-from veil.recipes.recipe import Conditions, Scale
+from veil.recipes.recipe import Conditions
+from veil.runtime.scales import Scale
 from veil.training.checkpoints import Row
 
 if TYPE_CHECKING:

@@ -1,17 +1,6 @@
 """Liu et al. 2019, "Adversaries or allies? Privacy and deep learning in big data era": every table and figure."""
 
-from veil.recipes.liu2019 import (
-    combinations,
-    digit_entropy,
-    examples,
-    figure12,
-    photo_entropy,
-    table2,
-    table3,
-    universal_entropy,
-    universal_losses,
-)
-from veil.recipes.recipe import Paper
+from veil.recipes.paper import Paper, Recipe
 
 PAPER = Paper(
     "liu2019",
@@ -31,7 +20,33 @@ PAPER = Paper(
         "text is 0.585 s in the table.",
     ),
     (
-        *table2.RECIPES, *combinations.RECIPES, *universal_entropy.RECIPES, *universal_losses.RECIPES,
-        *digit_entropy.RECIPES, *table3.RECIPES, *examples.RECIPES, *figure12.RECIPES, *photo_entropy.RECIPES,
+        Recipe("table2", "accuracy with a universal noise for each digit", f"{__name__}.table2", "table2"),
+        Recipe("figure2", "the ten noises", f"{__name__}.table2", "figure2", None, ("table2",)),
+        Recipe("figure3", "errors with the noise for class 0", f"{__name__}.table2", "figure3", None, ("table2",)),
+        Recipe("figure4", "sums of noises: all ten, every pair and triple, three rules", f"{__name__}.combinations",
+               "figure4", needs=("table2",)),
+        Recipe("figure5", "errors with the sum of all noises", f"{__name__}.combinations", "figure5", None,
+               ("table2", "figure4")),
+        Recipe("figure6", "the sum of the noises of 2 and 3", f"{__name__}.combinations", "figure6", None,
+               ("table2", "figure4")),
+        Recipe("figure7", "errors with the noises of 2 and 3", f"{__name__}.combinations", "figure7", None,
+               ("table2", "figure4")),
+        Recipe("universal-entropy", "universal noise that raises ICE itself, against the sum of ten",
+               f"{__name__}.universal_entropy", needs=("table2", "figure4")),
+        Recipe("universal-losses", "losses that were tried for universal noise", f"{__name__}.universal_losses",
+               needs=("table2",)),
+        Recipe("digit-entropy", "direct ICE for each digit", f"{__name__}.digit_entropy", needs=("table2",)),
+        Recipe("table3", "CRS on photos", f"{__name__}.table3"),
+        Recipe("figure8", "CRS on a photo of a cat (the paper: a black swan)", f"{__name__}.examples",
+               "figure8", "measure8"),
+        Recipe("figure9", "CRS on a cup of coffee (the paper: a minibus)", f"{__name__}.examples",
+               "figure9", "measure9"),
+        Recipe("figure10", "CIS on a photo of a cat (the paper: a black swan)", f"{__name__}.examples",
+               "figure10", "measure10"),
+        Recipe("figure11", "CIS on a cup of coffee (the paper: a minibus)", f"{__name__}.examples",
+               "figure11", "measure11"),
+        Recipe("figure12", "entropy and noise against the number of targets", f"{__name__}.figure12"),
+        Recipe("photo-entropy", "direct ICE against CIS and joint CIS, on photos", f"{__name__}.photo_entropy",
+               needs=("figure12",)),
     ),
 )  # fmt: skip

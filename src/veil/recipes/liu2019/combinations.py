@@ -21,7 +21,7 @@ from torch import Tensor
 from veil.jobs.rows import Row
 from veil.recipes.liu2019 import digits
 from veil.recipes.liu2019.table2 import TARGETS
-from veil.recipes.recipe import Conditions, Evidence, Recipe
+from veil.recipes.recipe import Conditions, Evidence
 from veil.report import figures
 from veil.report.numbers import spread
 from veil.report.page import Picture, Section, Table
@@ -229,12 +229,3 @@ def figure7(evidence: Evidence) -> Section:
         "figure7", "Figure 7 · Errors with the noises of 2 and 3", (text,),
         pictures=digits.misread(evidence, "figure7", row, noise[0].numpy()), source=evidence.source("figure4"),
     )  # fmt: skip
-
-
-RECIPES = (
-    Recipe("figure4", "sums of noises: all ten, every pair and triple, three rules", __name__, figure4, measure,
-           ("table2",)),
-    Recipe("figure5", "errors with the sum of all noises", __name__, figure5, needs=("table2", "figure4")),
-    Recipe("figure6", "the sum of the noises of 2 and 3", __name__, figure6, needs=("table2", "figure4")),
-    Recipe("figure7", "errors with the noises of 2 and 3", __name__, figure7, needs=("table2", "figure4")),
-)  # fmt: skip

@@ -26,9 +26,10 @@ from veil.protections.noise.engine import Engine
 from veil.protections.noise.entropy import EntropySettings
 from veil.protections.noise.scheme import StepSettings
 from veil.recipes.liu2019 import digits
-from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
+from veil.recipes.recipe import Conditions, Evidence
 from veil.report.numbers import spread
 from veil.report.page import Section, Table
+from veil.runtime.scales import Scale
 
 BUDGET = 89.0
 NEAR = 0.95
@@ -129,8 +130,3 @@ def _cells(rows: list[Row]) -> tuple[str, str, str]:
         spread((row["icp"] for row in rows), 3),
         spread((row["ice"] for row in rows), 3),
     )
-
-
-RECIPES = (
-    Recipe("digit-entropy", "direct ICE for each digit", __name__, show, measure, ("table2",)),
-)  # fmt: skip

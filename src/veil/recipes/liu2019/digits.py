@@ -24,9 +24,10 @@ from veil.metrics import privacy
 from veil.models.classifier import Classifier, Preprocessing
 from veil.protections.noise.universal import UniversalSettings, add
 from veil.recipes.packaged import mnist_cnn
-from veil.recipes.recipe import Conditions, Evidence, Scale
+from veil.recipes.recipe import Conditions, Evidence
 from veil.report import figures
 from veil.report.page import Picture
+from veil.runtime.scales import Scale
 
 SEEDS: dict[Scale, int] = {"smoke": 2, "cpu": 5, "paper": 10}
 LIMIT = 0.35

@@ -25,7 +25,7 @@ from veil.protections.noise.cis import CisSettings
 from veil.protections.noise.scheme import Job, Outcome, Plan
 from veil.protections.noise.targets import cross_entropy, towards
 from veil.recipes.liu2019 import photos
-from veil.recipes.recipe import Conditions, Evidence, Recipe
+from veil.recipes.recipe import Conditions, Evidence
 from veil.report import figures
 from veil.report.page import Picture, Section, Table
 
@@ -153,6 +153,3 @@ def _text(means: dict[Rule, dict[int, dict[str, float]]]) -> tuple[str, ...]:
         if none > PRINTED
         else f"The entropy of the originals is not above the paper's {PRINTED}.",
     )
-
-
-RECIPES = (Recipe("figure12", "entropy and noise against the number of targets", __name__, show, measure),)

@@ -23,7 +23,7 @@ from veil.protections.noise import SCHEMES
 from veil.protections.noise.entropy import EntropySettings
 from veil.protections.noise.scheme import Objective, Plan
 from veil.recipes.liu2019 import photos
-from veil.recipes.recipe import Conditions, Evidence, Recipe
+from veil.recipes.recipe import Conditions, Evidence
 from veil.report import figures
 from veil.report.page import Picture, Section, Table
 
@@ -146,8 +146,3 @@ _SHORT = {
     NAMES["joint 2"]: "joint 2",
     NAMES["-H"]: "−H",
 }
-
-
-RECIPES = (
-    Recipe("photo-entropy", "direct ICE against CIS and joint CIS, on photos", __name__, show, measure, ("figure12",)),
-)

@@ -23,7 +23,8 @@ from veil.models.classifier import Classifier
 from veil.protections.noise import SCHEMES, judge
 from veil.protections.noise.engine import Engine
 from veil.protections.noise.scheme import Objective, Plan, Released, StepSettings
-from veil.recipes.recipe import Conditions, Scale
+from veil.recipes.recipe import Conditions
+from veil.runtime.scales import Scale
 
 DEFAULT_MODEL = "timm/inception_v3.tf_in1k"
 FALLBACK = "things100"

@@ -19,7 +19,7 @@ from torch import Generator
 from veil.jobs.rows import Row
 from veil.protections.noise import universal
 from veil.recipes.liu2019 import digits
-from veil.recipes.recipe import Conditions, Evidence, Recipe
+from veil.recipes.recipe import Conditions, Evidence
 from veil.report import figures
 from veil.report.numbers import deviation, spread
 from veil.report.page import Picture, Section, Table
@@ -173,10 +173,3 @@ def first_seed(evidence: Evidence) -> list[Row]:
     rows = evidence.rows("table2")
     first = min(row["seed"] for row in rows)
     return [row for row in rows if row["seed"] == first]
-
-
-RECIPES = (
-    Recipe("table2", "accuracy with a universal noise for each digit", __name__, table2, measure),
-    Recipe("figure2", "the ten noises", __name__, figure2, needs=("table2",)),
-    Recipe("figure3", "errors with the noise for class 0", __name__, figure3, needs=("table2",)),
-)

@@ -16,7 +16,7 @@ from statistics import fmean
 
 from veil.protections.noise.crs import CrsSettings
 from veil.recipes.liu2019 import photos
-from veil.recipes.recipe import Conditions, Evidence, Recipe
+from veil.recipes.recipe import Conditions, Evidence
 from veil.report.page import Section, Table
 
 SETTINGS = CrsSettings()
@@ -92,6 +92,3 @@ def _certainty(model: str, icp: float) -> str:
     if icp < ICP:
         return f"Where we differ: {model} is less sure of the originals than the paper's Inception v3."
     return f"{model} is as sure of the originals as the paper's Inception v3."
-
-
-RECIPES = (Recipe("table3", "CRS on photos", __name__, show, measure),)

@@ -22,7 +22,7 @@ from veil.jobs.rows import Row
 from veil.protections.noise import universal
 from veil.protections.noise.universal import UniversalSettings
 from veil.recipes.liu2019 import combinations, digits
-from veil.recipes.recipe import Conditions, Evidence, Recipe
+from veil.recipes.recipe import Conditions, Evidence
 from veil.report import figures
 from veil.report.numbers import spread
 from veil.report.page import Picture, Section, Table
@@ -150,11 +150,3 @@ def _weights(weights: list[float]) -> str:
     if not weights:
         return "No weights"
     return f"The noises with w = {', '.join(f'{weight:g}' for weight in weights)}"
-
-
-RECIPES = (
-    Recipe(
-        "universal-entropy", "universal noise that raises ICE itself, against the sum of ten", __name__, show, measure,
-        ("table2", "figure4"),
-    ),
-)  # fmt: skip

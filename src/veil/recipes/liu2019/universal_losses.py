@@ -22,9 +22,10 @@ from veil.protections.noise import universal
 from veil.protections.noise.universal import Loss
 from veil.recipes.liu2019 import digits
 from veil.recipes.liu2019.universal_entropy import settings
-from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
+from veil.recipes.recipe import Conditions, Evidence
 from veil.report import figures
 from veil.report.page import Picture, Section, Table
+from veil.runtime.scales import Scale
 from veil.runtime.seeds import seed_of
 
 SEEDS: dict[Scale, int] = {"smoke": 1, "cpu": 1, "paper": 1}
@@ -146,8 +147,3 @@ def _compared(rows: Mapping[str, Row]) -> str:
         "The margin and ICP alone mislead without confusing.": only_misleads("margin", "ICP alone"),
     }
     return "".join(f"{sentence} " for sentence, holds in said.items() if holds)
-
-
-RECIPES = (
-    Recipe("universal-losses", "losses that were tried for universal noise", __name__, show, measure, ("table2",)),
-)

@@ -1,15 +1,6 @@
 """Sirichotedumrong and Kiya 2020, "A GAN-based image transformation scheme …": Table I, and what breaks it."""
 
-from veil.recipes.recipe import Paper
-from veil.recipes.sirichotedumrong2020 import (
-    figure1,
-    key_statistics,
-    preliminary,
-    table1_accuracy,
-    table1_length,
-    table1_ssim,
-    transformation,
-)
+from veil.recipes.paper import Paper, Recipe
 
 PAPER = Paper(
     "sirichotedumrong2020",
@@ -26,12 +17,16 @@ PAPER = Paper(
         "stand in front of ResNet-18; Tanaka’s adaptation network and two 1×1 convolutions do here.",
     ),
     (
-        *figure1.RECIPES,
-        *preliminary.RECIPES,
-        *transformation.RECIPES,
-        *table1_accuracy.RECIPES,
-        *table1_length.RECIPES,
-        *key_statistics.RECIPES,
-        *table1_ssim.RECIPES,
+        Recipe("figure1", "examples of protected images", f"{__name__}.figure1", measures=None),
+        Recipe("preliminary", "how much noise preliminary protected images have", f"{__name__}.preliminary"),
+        Recipe("transformation", "what people and a classifier see in transformed images",
+               f"{__name__}.transformation"),
+        Recipe("table1-accuracy", "accuracy of networks that learn from encrypted images",
+               f"{__name__}.table1_accuracy"),
+        Recipe("table1-length", "what the length of the training changes", f"{__name__}.table1_length",
+               needs=("table1-accuracy",)),
+        Recipe("key-statistics", "how many encrypted images give the key away", f"{__name__}.key_statistics"),
+        Recipe("table1-ssim", "what attacks give back of protected images", f"{__name__}.table1_ssim",
+               needs=("table1-accuracy",)),
     ),
-)
+)  # fmt: skip

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from veil.protections.ciphers import CIPHERS
 from veil.recipes import free_photos
-from veil.recipes.recipe import Evidence, Recipe
+from veil.recipes.recipe import Evidence
 from veil.recipes.sirichotedumrong2020.table1_accuracy import NAMES, protect
 from veil.report import figures
 from veil.report.page import Picture, Section
@@ -49,6 +49,3 @@ def show(evidence: Evidence) -> Section:
         lambda: figures.image_grid(images(), columns=5),
     )  # fmt: skip
     return Section("figure1", "Figure 1 · Protected images", (text,), pictures=(picture,))
-
-
-RECIPES = (Recipe("figure1", "examples of protected images", __name__, show),)

@@ -20,11 +20,12 @@ from veil.attacks.images import Reconstruct, block_statistics, pixel_statistics
 from veil.audits.images.subjects import subject
 from veil.jobs.rows import Row
 from veil.metrics.recovery import recovery
-from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
+from veil.recipes.recipe import Conditions, Evidence
 from veil.recipes.sirichotedumrong2020 import table1_accuracy
 from veil.recipes.sirichotedumrong2020.table1_accuracy import NAMES
 from veil.report.numbers import spread
 from veil.report.page import Section, Table
+from veil.runtime.scales import Scale
 from veil.runtime.seeds import seed_of
 
 ITEM = "key-statistics"
@@ -126,6 +127,3 @@ def _cells(rows: list[Row], cipher: str, count: int) -> tuple[str, ...]:
     whole = sum(row["exact"] == 1 for row in worked)
     shown = (spread([row[metric] for row in worked], 2) if worked else "fails" for metric in ("ssim", "visible"))
     return *shown, f"{whole} of {len(found)}"
-
-
-RECIPES = (Recipe(ITEM, "how many encrypted images give the key away", __name__, show, measure),)

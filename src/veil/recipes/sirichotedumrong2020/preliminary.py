@@ -25,9 +25,10 @@ from veil.models import cards
 from veil.models.classifier import Classifier
 from veil.protections.transformation import preliminary, trainer
 from veil.protections.transformation.preliminary import PreliminarySettings
-from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
+from veil.recipes.recipe import Conditions, Evidence
 from veil.recipes.sirichotedumrong2020 import table1_accuracy
 from veil.report.page import Section, Table
+from veil.runtime.scales import Scale
 from veil.runtime.seeds import seed_of
 from veil.training import classification
 from veil.training.classification import PRESETS, ClassifierSettings
@@ -146,6 +147,3 @@ def _text(rows: Sequence[Row]) -> str:
            "At the largest one no more shows than in an image that has nothing to do with it")
         + f", and on average values change by {100 * last['change'] / last['epsilon']:.0f} % of what they may."
     )  # fmt: skip
-
-
-RECIPES = (Recipe(ITEM, "how much noise preliminary protected images have", __name__, show, measure),)

@@ -30,9 +30,10 @@ from veil.protections.ciphers import CIPHERS
 from veil.protections.ciphers.keys import Key
 from veil.protections.ciphers.transforms import protection
 from veil.protections.transformation.file import DEFAULT, Transformation, find
-from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
+from veil.recipes.recipe import Conditions, Evidence
 from veil.report.numbers import spread
 from veil.report.page import Section, Table
+from veil.runtime.scales import Scale
 from veil.runtime.seeds import seed_of
 from veil.training import classification
 from veil.training.classification import PRESETS, ClassifierSettings, Protection, accuracy, unprotected
@@ -345,6 +346,3 @@ def _named(rows: list[Row], data: str) -> str:
     """What a data set is called in the table."""
     found = {row["fingerprint"] for row in rows if row["data"] == data}
     return next((COPIES[each] for each in found if each in COPIES), data)
-
-
-RECIPES = (Recipe(ITEM, "accuracy of networks that learn from encrypted images", __name__, show, measure),)

@@ -14,10 +14,11 @@ from dataclasses import asdict, replace
 
 from veil import training
 from veil.jobs.rows import Row
-from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
+from veil.recipes.recipe import Conditions, Evidence
 from veil.recipes.sirichotedumrong2020 import table1_accuracy
 from veil.recipes.sirichotedumrong2020.table1_accuracy import ADAPTATION, NAMES, PRINTED, SETTINGS
 from veil.report.page import Section, Table
+from veil.runtime.scales import Scale
 
 ITEM = "table1-length"
 COMPARED = ("tanaka", "pixel-same")
@@ -84,8 +85,3 @@ def _text(rows: dict[tuple[int, str], Row], lengths: list[int]) -> str:
         f"Points by which pixel-based encryption with one key is ahead of Tanaka’s cipher: {found}; in the paper "
         f"{paper:+.1f} after 200, with a network of full width."
     )
-
-
-RECIPES = (
-    Recipe(ITEM, "what the length of the training changes", __name__, show, measure, needs=(table1_accuracy.ITEM,)),
-)

@@ -30,11 +30,12 @@ from veil.jobs.rows import Row
 from veil.models import catalog
 from veil.protections.transformation.file import DEFAULT
 from veil.recipes import free_photos
-from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
+from veil.recipes.recipe import Conditions, Evidence
 from veil.recipes.sirichotedumrong2020 import table1_accuracy, transformation
 from veil.recipes.sirichotedumrong2020.table1_accuracy import NAMES, PRINTED
 from veil.report.numbers import duration
 from veil.report.page import Picture, Section, Table
+from veil.runtime.scales import Scale
 from veil.runtime.seeds import seed_of
 
 ITEM = "table1-ssim"
@@ -322,8 +323,3 @@ def _one_key(by_protection: dict[str, list[Row]]) -> list[str]:
         f"With one key for all images the ciphers fall without any pair, any training, in {seconds:.0f} s, for what a "
         "cipher does to all images alike it does to their statistics. [What audits find](audit.md) says more."
     ]
-
-
-RECIPES = (
-    Recipe(ITEM, "what attacks give back of protected images", __name__, show, measure, needs=(table1_accuracy.ITEM,)),
-)

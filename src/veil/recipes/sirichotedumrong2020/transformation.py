@@ -22,10 +22,11 @@ from veil.data.labelled_images import Parts
 from veil.jobs.rows import Row, pack, unpack
 from veil.protections.transformation import METHODS, Guide, PreliminarySettings, trainer
 from veil.recipes import free_photos
-from veil.recipes.recipe import Conditions, Evidence, Recipe, Scale
+from veil.recipes.recipe import Conditions, Evidence
 from veil.recipes.sirichotedumrong2020 import preliminary, table1_accuracy
 from veil.report import figures
 from veil.report.page import Picture, Section, Table
+from veil.runtime.scales import Scale
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -220,6 +221,3 @@ def _said(name: str, row: Row) -> str:
     people = "people still see what was in the images" if shows(row) else "nothing is left for people"
     classifier = "h_θ reads them nearly as well as plain ones" if reads else "h_θ reads them far worse than plain ones"
     return f"{name[0].upper() + name[1:]}: {people}, and {classifier}."
-
-
-RECIPES = (Recipe(ITEM, "what people and a classifier see in transformed images", __name__, show, measure),)
