@@ -12,6 +12,7 @@ TORCH_FREE = (
     "from veil.attacks.noise import NOISE_ATTACKS; dict(NOISE_ATTACKS)",
     "import veil.cli.protect",
     "import veil.runtime.lazy, veil.runtime.tables, veil.jobs.folders, veil.jobs.rows",
+    "from veil.models.architectures import ADAPTATIONS, ARCHITECTURES; dict(ADAPTATIONS), dict(ARCHITECTURES)",
     "from veil.recipes import PAPERS; [r.cost('cpu') for p in PAPERS.values() for r in p.recipes]",
 )
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from veil.models import cards, catalog
+from veil.models import cards, catalog, options
 from veil.models.cards import CardError
 
 
@@ -183,9 +183,9 @@ def test_listed_options_reach_the_architecture() -> None:
 
 def test_every_option_stands_in_the_documentation() -> None:
     text = (Path(__file__).parents[2] / "docs/models.md").read_text(encoding="utf-8")
-    for library, options in cards.OPTIONS.items():
+    for library, allowed in options.ZOO.items():
         (listed,) = re.findall(rf"of `{library}/…`: ([^;]*);", text)
-        assert re.findall("`([a-z_]+)`", listed) == list(options)
+        assert re.findall("`([a-z_]+)`", listed) == list(allowed)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from veil.models.adaptation import ADAPTATIONS
+from veil.models.architectures import ADAPTATIONS
 from veil.models.residual import Projection, ResNet18
 
 

@@ -64,7 +64,7 @@ def test_a_strangers_paper_is_measured_and_shown(
     stranger: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(str(stranger))
-    plug(monkeypatch, "veil.papers", doe2031="doe2031:PAPER")
+    plug(monkeypatch, PAPERS, doe2031="doe2031:PAPER")
     check_paper(PAPERS["doe2031"])
     assert veil("reproduce", "--list", "doe2031", "--scale", "cpu") == 0
     assert "a count" in (listed := capsys.readouterr().out)

@@ -2,8 +2,16 @@
 
 import dataclasses
 from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
 
 from veil.attacks.noise.attack import NoiseAttack
+from veil.models import cards
+from veil.models.architectures import ARCHITECTURES, Architecture
+from veil.models.cards import CardError
+from veil.models.classifier import Preprocessing
 from veil.protections.noise.scheme import Scheme
 from veil.recipes.paper import Paper
 from veil.runtime.scales import SCALES
@@ -101,3 +109,43 @@ def check_paper(row: Paper) -> None:
             assert callable(getattr(module, recipe.measures))
             assert recipe.item in head["Command"]
             assert all(recipe.cost(scale) for scale in SCALES)
+
+
+def check_architecture(row: Architecture, folder: Path) -> None:
+    """A network of three classes answers to a batch as to its images, and comes back from a card as it was.
+
+    Args:
+        folder: an empty one.
+    """
+    check_name_and_title(row)
+    assert row.channels in (1, 3)
+    network = row.build({"num_classes": 3}).eval()
+    images = torch.rand(2, row.channels, row.side or 32, row.side or 32, requires_grad=True)
+    logits = network(images)
+    assert logits.shape == (2, 3)
+    assert logits.isfinite().all()
+    torch.testing.assert_close(logits[:1], network(images[:1]), atol=1e-4, rtol=1e-4)
+    (gradient,) = torch.autograd.grad(logits.sum(), images)
+    assert gradient.ne(0).any()
+
+    sizes = {"resize": [row.side or 32] * 2, "mean": [0.0] * row.channels, "std": [1.0] * row.channels}
+    card = folder / "card.toml"
+    cards.write(
+        card, network, name="card", architecture=f"veil/{row.name}", options={"num_classes": 3}, classes="abc",
+        given=sizes, accuracy={}, training={},
+    )  # fmt: skip
+    registered = row.name in ARCHITECTURES
+    if not registered:
+        with pytest.raises(CardError, match="there is no architecture"):
+            cards.load(card)
+    classifier = cards.load(card, None if registered else row)
+    assert isinstance(classifier.preprocessing, Preprocessing)
+    torch.testing.assert_close(classifier(images), logits, atol=1e-4, rtol=1e-4)
+
+    for options in ({"num_classes": 0}, {"num_classes": "3"}, {"num_classes": 3, "checkpoint_path": "x"}):
+        with pytest.raises(ValueError, match=r"a card can set|num_classes is"):
+            row.build(options)
+    for name, option in row.options.items():
+        assert option.words
+        for value in ("../weights.bin", "https://example.org", {}, -1, 10**9, [10**9], float("nan"), True):
+            assert not option.allows(value), f"{name} = {value}"

@@ -1,10 +1,9 @@
 """Adaptation networks: what stands in front of a classifier and makes encrypted images fit for its convolutions."""
 
-from collections.abc import Callable
-from functools import partial
-
 import torch
 from torch import nn
+
+from veil.models.architectures import ADAPTATIONS
 
 
 class BlockAdaptation(nn.Sequential):
@@ -64,22 +63,18 @@ class PixelAdaptation(nn.Sequential):
         second.weight[:, :asked, 0, 0] = mixed.repeat(1, len(sides))
 
 
-ADAPTATIONS: dict[str, Callable[[], BlockAdaptation | PixelAdaptation]] = {
-    "block": BlockAdaptation,
-    "pixel": PixelAdaptation,
-    "pixel-random": partial(PixelAdaptation, invariant=False),
-}
+def random_pixel() -> PixelAdaptation:
+    """One that starts as PyTorch starts."""
+    return PixelAdaptation(invariant=False)
 
 
 def create(name: str | None) -> tuple[nn.Module, int]:
     """An adaptation network and its output channels; for None one that changes nothing, and 3.
 
     Raises:
-        ValueError: for a name that is not in `ADAPTATIONS`.
+        UnknownName: for a name that is not in `veil.models.architectures.ADAPTATIONS`.
     """
     if name is None:
         return nn.Identity(), 3
-    if name not in ADAPTATIONS:
-        raise ValueError(f"there is no adaptation {name!r}; there are {', '.join(ADAPTATIONS)}")
-    network = ADAPTATIONS[name]()
-    return network, network.outputs
+    network = ADAPTATIONS[name].create()
+    return network, int(network.outputs)  # type: ignore[arg-type]

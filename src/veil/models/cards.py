@@ -3,10 +3,10 @@
 .. code-block:: toml
 
     name = "mobilenetv2_100"
-    architecture = "timm/mobilenetv2_100"   # or torchvision/<name>, or veil/ and a key of `ARCHITECTURES`
+    architecture = "timm/mobilenetv2_100"   # or torchvision/<name>, or veil/ and a row of `ARCHITECTURES`
     weights = "mobilenetv2_100.safetensors" # beside the card; safetensors only
     labels = "imagenet_labels.txt"          # beside the card; one class a line
-    [options]                               # given to the architecture; only those of `OPTIONS`
+    [options]                               # given to the architecture; those that a card can set
     num_classes = 1000
     [input]
     resize = 256                            # shorter side, or [height, width]
@@ -22,11 +22,9 @@ tensors, never unpickled, and must fit the architecture exactly. A constructor c
 opens files and fetches weights. So it is given only options that are known to be harmless.
 """
 
-import inspect
 import json
-import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,69 +36,14 @@ from safetensors.torch import save as serialise
 from torch import nn
 
 from veil.models import zoo
+from veil.models.architectures import ARCHITECTURES, Architecture
 from veil.models.classifier import Classifier, Preprocessing
-from veil.models.mnist_cnn import MnistCnn
-from veil.models.residual import ResidualNet, ResNet18
-from veil.models.vgg import VGG13
+from veil.models.options import ZOO, OptionRefused, check
 from veil.runtime.files import write_atomically
+from veil.runtime.tables import UnknownName
 
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
-    "residual": ResidualNet,
-    "resnet18": ResNet18,
-    "vgg13": VGG13,
-    "mnist-cnn": MnistCnn,
-}
 MOST_CARD_BYTES, MOST_LABEL_BYTES = 1 << 20, 1 << 24
 _LONGEST_LINE = 2000  # a key of n parts takes `tomllib` n² steps: minutes for one of 100,000 bytes
-
-Check = Callable[[Any], bool]
-
-
-def _size(most: int) -> Check:
-    return lambda value: type(value) is int and 1 <= value <= most
-
-
-def _one_of(*names: str) -> Check:
-    return lambda value: isinstance(value, str) and value in names
-
-
-def _share(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value <= 1
-
-
-def _truth(value: Any) -> bool:
-    return type(value) is bool
-
-
-OPTIONS: dict[str, dict[str, Check]] = {
-    "timm": {
-        "num_classes": _size(100_000),
-        "in_chans": _size(64),
-        "img_size": _size(1024),
-        "output_stride": _size(32),
-        "drop_rate": _share,
-        "drop_path_rate": _share,
-        "bn_eps": _share,
-        "bn_momentum": _share,
-        "pad_type": _one_of("", "same", "valid", "symmetric"),
-        "global_pool": _one_of("avg", "max", "avgmax", "catavgmax", "fast", "token", "map"),
-        "act_layer": _one_of(
-            "relu", "relu6", "leaky_relu", "elu", "gelu", "gelu_tanh", "quick_gelu", "silu", "mish", "hard_swish"
-        ),
-    },
-    "torchvision": {
-        "num_classes": _size(100_000),
-        "image_size": _size(1024),
-        "dropout": _share,
-        "stochastic_depth_prob": _share,
-        "aux_logits": _truth,
-        "transform_input": _truth,
-        "init_weights": _truth,
-    },
-}  # fmt: skip
-"""What a card may set of the zoo's architectures, and which values: never a file, an address, or weights to fetch.
-
-Of ``veil/…`` it may set the constructor's own parameters."""
 
 
 class CardError(ValueError):
@@ -189,29 +132,11 @@ def read(path: Path) -> Card:
     )
 
 
-def _check_options(architecture: str, options: Mapping[str, Any]) -> None:
-    library, _, name = architecture.partition("/")
-    allowed = OPTIONS.get(library, {})
-    if library == "veil":
-        allowed = dict.fromkeys(inspect.signature(ARCHITECTURES[name]).parameters, _own)
-    if unknown := [key for key in options if key not in allowed]:
-        asked = ", ".join(map(repr, unknown))
-        raise CardError(f"{architecture} does not take the options {asked:.200}; a card can set {', '.join(allowed)}")
-    for key, value in options.items():
-        if not allowed[key](value):
-            raise CardError(f"{architecture} does not take the options {key} = {value!r:.80}: not one of its values")
-
-
-def _own(value: Any) -> bool:
-    """Sizes, lists of a few sizes, and short words, as the constructors of `ARCHITECTURES` take them."""
-    size = _size(100_000)
-    if isinstance(value, list):
-        return len(value) <= 16 and all(map(size, value))
-    return size(value) or (isinstance(value, str) and re.fullmatch("[a-z0-9-]{1,32}", value) is not None)
-
-
-def build_network(architecture: str, options: Mapping[str, Any]) -> nn.Module:
+def build_network(architecture: str, options: Mapping[str, Any], row: Architecture | None = None) -> nn.Module:
     """An untrained network of ``veil/…``, ``timm/…`` or ``torchvision/…``.
+
+    Args:
+        row: of ``veil/…``, where no package registers it.
 
     Raises:
         CardError: where there is no such architecture, it does not take these options, or a card may not set them.
@@ -220,25 +145,38 @@ def build_network(architecture: str, options: Mapping[str, Any]) -> nn.Module:
     library, _, name = architecture.partition("/")
     if library not in ("veil", *zoo.LIBRARIES):
         raise CardError(f"there is no architecture {architecture!r:.80}; write veil/…, timm/… or torchvision/…")
-    if name not in (ARCHITECTURES if library == "veil" else zoo.names(library)):
-        raise CardError(f"there is no architecture {architecture!r:.80}")
-    _check_options(architecture, options)
     try:
-        return ARCHITECTURES[name](**options) if library == "veil" else zoo.build(library, name, options)
+        if library == "veil":
+            return (row if row is not None and row.name == name else ARCHITECTURES[name]).build(options)
+        if name not in zoo.names(library):
+            raise CardError(f"there is no architecture {architecture!r:.80}")
+        check(options, ZOO[library])
+        return zoo.build(library, name, options)
+    except UnknownName:
+        raise CardError(
+            f"there is no architecture {architecture!r:.80}: neither Veil's own, nor one that an installed package adds"
+        ) from None
+    except OptionRefused as error:
+        raise CardError(f"{architecture} does not take the options {error}") from None
+    except CardError:
+        raise
     except (TypeError, ValueError, RuntimeError, ArithmeticError, AssertionError, AttributeError, LookupError) as error:
         reason = " ".join(str(error).split())[:300]
         raise CardError(f"{architecture} does not take the options {dict(options)}: {reason}") from None
 
 
-def load(path: Path) -> Classifier:
+def load(path: Path, architecture: Architecture | None = None) -> Classifier:
     """The classifier that a card describes, in float32 on the CPU.
+
+    Args:
+        architecture: the row that the card names, where no package registers it.
 
     Raises:
         CardError: where the card, the labels or the weights cannot be used, or do not fit each other.
         zoo.ZooMissing: where the architecture needs the extra ``zoo``.
     """
     card = read(path)
-    network = build_network(card.architecture, card.options)
+    network = build_network(card.architecture, card.options, architecture)
     try:
         state = load_file(card.weights)
         network.load_state_dict(state, strict=True)

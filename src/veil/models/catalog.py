@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from veil.models import cards, zoo
+from veil.models.architectures import ARCHITECTURES, Architecture
 from veil.models.classifier import Classifier
 
 PACKAGED = Path(str(files("veil.models") / "packaged"))
@@ -52,34 +53,39 @@ def describe(card: Path, name: str) -> Entry:
     )
 
 
-def load(name: str) -> Classifier:
+def load(name: str, architecture: str | Architecture | None = None) -> Classifier:
     """Loads a classifier by name, frozen and in evaluation mode, on the CPU.
 
     New networks draw weights before theirs are read; torch's random state is the same afterwards as before.
 
+    Args:
+        architecture: of a card, where no package registers the one that it names: a row, or ``module:object``.
+
     Raises:
+        UnknownName: for an architecture that there is not.
         UnknownModel: where there is none of that name.
         cards.CardError: where a card or its weights cannot be used.
         zoo.ZooMissing: where the name needs the extra ``zoo``.
     """
     with torch.random.fork_rng(devices=()):
-        return _load(name)
+        return _load(name, architecture)
 
 
-def _load(name: str) -> Classifier:
+def _load(name: str, architecture: str | Architecture | None) -> Classifier:
     if name in packaged():
         return cards.load(PACKAGED / f"{name}.toml")
-    library, _, architecture = name.partition("/")
-    if library in zoo.LIBRARIES and architecture and not name.endswith(".toml"):
+    library, _, network = name.partition("/")
+    if library in zoo.LIBRARIES and network and not name.endswith(".toml"):
         try:
-            return zoo.pretrained(library, architecture)
+            return zoo.pretrained(library, network)
         except KeyError:
-            near = [f"{library}/{n}" for n in difflib.get_close_matches(architecture, zoo.names(library), 4, 0.5)]
+            near = [f"{library}/{n}" for n in difflib.get_close_matches(network, zoo.names(library), 4, 0.5)]
             raise UnknownModel(_unknown(name, near)) from None
     if name.endswith(".toml"):
         if not Path(name).is_file():
             raise UnknownModel(f"there is no model card {name}")
-        return cards.load(Path(name))
+        row = ARCHITECTURES.resolve(architecture) if isinstance(architecture, str) else architecture
+        return cards.load(Path(name), row)
     raise UnknownModel(_unknown(name, difflib.get_close_matches(name, packaged(), 4, 0.3)))
 
 

@@ -97,7 +97,7 @@ class ResNet18(nn.Module):
     Args:
         num_classes: how many classes there are.
         width: channels of the first of four stages; each next one has twice as many.
-        adaptation: what comes before it: a key of `veil.models.adaptation.ADAPTATIONS`, or nothing.
+        adaptation: what comes before it: a key of `veil.models.architectures.ADAPTATIONS`, or nothing.
 
     Raises:
         ValueError: for another adaptation.

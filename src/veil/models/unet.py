@@ -10,7 +10,6 @@ through, whose statistics batch normalisation would mix.
 
 import itertools
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -37,15 +36,13 @@ class UNet(nn.Module):
         skips: how many resolutions of the way up, counted from below, get the features of the way down. 5 is the
             U-Net; with 2, nothing finer than an eighth of the resolution passes beside the rest.
         up: as ``width``, on the way up; the same where it is None.
-        norm: ``group`` or ``batch`` normalisation.
+        norm: a key of `NORMS`.
 
     Raises:
         ValueError: for another width, number or normalisation.
     """
 
-    def __init__(
-        self, width: int = 64, skips: int = 5, *, up: int | None = None, norm: Literal["group", "batch"] = "group"
-    ) -> None:
+    def __init__(self, width: int = 64, skips: int = 5, *, up: int | None = None, norm: str = "group") -> None:
         super().__init__()
         up = width if up is None else up
         for each in (width, up):

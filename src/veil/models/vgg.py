@@ -18,7 +18,7 @@ class VGG13(nn.Module):
     Args:
         num_classes: how many classes there are.
         width: channels of the first of five stages; the next ones have 2, 4, 8 and 8 times as many.
-        adaptation: what comes before it: a key of `veil.models.adaptation.ADAPTATIONS`, or nothing.
+        adaptation: what comes before it: a key of `veil.models.architectures.ADAPTATIONS`, or nothing.
 
     Raises:
         ValueError: for another adaptation.

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from veil.data.augmentation import crop_and_flip
 from veil.data.labelled_images import LabelledImages, Parts
 from veil.models import cards
+from veil.models.architectures import ARCHITECTURES, Architecture
 from veil.runtime.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 Protection = Callable[[Tensor, Generator], Tensor]
-ARCHITECTURES = ("resnet18", "vgg13")
-"""Of `veil.models.cards.ARCHITECTURES`, those for small images of any kind."""
 STATISTICS_OF = 2_000  # images
 MILESTONES, FACTOR = (0.3, 0.6, 0.8), 0.2
 
@@ -221,7 +220,7 @@ class Fitted:
     """A network that was trained, what it is to be given, the log, and its accuracy on the test images.
 
     Attributes:
-        architecture, options: what the network was made with; a key of `veil.models.cards.ARCHITECTURES`.
+        architecture, options: what the network was made with; a row of `veil.models.architectures.ARCHITECTURES`.
         classes: their names.
         size: height and width of the images.
         test: top-1 and top-5 accuracy, 0 to 1.
@@ -256,7 +255,7 @@ def fit(
     parts: Parts,
     settings: ClassifierSettings,
     *,
-    architecture: str = "resnet18",
+    architecture: str | Architecture = "resnet18",
     protection: Protection = unprotected,
     adaptation: str | None = None,
     width: int = 64,
@@ -270,28 +269,43 @@ def fit(
     """Trains a network on the training images of ``parts`` and asks it about the test images, once.
 
     Args:
-        architecture: one of `ARCHITECTURES`.
+        architecture: a row of `veil.models.architectures.ARCHITECTURES`, its name, or ``module:object``.
         protection: of all images, after augmentation.
-        adaptation, width: of the network; see `veil.models.residual.ResNet18`.
+        adaptation, width: of the network, where it has such an option; see `veil.models.residual.ResNet18`.
         watched: how many training images are left out of the training, for the log.
         about, reporting: see `train`.
 
     Raises:
-        ValueError: as `train` does, or where all training images were to be left out.
+        UnknownName: for an architecture that there is not.
+        ValueError: as `train` does, where the architecture does not take such images or an adaptation, or where all
+            training images were to be left out.
     """
+    row = ARCHITECTURES.resolve(architecture) if isinstance(architecture, str) else architecture
+    _check(row, parts, adaptation)
     learn, held_out = _split(parts.train, watched, seed)
     given = Input.of(learn.images, protection, seed)
     torch.manual_seed(seed_of("weights", seed))
-    options: dict[str, Any] = {"num_classes": len(parts.train.classes), "width": width, "adaptation": adaptation}
-    network = cards.ARCHITECTURES[architecture](**options)
+    known: dict[str, Any] = {"num_classes": len(parts.train.classes), "width": width, "adaptation": adaptation}
+    options = {name: value for name, value in known.items() if name in row.options}
+    network = row.build(options)
     log = train(
         network, learn, settings, given=given, folder=folder, seed=seed, runner=runner, watched=held_out,
-        about=options | {"architecture": architecture, "data": parts.fingerprint, "watched": watched} | (about or {}),
+        about=options | {"architecture": row.name, "data": parts.fingerprint, "watched": watched} | (about or {}),
         **reporting,
     )  # fmt: skip
     height, width_of = parts.test.images.shape[2:]
     test = accuracy(network, parts.test, given, seed)
-    return Fitted(network, architecture, options, given, parts.train.classes, (height, width_of), log, test)
+    return Fitted(network, row.name, options, given, parts.train.classes, (height, width_of), log, test)
+
+
+def _check(row: Architecture, parts: Parts, adaptation: str | None) -> None:
+    """Raises ValueError where the network does not take such images, or an adaptation."""
+    channels, side = parts.train.images.shape[1], parts.train.images.shape[-1]
+    if row.channels != channels or row.side not in (None, side):
+        takes = f"{row.channels} channels" + (f" and {row.side}×{row.side} pixels" if row.side is not None else "")
+        raise ValueError(f"{row.name} takes images of {takes}, not of {channels} and {side}×{side}")
+    if adaptation is not None and "adaptation" not in row.options:
+        raise ValueError(f"{row.name} takes no adaptation network in front of it")
 
 
 def _split(data: LabelledImages, watched: int, seed: int) -> tuple[LabelledImages, LabelledImages | None]:

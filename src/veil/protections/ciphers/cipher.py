@@ -66,7 +66,7 @@ class CipherRow:
         key_bits: its base-2 logarithm.
         attacks: what is known to break it.
         adaptation: the network that makes its images fit for convolutions, a key of
-            `veil.models.adaptation.ADAPTATIONS`.
+            `veil.models.architectures.ADAPTATIONS`.
     """
 
     summary: str
