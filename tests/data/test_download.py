@@ -21,15 +21,17 @@ SHA256 = hashlib.sha256(BODY).hexdigest()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves ``/good…``; ``/cut`` breaks off, ``/wrong`` is another file; counts the requests."""
+    """Serves ``/good…``; ``/cut`` breaks off, ``/wrong`` is another file; ``/files/`` is a folder; counts requests."""
 
     asked: list[str]
+    files: Path | None = None
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
-        if self.path == "/absent":
+        file = self.files / self.path.removeprefix("/files/") if self.files and "/files/" in self.path else None
+        if self.path.startswith("/absent") or (file is not None and not file.is_file()):
             return self.send_error(404)
-        body = b"<html>please log in</html>" if self.path == "/wrong" else BODY
+        body = b"<html>please log in</html>" if self.path == "/wrong" else BODY if file is None else file.read_bytes()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -43,7 +45,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    Handler.asked = []
+    Handler.asked, Handler.files = [], None
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -112,15 +114,28 @@ def test_a_place_that_cannot_be_written(server: str, tmp_path: Path) -> None:
         fetch([f"{server}/good"], tmp_path / "file" / "file.bin", SHA256)
 
 
-def test_the_hash_is_of_the_content(tmp_path: Path) -> None:
+def test_the_hash_is_of_the_content(server: str, tmp_path: Path) -> None:
     source = tmp_path / "source.gz"
     source.write_bytes(gzip.compress(BODY, 1))
-    fetch([source.as_uri()], tmp_path / "x.gz", SHA256, content=gzip.decompress)
+    Handler.files = tmp_path
+    fetch([f"{server}/files/source.gz"], tmp_path / "x.gz", SHA256, content=gzip.decompress)
     assert (tmp_path / "x.gz").read_bytes() == source.read_bytes()
 
 
+def test_only_the_net_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(BODY)
+    with pytest.raises(DownloadError, match="No connection adapters"):
+        fetch([(tmp_path / "source").as_uri()], tmp_path / "file.bin", SHA256)
+
+
+def test_a_file_has_the_mode_of_other_files(server: str, tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    fetch([f"{server}/good"], tmp_path / "file.bin", SHA256)
+    assert (tmp_path / "file.bin").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 @pytest.fixture
-def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def mirror(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that `mnist.download` takes for its second mirror; the first one is away."""
     folder = tmp_path / "mirror"
     folder.mkdir()
@@ -132,7 +147,8 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             hashes[f"{part}-{kind}-ubyte"] = hashlib.sha256(plain).hexdigest()
             (folder / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(plain))
     monkeypatch.setattr(mnist, "SHA256", hashes)
-    monkeypatch.setattr(mnist, "MIRRORS", ((tmp_path / "away").as_uri() + "/", folder.as_uri() + "/"))
+    Handler.files = folder
+    monkeypatch.setattr(mnist, "MIRRORS", (f"{server}/absent/", f"{server}/files/"))
     return folder
 
 
@@ -193,7 +209,10 @@ def test_a_damaged_idx_file_is_one_line(tmp_path: Path) -> None:
         mnist.read_idx(tmp_path / "x.gz")
 
 
-def test_the_hashes_are_those_of_mnist(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mnist, "MIRRORS", ((shared / "mnist").as_uri() + "/",))
+def test_the_hashes_are_those_of_mnist(
+    server: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Handler.files = shared / "mnist"
+    monkeypatch.setattr(mnist, "MIRRORS", (f"{server}/files/",))
     data = mnist.read(mnist.download(tmp_path))
     assert len(data.train) == 55_000

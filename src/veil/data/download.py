@@ -1,19 +1,16 @@
 """Files from the net: mirrors in turn, checked by SHA-256, and there as a whole or not at all."""
 
 import hashlib
-import http.client
-import os
-import secrets
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from veil.runtime.errors import UserError
+from veil.runtime.files import write_atomically
 
 TIMEOUT = 30.0  # seconds without a byte
+_HEADERS = {"User-Agent": "veil", "Accept-Encoding": "identity"}
 
 
 class DownloadError(UserError, RuntimeError):
@@ -36,6 +33,7 @@ def fetch(
     """Brings a file to ``to`` from the first of ``urls`` that has it whole; does nothing where it is there already.
 
     Args:
+        urls: of http or https.
         to: its folder is made where it is missing. Another file of this name is left as it is, and refused.
         sha256: hexadecimal, of ``content(file)``.
         content: what the hash is taken of, for files that mirrors pack in their own way; raises ValueError for bytes
@@ -56,49 +54,60 @@ def fetch(
         )
     faults = []
     for url in urls:
-        mirror = urlsplit(url).hostname or url
-        try:
-            data = _download(url, timeout)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            faults.append(f"{mirror}: {_reason(error)}")
-            continue
-        fault = _fault(data, sha256, content)
-        if fault is None:
+        data = _downloaded(url, timeout)
+        fault = data if isinstance(data, str) else _fault(data, sha256, content)
+        if fault is None and isinstance(data, bytes):
             _write(data, to)
             return to
-        faults.append(f"{mirror}: {fault}")
+        faults.append(f"{urlsplit(url).hostname or url}: {fault}")
     raise DownloadError(f"{to.name} could not be had ({'; '.join(faults)}): give a copy with --data PATH")
 
 
-def _download(url: str, timeout: float) -> bytes:
-    request = urllib.request.Request(url, headers={"User-Agent": "veil"})
-    with urllib.request.urlopen(request, timeout=timeout) as answer:
-        data: bytes = answer.read()
-    return data
+def _downloaded(url: str, timeout: float) -> bytes | str:
+    """What a mirror has; in words why not, where it cannot be had."""
+    import pooch
+    import requests
+
+    data = BytesIO()
+    try:
+        pooch.HTTPDownloader(timeout=timeout, headers=_HEADERS)(url, data, None)
+    except (requests.RequestException, OSError, ValueError) as error:
+        return _reason(error)
+    return data.getvalue()
 
 
 def _reason(error: Exception) -> str:
     """What went wrong between here and a mirror, in a few words."""
-    if isinstance(error, urllib.error.HTTPError):
-        with error:  # it holds the connection
-            return f"HTTP {error.code}"
-    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError):
-        error = error.reason
-    if isinstance(error, TimeoutError):
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"HTTP {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
         return "no answer in time"
-    if isinstance(error, http.client.IncompleteRead):
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection was cut"
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    system = [each.strerror for each in _causes(error) if isinstance(each, OSError) and each.strerror]
+    text = system[-1] if system else str(error) or type(error).__name__
     return " ".join(text.split())[:120]
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that it came from, the first of all last."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        yield cause
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
 
 
 def _fault(data: bytes, sha256: str, content: Callable[[bytes], bytes]) -> str | None:
     """What is wrong with a file; None where it is the right one."""
     try:
-        found = hashlib.sha256(content(data)).hexdigest()
+        digest = hashlib.sha256(content(data)).hexdigest()
     except ValueError as error:
         return " ".join(str(error).split())[:120]
-    return None if found == sha256 else "another file than expected (its SHA-256 differs)"
+    return None if digest == sha256 else "another file than expected (its SHA-256 differs)"
 
 
 def _read(file: Path) -> bytes:
@@ -109,17 +118,8 @@ def _read(file: Path) -> bytes:
 
 
 def _write(data: bytes, to: Path) -> None:
-    part = to.parent / f".{secrets.token_hex(8)}.part"
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(to)
-    except BaseException as error:
-        with suppress(OSError):
-            part.unlink()
-        if isinstance(error, OSError):
-            raise DownloadError(f"{to} cannot be written ({error.strerror})") from error
-        raise
+        write_atomically(to, data)
+    except OSError as error:
+        raise DownloadError(f"{to} cannot be written ({error.strerror})") from error
