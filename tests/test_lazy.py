@@ -13,6 +13,7 @@ TORCH_FREE = (
     "import veil.cli.protect",
     "import veil.runtime.lazy, veil.runtime.tables, veil.jobs.folders, veil.jobs.rows",
     "from veil.models.architectures import ADAPTATIONS, ARCHITECTURES; dict(ADAPTATIONS), dict(ARCHITECTURES)",
+    "from veil.data.layouts import DATASETS; dict(DATASETS)",
     "from veil.recipes import PAPERS; [r.cost('cpu') for p in PAPERS.values() for r in p.recipes]",
 )
 

@@ -9,7 +9,9 @@ import torch
 from idx_files import idx
 from PIL import Image
 
-from veil.data import augmentation, class_folders, mnist
+from veil.data import augmentation, class_folders
+from veil.data.decoding import OtherSize
+from veil.data.layouts import mnist
 
 
 @pytest.fixture
@@ -140,7 +142,7 @@ def test_a_broken_image_is_named(tmp_path: Path, spoil: Callable[[Path], None], 
 def test_sizes_that_may_not_be_changed_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     Image.new("RGB", (6, 4)).save(tmp_path / "a/0.png")
-    with pytest.raises(class_folders.OtherSize, match=r"0\.png: 6×4 pixels where 6×6 are expected"):
+    with pytest.raises(OtherSize, match=r"0\.png: 6×4 pixels where 6×6 are expected"):
         class_folders.read(tmp_path, resizes=False)
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from veil.data import mnist
 from veil.data.download import DownloadError, fetch
+from veil.data.layouts import mnist
 
 BODY = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(BODY).hexdigest()

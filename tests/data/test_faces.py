@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from veil.data import face_lists, faces
-from veil.data.class_folders import OtherSize
+from veil.data import faces
+from veil.data.decoding import OtherSize
 from veil.data.faces import Faces
+from veil.data.layouts import celeba as celeba_layout
 
 NAMES = ("Male", "Smiling", "Young")
 COUNT = 40
@@ -303,7 +304,7 @@ def test_a_list_of_many_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     row = " 1 -1" * 20
     lines = [f"{n:06}.jpg{row}" for n in range(20_000)]
     (tmp_path / "list_attr_celeba.txt").write_text("\n".join([" ".join(f"a{n}" for n in range(40)), *lines]))
-    monkeypatch.setattr(face_lists, "_require_all", lambda *_: None)
-    listed = face_lists.read(tmp_path)
+    monkeypatch.setattr(celeba_layout, "require_all", lambda *_: None)
+    listed = faces.listed(tmp_path)
     assert listed.attributes.shape == (20_000, 40)
     assert listed.partition is None

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from veil.data import hub
 from veil.data.download import DownloadError
+from veil.data.layouts import hub
 
 RANDOM = np.random.default_rng(0)
 COARSE, FINE = ["animal", "thing"], ["cat", "dog", "cup"]

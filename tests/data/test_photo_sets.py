@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from veil.data import photo_sets
-from veil.data.photo_sets import PhotoSet, truths_for
+from veil.data.labelled_photos import PhotoSet, truths_for
 
 FIRST = "ILSVRC2012_val_00000001"
 IDS = [f"n{number:08d}" for number in range(1000, 2000)]

@@ -1,7 +1,6 @@
 """CIFAR and STL-10 in their published layouts, made small, and pickles that are more than data."""
 
 import json
-import pickle
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,87 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from data_sets import (
+    LAYOUTS,
+    cifar10_binary,
+    cifar10_python,
+    cifar100_binary,
+    class_folders_in,
+    dump,
+    pixels,
+    save,
+    stl10,
+)
 from PIL import Image
 
-from veil.data import hub, restricted_pickle, small_images
+from veil.data import restricted_pickle, small_images
 from veil.data.labelled_images import TRANSFORMED
+from veil.data.layouts import hub
 from veil.data.restricted_pickle import PickleRefused
-
-RANDOM = np.random.default_rng(0)
-TEN = [f"class{k}" for k in range(10)]
-HUNDRED = [f"fine{k}" for k in range(100)]
-
-
-def pixels(count: int, side: int = 32) -> np.ndarray[Any, Any]:
-    return RANDOM.integers(0, 256, (count, 3, side, side), dtype=np.uint8)
-
-
-def dump(file: Path, content: object) -> None:
-    """As Python 2 wrote it: protocol 2."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(pickle.dumps(content, protocol=2))
-
-
-def cifar10_python(folder: Path) -> tuple[np.ndarray[Any, Any], list[int]]:
-    place = folder / "cifar-10-batches-py"
-    dump(place / "batches.meta", {b"label_names": [name.encode() for name in TEN], b"num_vis": 3072})
-    images, labels = pixels(12), [k % 10 for k in range(12)]
-    for number in range(5):
-        rows = slice(2 * number, 2 * number + 2)
-        dump(place / f"data_batch_{number + 1}", {b"data": images[rows].reshape(2, -1), b"labels": labels[rows]})
-    dump(place / "test_batch", {b"data": images[10:].reshape(2, -1), b"labels": labels[10:], b"batch_label": b"t"})
-    return images, labels
-
-
-def cifar10_binary(folder: Path) -> tuple[np.ndarray[Any, Any], list[int]]:
-    place = folder / "cifar-10-batches-bin"
-    place.mkdir()
-    (place / "batches.meta.txt").write_text("\n".join(TEN) + "\n\n")
-    images, labels = pixels(12), [k % 10 for k in range(12)]
-    records = [bytes([label]) + image.tobytes() for image, label in zip(images, labels, strict=True)]
-    for number in range(5):
-        (place / f"data_batch_{number + 1}.bin").write_bytes(b"".join(records[2 * number : 2 * number + 2]))
-    (place / "test_batch.bin").write_bytes(b"".join(records[10:]))
-    return images, labels
-
-
-def cifar100_python(folder: Path) -> tuple[np.ndarray[Any, Any], list[int]]:
-    place = folder / "cifar-100-python"
-    dump(place / "meta", {b"fine_label_names": [name.encode() for name in HUNDRED]})
-    images, labels = pixels(12), [9 * k for k in range(12)]
-    dump(
-        place / "train", {b"data": images[:10].reshape(10, -1), b"fine_labels": labels[:10], b"coarse_labels": [0] * 10}
-    )
-    dump(place / "test", {b"data": images[10:].reshape(2, -1), b"fine_labels": labels[10:]})
-    return images, labels
-
-
-def cifar100_binary(folder: Path) -> tuple[np.ndarray[Any, Any], list[int]]:
-    place = folder / "cifar-100-binary"
-    place.mkdir()
-    (place / "fine_label_names.txt").write_text("\n".join(HUNDRED))
-    images, labels = pixels(12), [9 * k for k in range(12)]
-    records = [bytes([3, label]) + image.tobytes() for image, label in zip(images, labels, strict=True)]
-    (place / "train.bin").write_bytes(b"".join(records[:10]))
-    (place / "test.bin").write_bytes(b"".join(records[10:]))
-    return images, labels
-
-
-def stl10(folder: Path) -> tuple[np.ndarray[Any, Any], list[int]]:
-    place = folder / "stl10_binary"
-    place.mkdir()
-    (place / "class_names.txt").write_text("\n".join(TEN))
-    images, labels = pixels(12, 96), [k % 10 for k in range(12)]
-    for name, rows in (("train", slice(0, 10)), ("test", slice(10, 12))):
-        (place / f"{name}_X.bin").write_bytes(images[rows].transpose(0, 1, 3, 2).tobytes())
-        (place / f"{name}_y.bin").write_bytes(bytes(label + 1 for label in labels[rows]))
-    return images, labels
-
-
-LAYOUTS = {
-    "cifar10-python": cifar10_python, "cifar10-binary": cifar10_binary, "cifar100-python": cifar100_python,
-    "cifar100-binary": cifar100_binary, "stl10": stl10,
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -104,18 +39,6 @@ def test_published_layouts_give_back_what_was_written(tmp_path: Path, layout: st
     assert len(found.train) == 10
     assert found.train.classes == found.test.classes
     assert len(found.train.classes) == (100 if "100" in layout else 10)
-
-
-def save(file: Path, side: int = 12) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels(1, side)[0].transpose(1, 2, 0)).save(file)
-
-
-def class_folders_in(folder: Path) -> Path:
-    for part in ("train", "val"):
-        for name in ("a", "b"):
-            save(folder / part / name / "0.png")
-    return folder
 
 
 def run_json(folder: Path, **settings: object) -> None:
@@ -223,7 +146,8 @@ def test_what_is_not_found_is_said_with_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as raised:
         small_images.find([tmp_path, tmp_path / "absent"], "three")
     message = str(raised.value)
-    assert f"'three' in {tmp_path}, {tmp_path / 'absent'} (there is cats): expected CIFAR-10" in message
+    places = f"'three' in {tmp_path}, {tmp_path / 'absent'} (there is cats)"
+    assert f"{places}: expected train/ and test/ or val/ with one folder per class (class folders), " in message
     assert message.endswith("up to 2 folders below")
     with pytest.raises(FileNotFoundError, match="no folder at all"):
         small_images.find([], "cifar10")
@@ -267,8 +191,9 @@ def test_the_fingerprint_is_of_images_and_labels_alone(tmp_path: Path) -> None:
 def test_a_person_names_a_folder_or_a_set_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cifar10_binary(tmp_path)
     assert small_images.load(str(tmp_path), 16).train.images.shape == (10, 3, 16, 16)
-    monkeypatch.setattr(hub, "read", lambda name, side: (name, side))
-    assert small_images.load("hub:uoft-cs/cifar10", 8) == ("uoft-cs/cifar10", 8)
+    known = replace(small_images.read(tmp_path, 8), name="fetched")
+    monkeypatch.setattr(hub, "read", lambda name, side: known if (name, side) == ("uoft-cs/cifar10", 8) else None)
+    assert small_images.load("hub:uoft-cs/cifar10", 8) is known
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -286,7 +211,7 @@ def test_a_file_that_is_missing_or_cut_off_is_named(tmp_path: Path, layout: str)
 
 
 def test_what_is_none_of_the_layouts_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected CIFAR-10"):
+    with pytest.raises(ValueError, match=r"batches\.meta or meta with the batches \(CIFAR-10 and CIFAR-100, Python"):
         small_images.read(tmp_path)
     with pytest.raises(FileNotFoundError, match="no folder"):
         small_images.read(tmp_path / "nowhere")

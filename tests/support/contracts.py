@@ -1,13 +1,18 @@
 """What every row of a table must keep, Veil's own and a stranger's: one check for each table."""
 
 import dataclasses
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from veil.attacks.noise.attack import NoiseAttack
+from veil.data import faces, photo_sets, small_images
+from veil.data.labelled_images import LabelledImages
+from veil.data.layouts import DigitsLayout, FacesLayout, Layout, PhotosLayout, SmallImagesLayout
 from veil.models import cards
 from veil.models.architectures import ARCHITECTURES, Architecture
 from veil.models.cards import CardError
@@ -149,3 +154,60 @@ def check_architecture(row: Architecture, folder: Path) -> None:
         assert option.words
         for value in ("../weights.bin", "https://example.org", {}, -1, 10**9, [10**9], float("nan"), True):
             assert not option.allows(value), f"{name} = {value}"
+
+
+def check_dataset(row: Layout, folder: Path, write: Callable[[Path], Path] | None) -> None:
+    """A layout knows its folders by their names, reads what it knows, and refuses in one line what it does not.
+
+    Args:
+        folder: an empty one.
+        write: writes an example into an empty folder, and returns the set's own; None where it reads no folders.
+    """
+    check_name_and_title(row)
+    assert row.on_disk == row.on_disk.strip() != ""
+    (folder / "empty").mkdir()
+    (folder / "example").mkdir()
+    assert not row.matches(folder / "empty")
+    if write is None:
+        return
+    read = row.read if not isinstance(row, SmallImagesLayout) else lambda place: row.read(place, None)  # type: ignore[attr-defined]
+    with pytest.raises((FileNotFoundError, ValueError)) as raised:
+        read(folder / "empty")
+    assert "\n" not in str(raised.value)
+    place = write(folder / "example")
+    assert row.matches(place)
+    assert row.called(place)
+    _check_read(row, place, read)
+
+
+def _check_read(row: Layout, place: Path, read: Callable[[Path], Any]) -> None:
+    if isinstance(row, SmallImagesLayout):
+        parts = read(place)
+        assert parts.fingerprint == small_images.read(place).fingerprint == read(place).fingerprint
+        assert small_images.load(f"{row.name}:{place}", 8).train.images.shape[2:] == (8, 8)
+        for part in (parts.train, parts.test):
+            _check_labelled(part, 3)
+        assert parts.train.classes == parts.test.classes
+    elif isinstance(row, DigitsLayout):
+        digits = row.read(place)
+        for part in (digits.train, digits.validation, digits.test):
+            _check_labelled(part, 1)
+    elif isinstance(row, PhotosLayout):
+        photos = row.read(place)
+        assert photos == photo_sets.read(place) == photo_sets.load(f"{row.name}:{place}")
+        assert len(photos) == len(photos.labels) > 0
+        assert all(file.is_file() for file in photos.files)
+        assert min(photos.labels) >= 0
+    else:
+        assert isinstance(row, FacesLayout)
+        known = row.read(place)
+        assert known.files == faces.listed(place).files
+        assert known.attributes.dtype == torch.bool
+        assert known.attributes.shape == (len(known.files), len(known.names))
+        assert faces.read(f"{row.name}:{place}", 8).fingerprint == faces.read(place, 8).fingerprint
+
+
+def _check_labelled(part: LabelledImages, channels: int) -> None:
+    assert part.images.dtype == torch.uint8
+    assert part.images.shape[:2] == (len(part), channels)
+    assert len(part) == 0 or (part.labels.min() >= 0 and part.labels.max() < len(part.classes))

@@ -1,7 +1,7 @@
 """Sets of faces with yes-or-no attributes in memory: CelebA, or any folder with a table of attributes.
 
 Source: CelebA, Liu et al. 2015 (Deep learning face attributes in the wild), as Li et al. 2019, section 4.1, use it:
-some attributes are the service's target, others are private. `veil.data.face_lists` says which layouts are read.
+some attributes are the service's target, others are private. `veil.data.layouts` has the layouts that are read.
 
 Deviation: Li et al. split images at random, 160,000 to 40,000, so that a person may be in both parts, and an attacker
 may know people instead of features. No split that is made here puts one person into two parts, where identities are
@@ -11,21 +11,19 @@ known.
 import difflib
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from veil import images as pictures
-from veil.data import face_lists
-from veil.data.class_folders import OtherSize
-from veil.images.pillow_warnings import silent_pillow
+from veil.data.decoding import decode_photos, open_photo
+from veil.data.face_lists import FaceList
+from veil.data.layouts import FacesLayout, expected, of_kind, typed
 from veil.runtime.seeds import seed_of
 
 Split = Literal["official", "paper"]
@@ -34,8 +32,6 @@ PAPER_SHARES = (0.72, 0.08, 0.2)
 """The paper's 160,000 to 40,000 images, with a tenth of the training part for validation."""
 OWN_SHARES = (0.7, 0.1, 0.2)
 """Where a list has no partition of its own."""
-_THREADS = 4
-_CHUNK = 128  # images that a thread reads in one go
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ class Faces:
         for name in names:
             if name not in self.names:
                 lower = {known.casefold(): known for known in self.names}
-                near = [lower[each] for each in difflib.get_close_matches(name.casefold(), lower)]
+                near = [lower[match] for match in difflib.get_close_matches(name.casefold(), lower)]
                 raise ValueError(f"no attribute '{name}': {'did you mean' if near else 'there are'} "
                                  f"{', '.join(near or self.names)}{'?' if near else ''}")  # fmt: skip
         return self.attributes[:, [self.names.index(name) for name in names]]
@@ -121,14 +117,31 @@ class FaceParts:
         return digest.hexdigest()[:16]
 
 
+def listed(folder: Path) -> FaceList:
+    """The list of faces that ``folder`` holds; no photo is opened.
+
+    Raises:
+        FileNotFoundError: where there is no such folder, or a file of the layout or a listed photo is missing.
+        ValueError: where ``folder`` has none of the layouts, or its list is wrong: columns that do not fit, a value
+            that is no attribute, a photo that is listed twice.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    layout = next((row for row in of_kind(FacesLayout) if row.matches(folder)), None)
+    if layout is None:
+        raise ValueError(f"{folder}: not a set of faces: expected {expected(FacesLayout)}")
+    return layout.read(folder)
+
+
 def read(
-    folder: Path, side: int | tuple[int, int] | None = None, *, split: Split = "official", seed: int = 0
+    folder: Path | str, side: int | tuple[int, int] | None = None, *, split: Split = "official", seed: int = 0
 ) -> FaceParts:
     """The set of faces that ``folder`` holds, decoded and resized (bicubic, not cropped).
 
     Memory is that of the result, 2.5 GB for all of CelebA at 64 × 64, and of four photos.
 
     Args:
+        folder: or, as a person types it, ``LAYOUT:FOLDER`` or ``module:object:FOLDER`` (`veil.data.layouts.typed`).
         side: of the square that images are resized to, or (height, width), in pixels. Where it is None they stay as
             they are, all of one size.
         split: ``"official"`` is the partition that comes with the set; where it has none, 70 % of the images are for
@@ -141,25 +154,26 @@ def read(
     Raises:
         FileNotFoundError: where there is no such folder, or a file of the layout or a listed photo is missing.
         OtherSize: where images differ in size and no ``side`` is given.
-        ValueError: for a folder or list as in `face_lists.read`; where a photo cannot be read, or a part has no images.
+        ValueError: for a folder or list as in `listed`; where a photo cannot be read, or a part has no images.
     """
     size = _size(side)
-    if split not in ("official", "paper"):
-        raise ValueError(f"the split is official or paper, not {split}")
-    listed = face_lists.read(folder)
+    if split not in get_args(Split):
+        raise ValueError(f"the split is {' or '.join(get_args(Split))}, not {split}")
+    named = typed(str(folder), FacesLayout)
+    known = listed(Path(folder)) if named is None else named[0].read(named[1])
     if size is None:
-        first = _picture(listed.files[0])
+        first = open_photo(known.files[0])
         size = first.height, first.width
-    part_of = _partition(listed, split, seed)
+    part_of = _partition(known, split, seed)
     parts = []
     for number, part in enumerate(PARTS):
         places = (part_of == number).nonzero().flatten()
         if not len(places):
             raise ValueError(f"{folder}: no images for {part}")
-        decoded = _decode([listed.files[place] for place in places.tolist()], size, resizes=side is not None)
-        identities = None if listed.identities is None else listed.identities[places]
-        parts.append(Faces(decoded, listed.attributes[places], listed.names, identities))
-    return FaceParts(listed.name, *parts, split=split, seed=seed)
+        decoded = decode_photos([known.files[place] for place in places.tolist()], size, resizes=side is not None)
+        identities = None if known.identities is None else known.identities[places]
+        parts.append(Faces(decoded, known.attributes[places], known.names, identities))
+    return FaceParts(known.name, *parts, split=split, seed=seed)
 
 
 def for_attackers(faces: Faces, share: float, seed: int) -> tuple[Faces, Faces]:
@@ -186,14 +200,14 @@ def for_attackers(faces: Faces, share: float, seed: int) -> tuple[Faces, Faces]:
     return faces.take(~attackers), faces.take(attackers)
 
 
-def _partition(listed: face_lists.FaceList, split: Split, seed: int) -> Tensor:
-    if split == "official" and listed.partition is not None:
-        return listed.partition
+def _partition(known: FaceList, split: Split, seed: int) -> Tensor:
+    if split == "official" and known.partition is not None:
+        return known.partition
     shares = PAPER_SHARES if split == "paper" else OWN_SHARES
-    if listed.identities is not None:
-        people = list(map(str, listed.identities.tolist()))
+    if known.identities is not None:
+        people = list(map(str, known.identities.tolist()))
     else:
-        people = [file.name for file in listed.files]
+        people = [file.name for file in known.files]
     return _split(people, shares, ("faces", split, seed))
 
 
@@ -223,55 +237,3 @@ def _size(side: int | tuple[int, int] | None) -> tuple[int, int] | None:
     if size is not None and min(size) < 1:
         raise ValueError(f"images need at least one pixel a side, not {size[0]} × {size[1]}")
     return size
-
-
-def _decode(files: Sequence[Path], size: tuple[int, int], *, resizes: bool) -> Tensor:
-    """Images as one uint8 tensor (N, 3, *size); whether those of another size are resized, or refused."""
-    height, width = size
-    images = np.empty((len(files), 3, height, width), np.uint8)
-
-    def fill(start: int) -> None:
-        for index, file in enumerate(files[start : start + _CHUNK], start):
-            image = _picture(file)
-            if not resizes and image.size != (width, height):
-                raise OtherSize(
-                    f"{file}: {image.width}×{image.height} pixels where {width}×{height} are expected: "
-                    "say which side the images are to have"
-                )
-            images[index] = np.asarray(resized(image, size)).transpose(2, 0, 1)
-
-    with silent_pillow(), ThreadPoolExecutor(_THREADS) as pool:
-        for _ in pool.map(fill, range(0, len(files), _CHUNK)):
-            pass  # raises what a thread raised
-    return torch.from_numpy(images)
-
-
-def resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """A picture of (height, width) ``size``: bicubic, not cropped.
-
-    Whoever sends photos through what was trained with faces has to resize them by this, and all of their pixels: a JPEG
-    that is decoded at a fraction of its size comes out with greys of its own.
-    """
-    height, width = size
-    return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.BICUBIC)
-
-
-def _picture(file: Path) -> Image.Image:
-    """A photo in RGB, upright, with the pixels that `veil.images.load` gives.
-
-    JPEGs without a profile or a turn need none of the care that it takes, and are read four times as fast.
-    """
-    try:
-        with Image.open(file, formats=("JPEG",)) as opened:
-            plain = opened.mode in ("RGB", "L") and not {"icc_profile", "exif", "mp"} & opened.info.keys()
-            if plain and opened.width * opened.height <= pictures.MAX_PIXELS:
-                return opened.convert("RGB")
-    except MemoryError:
-        raise
-    except Exception:  # another format, or damaged: whatever it is, the careful way will say
-        pass
-    try:
-        pixels = pictures.over_white(pictures.load(file)).pixels
-    except pictures.ImageError as error:
-        raise ValueError(f"{file}: {error}") from error
-    return Image.fromarray(pixels.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy())

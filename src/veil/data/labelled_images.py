@@ -43,6 +43,15 @@ class LabelledImages:
 
 
 @dataclass(frozen=True)
+class Mnist:
+    """Digits in three parts; images are uint8 (N, 1, 28, 28)."""
+
+    train: LabelledImages
+    validation: LabelledImages
+    test: LabelledImages
+
+
+@dataclass(frozen=True)
 class Parts:
     """A data set in memory: its name, and two parts of uint8 images (N, 3, side, side) with one set of classes.
 

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from veil.data.labelled_images import LabelledImages, Parts
-from veil.data.mnist import CLASSES, Mnist
+from veil.data.labelled_images import LabelledImages, Mnist, Parts
+from veil.data.layouts.mnist import CLASSES
 from veil.images import quantise
 from veil.runtime.seeds import seed_of
 

@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from veil import images
-from veil.data.faces import resized
+from veil.data.decoding import resized
 from veil.images import ImageError, Photo
 from veil.jobs import folders
 from veil.jobs.folders import FolderError, Item, Row
@@ -106,7 +106,7 @@ def prepared(photo: Photo, size: tuple[int, int]) -> tuple[Tensor, list[str]]:
     """A photo as a client takes it, uint8 (3, H, W), and what was changed for that.
 
     Args:
-        size: (H, W); by `veil.data.faces.resized`, as the training's images were.
+        size: (H, W); by `veil.data.decoding.resized`, as the training's images were.
     """
     pixels, notes = images.over_white(photo).pixels, []
     if photo.alpha is not None:

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from veil.data import mnist, synthetic
-from veil.data.labelled_images import LabelledImages
-from veil.data.mnist import Mnist
+from veil.data import synthetic
+from veil.data.labelled_images import LabelledImages, Mnist
+from veil.data.layouts import mnist
 from veil.jobs import rows
 from veil.jobs.rows import Row
 from veil.metrics import privacy

@@ -16,6 +16,8 @@ from torch import Generator, Tensor
 
 from veil import images
 from veil.data import photo_sets, synthetic
+from veil.data.labelled_photos import truths_for
+from veil.data.layouts import PhotosLayout, expected
 from veil.jobs.rows import Row, RowFile
 from veil.metrics import fidelity
 from veil.models import catalog, zoo
@@ -166,10 +168,10 @@ def _made(classifier: Classifier) -> Photos:
 
 def _found(conditions: Conditions, classifier: Classifier) -> Photos:
     if not conditions.data:
-        raise ValueError(f"photos are needed: --data FOLDER, with {photo_sets.LAYOUTS}")
+        raise ValueError(f"photos are needed: --data FOLDER, with {expected(PhotosLayout)}")
     found = photo_sets.find(conditions.data)
     chosen = found.take(COUNT[conditions.scale])
-    truths = photo_sets.truths_for(chosen, classifier.classes, zoo.imagenet_ids())
+    truths = truths_for(chosen, classifier.classes, zoo.imagenet_ids())
     of = f" of {len(found):,}" if len(chosen) < len(found) else ""
     names = tuple(f"{file.parent.name}/{file.name}" for file in chosen.files)
     return Photos(

@@ -22,8 +22,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from veil import training
-from veil.data import mnist
 from veil.data.labelled_images import LabelledImages
+from veil.data.layouts import mnist
 from veil.models.mnist_cnn import MnistCnn
 from veil.recipes.packaged.classifier_training import save_float16, shuffled
 from veil.runtime.seeds import seed_of

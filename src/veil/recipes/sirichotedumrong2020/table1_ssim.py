@@ -23,9 +23,11 @@ from veil.audits.images import audit as audited
 from veil.audits.images.page import pictures
 from veil.audits.images.subjects import Subject, subject
 from veil.audits.images.verdicts import ATTACKERS, BROKEN, METRICS, floor, guess, made, named, strongest, verdicts
-from veil.data import class_folders, photo_sets, small_images
+from veil.data import photo_sets, small_images
 from veil.data import synthetic as made_data
+from veil.data.decoding import decode
 from veil.data.labelled_images import LabelledImages, Parts
+from veil.data.labelled_photos import IMAGENET_CLASSES
 from veil.jobs.rows import Row
 from veil.models import catalog
 from veil.protections.transformation.file import DEFAULT
@@ -108,8 +110,8 @@ def _load(conditions: Conditions, attacked: Attacked) -> Parts:
         return small_images.find(conditions.data, attacked.data, attacked.side)
     photos = photo_sets.find(conditions.data, PHOTOS)
     order = torch.randperm(len(photos), generator=Generator().manual_seed(seed_of("photos", 0)))
-    images = class_folders.decode(photos.files, list(map(str, photos.files)), attacked.side)
-    labels, classes = torch.tensor(photos.labels), tuple(map(str, range(photo_sets.IMAGENET_CLASSES)))
+    images = decode(photos.files, list(map(str, photos.files)), attacked.side)
+    labels, classes = torch.tensor(photos.labels), tuple(map(str, range(IMAGENET_CLASSES)))
     judged, own = order[:PHOTOS_JUDGED], order[PHOTOS_JUDGED:]
     train, test = (LabelledImages(images[part], labels[part], classes) for part in (own, judged))
     return Parts(PHOTOS, train, test)

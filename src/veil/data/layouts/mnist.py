@@ -5,20 +5,24 @@ that split, in the files' own order. Fashion-MNIST and other sets use the same l
 what the pictures show, `download` knows the files by their SHA-256.
 """
 
+from __future__ import annotations
+
 import gzip
 import math
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from veil.data.download import fetch
-from veil.data.labelled_images import LabelledImages
+from veil.data.layouts import DigitsLayout
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from veil.data.labelled_images import LabelledImages, Mnist
 
 CLASSES = tuple("0123456789")
 VALIDATION = 5_000
@@ -31,15 +35,6 @@ SHA256 = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 _UNSIGNED_BYTE = 0x08
-
-
-@dataclass(frozen=True)
-class Mnist:
-    """The three parts; images are uint8 (N, 1, 28, 28)."""
-
-    train: LabelledImages
-    validation: LabelledImages
-    test: LabelledImages
 
 
 def _unpacked(data: bytes) -> bytes:
@@ -57,6 +52,8 @@ def read_idx(file: Path) -> Tensor:
     Raises:
         ValueError: where it is not such a file, or is cut off.
     """
+    import numpy as np
+
     try:
         data = _unpacked(file.read_bytes())
     except ValueError as error:
@@ -74,7 +71,7 @@ def read_idx(file: Path) -> Tensor:
 
 def _file(folder: Path, name: str) -> Path | None:
     """One of the four files, gzipped or not, where it is there."""
-    return next((each for each in (folder / f"{name}.gz", folder / name) if each.is_file()), None)
+    return next((file for file in (folder / f"{name}.gz", folder / name) if file.is_file()), None)
 
 
 def _read_file(folder: Path, name: str) -> Tensor:
@@ -85,6 +82,8 @@ def _read_file(folder: Path, name: str) -> Tensor:
 
 
 def _read_part(folder: Path, part: str) -> LabelledImages:
+    from veil.data.labelled_images import LabelledImages
+
     pictures = _read_file(folder, f"{part}-images-idx3-ubyte")
     labels = _read_file(folder, f"{part}-labels-idx1-ubyte")
     if pictures.ndim != 3 or labels.ndim != 1 or len(pictures) != len(labels):
@@ -94,6 +93,8 @@ def _read_part(folder: Path, part: str) -> LabelledImages:
 
 def read(folder: Path, validation: int = VALIDATION) -> Mnist:
     """Reads all of MNIST; the last ``validation`` training images become the validation part."""
+    from veil.data.labelled_images import LabelledImages, Mnist
+
     learn, test = _read_part(folder, "train"), _read_part(folder, "t10k")
     cut = len(learn) - validation
     return Mnist(
@@ -107,9 +108,14 @@ def find(roots: Sequence[Path]) -> Path | None:
     """The first folder with all four files: a root, or its ``mnist``, ``MNIST`` or ``MNIST/raw`` (torchvision's)."""
     for root in roots:
         for folder in (root, root / "mnist", root / "MNIST", root / "MNIST" / "raw"):
-            if all(_file(folder, name) for name in SHA256):
+            if matches(folder):
                 return folder
     return None
+
+
+def matches(folder: Path) -> bool:
+    """Whether all four files are there."""
+    return all(_file(folder, name) for name in SHA256)
 
 
 def download(to: Path) -> Path:
@@ -122,3 +128,12 @@ def download(to: Path) -> Path:
         file = _file(to, name) or to / f"{name}.gz"
         fetch([f"{mirror}{name}.gz" for mirror in MIRRORS], file, sha256, content=_unpacked)
     return to
+
+
+LAYOUT = DigitsLayout(
+    name="mnist",
+    title="MNIST and what is published like it",
+    on_disk="train-images-idx3-ubyte and the other three files, gzipped or not",
+    matches=matches,
+    read=read,
+)

@@ -1,22 +1,24 @@
 """Labelled small images of the Hugging Face hub, by name, through the library ``datasets`` (extra ``hub``).
 
 A set on the hub once could bring a program that builds it. `datasets` runs none since its version 4, and no older one
-is used here; images are decoded by `veil.data.class_folders`, as those of files are.
+is used here; images are decoded by `veil.data.decoding`, as those of files are.
 """
+
+from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from veil.data import class_folders
-from veil.data.class_folders import OtherSize
 from veil.data.download import DownloadError
-from veil.data.labelled_images import LabelledImages, Parts
+from veil.data.layouts import SmallImagesLayout
 from veil.runtime.errors import UserError
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from veil.data.labelled_images import LabelledImages, Parts
 
 LEAST_VERSION = 4
 HELD_OUT = ("test", "validation", "valid", "val")
@@ -43,6 +45,9 @@ def read(name: str, side: int | None = None, *, cache: Path | None = None) -> Pa
         ValueError: where there is no such set, it has no images with classes in two parts, or images differ in size
             and no ``side`` is given.
     """
+    from veil.data.decoding import OtherSize
+    from veil.data.labelled_images import Parts
+
     splits = _fetched(_library(), name, cache)
     if "train" not in splits:
         raise ValueError(f"{name}: has no part 'train', only {', '.join(splits)}")
@@ -114,12 +119,15 @@ def _labels(split: Any, column: str) -> list[int]:
 
 
 def _part(name: str, split: Any, image: str, label: str, side: int | None, resizes: bool) -> LabelledImages:
+    from veil.data.decoding import decode
+    from veil.data.labelled_images import LabelledImages
+
     labels = _labels(split, label)
     if not labels:
         raise ValueError(f"{name}: has images without a class")
     images = []
     for names, files in _files(name, split, image):
-        images.append(class_folders.decode(files, names, side, resizes=resizes))
+        images.append(decode(files, names, side, resizes=resizes))
         side = images[0].shape[-1]
     return LabelledImages(torch.cat(images), torch.tensor(labels), tuple(split.features[label].names))
 
@@ -139,3 +147,12 @@ def _stored(image: dict[str, Any] | None, name: str) -> Path | bytes:
     if image is None or (image["bytes"] is None and image["path"] is None):
         raise ValueError(f"{name}: is missing")
     return image["bytes"] if image["bytes"] is not None else Path(image["path"])
+
+
+LAYOUT = SmallImagesLayout(
+    name="hub",
+    title="a set of the Hugging Face hub",
+    on_disk="hub:NAME",
+    matches=lambda folder: False,
+    read=lambda place, side: read(place.as_posix(), side),
+)

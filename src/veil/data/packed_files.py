@@ -1,0 +1,43 @@
+"""What readers of sets share that lie in a few large files, such as CIFAR's and STL-10's."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from veil.data.labelled_images import LabelledImages
+
+
+def existing(file: Path) -> Path:
+    """The file.
+
+    Raises:
+        FileNotFoundError: where it is missing.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file.parent}: {file.name} is missing")
+    return file
+
+
+def lines(file: Path) -> tuple[str, ...]:
+    """The words of a text, such as names of classes.
+
+    Raises:
+        FileNotFoundError: where it is missing.
+    """
+    return tuple(existing(file).read_text(encoding="utf-8").split())
+
+
+def labelled(
+    images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], classes: Sequence[str], folder: Path
+) -> LabelledImages:
+    """Images (N, C, H, W) with their labels.
+
+    Raises:
+        ValueError: where they do not fit each other, or the classes.
+    """
+    if len(images) != len(labels) or labels.min() < 0 or labels.max() >= len(classes):
+        raise ValueError(f"{folder}: labels that do not fit {len(images):,} images of {len(classes)} classes")
+    return LabelledImages(torch.from_numpy(images), torch.from_numpy(labels), tuple(classes))
