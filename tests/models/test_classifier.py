@@ -115,3 +115,14 @@ def test_the_fingerprint_tells_weights_and_preprocessing_apart() -> None:
     one, other = convolutional(0), convolutional(0)
     other.preprocessing = Preprocessing(resize=25, crop=24, mean=(0.5,) * 3, std=(0.25,) * 3)
     assert one.fingerprint() != other.fingerprint()
+
+
+def test_it_is_shown_in_a_line_and_in_notebooks_as_a_table() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 6))
+    classifier = Classifier("mine", network, Preprocessing(resize=(8, 8)), ["<i>", *"bcdef"])
+    assert repr(classifier) == "Classifier('mine': 8×8 RGB, 6 classes)"
+    html = classifier._repr_html_()
+    assert "<td>6: &lt;i&gt;, b, c, d, e, …</td>" in html
+    assert "<td>1,158</td>" in html
+    grey = Classifier("grey", network, Preprocessing(resize=(8, 8), mean=(0.0,), std=(1.0,)), "abcdef")
+    assert "8×8 grey" in repr(grey)

@@ -2,17 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from veil import images
 from veil.cli.terminal import output
-from veil.metrics import privacy
-from veil.models import catalog, zoo
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def models(
@@ -23,6 +22,8 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List classifiers: packaged ones, your model cards, and the zoo."""
+    from veil.models import catalog, zoo
+
     entries = [catalog.describe(catalog.PACKAGED / f"{name}.toml", name) for name in catalog.packaged()]
     for path in cards or []:
         files = sorted(path.glob("*.toml")) if path.is_dir() else [path]
@@ -56,33 +57,39 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what a network sees in a photo."""
+    from veil import images
+
     loaded = images.load(photo)
-    answers = []
-    for name in model or ["things100"]:
-        classifier = catalog.load(name)
-        with torch.no_grad():
-            logits = classifier(images.to_float(loaded.pixels)[None]).float()
-        best = logits.softmax(1)[0].topk(min(top, logits.shape[1]))
-        answers.append(
-            {
-                "network": classifier.name,
-                "entropy": float(privacy.ice(logits)),
-                "classes": [
-                    {"index": int(i), "name": classifier.classes[int(i)], "score": float(p)}
-                    for p, i in zip(best.values, best.indices, strict=True)
-                ],
-            }
-        )
+    answers = [_answer(name, images.to_float(loaded.pixels)[None], top) for name in model or ["things100"]]
     if as_json:
         output.print_json(json.dumps(answers))
         return
     output.print(f"{loaded.width} × {loaded.height} pixels" + "".join(f"; {escape(note)}" for note in loaded.notes))
     for answer in answers:
-        table = Table(
-            title=f"{escape(str(answer['network']))}: entropy {answer['entropy']:.2f} nats", title_justify="left"
-        )
+        table = Table(title=f"{escape(answer['network'])}: entropy {answer['entropy']:.2f} nats", title_justify="left")
         table.add_column("class")
         table.add_column("score", justify="right")
-        for each in answer["classes"]:  # type: ignore[attr-defined]
-            table.add_row(escape(each["name"]), f"{each['score']:.2%}")
+        for known in answer["classes"]:
+            table.add_row(escape(known["name"]), f"{known['score']:.2%}")
         output.print(table)
+
+
+def _answer(name: str, photo: "Tensor", top: int) -> dict[str, Any]:
+    """A network's first classes for a photo, float (1, C, H, W) in [0, 1], and its entropy."""
+    import torch
+
+    from veil.metrics import privacy
+    from veil.models import catalog
+
+    classifier = catalog.load(name)
+    with torch.no_grad():
+        logits = classifier(photo).float()
+    best = logits.softmax(1)[0].topk(min(top, logits.shape[1]))
+    return {
+        "network": classifier.name,
+        "entropy": float(privacy.ice(logits)),
+        "classes": [
+            {"index": int(index), "name": classifier.classes[int(index)], "score": float(score)}
+            for score, index in zip(best.values, best.indices, strict=True)
+        ],
+    }

@@ -42,6 +42,9 @@ class FaceList:
     identities: Tensor | None
     partition: Tensor | None
 
+    def __repr__(self) -> str:
+        return f"FaceList({self.name!r}: {len(self.files):,} photos, {len(self.names)} attributes)"
+
 
 def lines_of(file: Path) -> Iterator[str]:
     """The lines of a text, read at once: who stops half-way would leave the file open."""

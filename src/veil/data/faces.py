@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from veil import images as pictures
+from veil.data import previews
 from veil.data.decoding import decode_photos, open_photo
 from veil.data.face_lists import FaceList
 from veil.data.layouts import FacesLayout, expected, of_kind, typed
@@ -63,6 +64,23 @@ class Faces:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        return f"Faces({self._described()})"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the first faces with their attributes, and how many there are."""
+        return previews.figure(self._described(), self._strip())
+
+    def _described(self) -> str:
+        people = "" if self.identities is None else f", {len(set(self.identities.tolist())):,} people"
+        return f"{len(self):,} of {'×'.join(map(str, self.images.shape[1:]))}{people}, {len(self.names)} attributes"
+
+    def _strip(self) -> str:
+        shown = self.attributes[: previews.SHOWN].tolist()
+        return previews.strip(
+            self.images, [", ".join(name for name, true in zip(self.names, row, strict=True) if true) for row in shown]
+        )
+
     def labels(self, names: Sequence[str]) -> Tensor:
         """The named attributes, in that order: bool (N, len(names)).
 
@@ -99,6 +117,20 @@ class FaceParts:
     _: KW_ONLY
     split: Split = "official"
     seed: int = 0
+
+    def __repr__(self) -> str:
+        return f"FaceParts({self._described()})"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the first faces of each part, and how many there are."""
+        parts = (self.train, self.validation, self.test)
+        return previews.figure(self._described(), *(part._strip() for part in parts))
+
+    def _described(self) -> str:
+        counts = (f"{len(part):,} for {name}" for part, name in
+                  ((self.train, "training"), (self.validation, "validation"), (self.test, "test")))  # fmt: skip
+        shape = "×".join(map(str, self.train.images.shape[1:]))
+        return f"{self.name!r}: {', '.join(counts)}, of {shape}, {len(self.train.names)} attributes"
 
     @cached_property
     def fingerprint(self) -> str:

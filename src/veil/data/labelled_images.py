@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from veil.data import previews
 from veil.images.resizing import resize
 
 TRANSFORMED = "transformation"
@@ -32,6 +33,19 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        return f"LabelledImages({self._described()})"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the first images, and how many there are."""
+        return previews.figure(self._described(), self._strip())
+
+    def _described(self) -> str:
+        return f"{len(self):,} images of {'×'.join(map(str, self.images.shape[1:]))}, {len(self.classes)} classes"
+
+    def _strip(self) -> str:
+        return previews.strip(self.images, [self.classes[label] for label in self.labels[: previews.SHOWN].tolist()])
+
     def resized(self, side: int) -> "LabelledImages":
         """The same with RGB images of ``side`` × ``side`` pixels (bicubic, not cropped); itself where they are."""
         if self.images.shape[2:] == (side, side):
@@ -50,6 +64,10 @@ class Mnist:
     validation: LabelledImages
     test: LabelledImages
 
+    def __repr__(self) -> str:
+        counts = (f"{len(part):,} for {name}" for name, part in vars(self).items())
+        return f"Mnist({', '.join(counts)})"
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -63,6 +81,21 @@ class Parts:
     train: LabelledImages
     test: LabelledImages
     cipher: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Parts({self._described()})"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the first images of each part, and how many there are."""
+        return previews.figure(self._described(), self.train._strip(), self.test._strip())
+
+    def _described(self) -> str:
+        shape = "×".join(map(str, self.train.images.shape[1:]))
+        protected = "" if self.cipher is None else f", protected ({self.cipher})"
+        return (
+            f"{self.name!r}: {len(self.train):,} training and {len(self.test):,} test images of {shape}, "
+            f"{len(self.train.classes)} classes{protected}"
+        )
 
     @cached_property
     def fingerprint(self) -> str:

@@ -32,6 +32,9 @@ class PhotoSet:
     def __len__(self) -> int:
         return len(self.files)
 
+    def __repr__(self) -> str:
+        return f"PhotoSet({self.name!r}: {len(self):,} photos of {len(set(self.labels)):,} classes)"
+
     def take(self, count: int) -> "PhotoSet":
         """At most ``count`` photos, evenly spread over the set and in its order; the same ones each time.
 

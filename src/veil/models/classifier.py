@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from html import escape
 from typing import Any
 
 import torch
@@ -179,6 +180,24 @@ class Classifier(nn.Module):
         self.preprocessing = preprocessing
         self.classes = tuple(classes)
         self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def __repr__(self) -> str:
+        return f"Classifier({self.name!r}: {self._input()}, {len(self.classes):,} classes)"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: its name, what it takes, and what it knows."""
+        some = ", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else "")
+        weights = sum(values.numel() for values in self.network.state_dict().values())
+        lines = {
+            "name": self.name, "input": self._input(), "classes": f"{len(self.classes):,}: {some}",
+            "weights": f"{weights:,}",
+        }  # fmt: skip
+        rows = "".join(f"<tr><th>{escape(head)}</th><td>{escape(text)}</td></tr>" for head, text in lines.items())
+        return f"<table>{rows}</table>"
+
+    def _input(self) -> str:
+        height, width = self.preprocessing.size
+        return f"{height}×{width} {'grey' if self.preprocessing.channels == 1 else 'RGB'}"
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.network(self.preprocessing(images))
