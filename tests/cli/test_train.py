@@ -262,3 +262,54 @@ def test_two_processes_train_one_network(data: Path, tmp_path: Path) -> None:
     result = json.loads(done.stdout)  # one of them speaks
     assert len(result["log"]) == 2
     assert catalog.load(result["card"]).classes
+
+
+NETWORK = """
+import torch
+from torch import nn
+
+class Tiny(nn.Sequential):
+    def __init__(self, num_classes):
+        super().__init__(nn.Conv2d(3, 4, 4, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(4, num_classes))
+"""
+
+
+def test_a_network_of_ones_own(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tiny_net.py").write_text(NETWORK)
+    monkeypatch.chdir(tmp_path)
+    assert veil("train", "--data", data, "-o", "out", *QUICK, "--network", "tiny_net:Tiny") == 0
+    assert "no package registers the architecture tiny_net:Tiny" in said(capsys)
+    assert 'architecture = "veil/tiny_net:Tiny"' in (tmp_path / "out/model.toml").read_text()
+    assert veil("inspect", next(data.rglob("*.png")), "--model", "out/model.toml") == 2
+    assert "there is no architecture 'veil/tiny_net:Tiny'" in said(capsys)
+    assert len(catalog.load("out/model.toml", "tiny_net:Tiny").classes) == 4
+
+
+def test_networks_without_options_for_it_take_no_width_and_no_adaptation(data: Path, key: Path, tmp_path: Path) -> None:
+    given = ("--network", "residual", "--cipher", "tanaka", "--key", key)
+    assert veil("train", "--data", data, "-o", tmp_path, *QUICK, *given) == 0
+    card = (tmp_path / "model.toml").read_text()
+    assert "width" not in card.partition("[input]")[0]
+    assert "adaptation" not in card
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("--network", "resnet19"), "there is no architecture 'resnet19'; there are resnet18"),
+        (("--network", "mnist-cnn"), "mnist-cnn takes grey images of 28×28 pixels, not RGB images of 16×16"),
+        (("--network", "residual", "--adaptation", "block"), "residual takes no adaptation network"),
+        (("--adaptation", "fourier"), "there is no adaptation 'fourier'; there are block, pixel, pixel-random"),
+        (("--schedule", "slow"), "there is no --schedule slow; there are paper, fast"),
+        (("--width", "5000"), "width = 5000: width is 1 to 1,024"),
+    ],
+)
+def test_names_that_there_are_not_are_one_line(
+    data: Path, tmp_path: Path, given: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert veil("train", "--data", data, "-o", tmp_path / "out", *QUICK, *given) == 2
+    assert message in said(capsys)
+    assert not list(tmp_path.rglob("*.toml"))

@@ -1,45 +1,40 @@
 """`veil train`: a classifier of plain or protected images, as a model card."""
 
 import json
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
 
-from veil import training
-from veil.cli import key as keys
-from veil.cli.options import cipher_named
+from veil.cli.choices import completion, titled
 from veil.cli.terminal import TrainingProgress, errors, output
-from veil.data import small_images
-from veil.data.labelled_images import TRANSFORMED, Parts
-from veil.jobs import folders
-from veil.protections.ciphers import CIPHERS
-from veil.protections.ciphers.transforms import protection
-from veil.protections.transformation.file import find
-from veil.runtime import provenance
+from veil.data.layouts import SmallImagesLayout, expected
+from veil.models.architectures import ADAPTATIONS, ARCHITECTURES, Architecture
+from veil.runtime.devices import Precision
 from veil.runtime.files import printable
-from veil.training import classification
-from veil.training.classification import PRESETS, ClassifierSettings, Fitted, Protection
-from veil.training.loop import Precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+    from veil.data.labelled_images import Parts
+    from veil.training.classification import ClassifierSettings, Fitted, Protection
+
 CARD = "model.toml"
+AUTO, NONE = "auto", "none"
+_DATA = (
+    f"Folder of a data set: {expected(SmallImagesLayout)}. Plain, or as `veil encrypt` or `veil transform apply` wrote "
+    "it. LAYOUT:FOLDER names the layout; module:object is one of your own."
+)
+_NETWORK = f"{titled({name: row for name, row in ARCHITECTURES.items() if row.channels == 3})}; or module:object."
+_ADAPTATION = f"Network in front of it. {AUTO}: the cipher's; {NONE}; {titled(ADAPTATIONS)}."
 
 
 def train(
-    data: Annotated[
-        str,
-        typer.Option(
-            help="Folder of a data set (CIFAR, STL-10, or train/ and test/ with a folder per class, as it is or as "
-            "`veil encrypt` or `veil transform apply` wrote it), or hub:NAME.",
-            show_default=False,
-        ),
-    ],
+    data: Annotated[str, typer.Option(help=_DATA, show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model card, checkpoints and logs.")],
     cipher: Annotated[
         Literal["tanaka", "pixel"] | None,
@@ -56,7 +51,7 @@ def train(
         ),
     ] = None,
     schedule: Annotated[
-        Literal["paper", "fast"],
+        str,
         typer.Option(help="paper: 200 epochs, rate divided by five at 60, 120, 160; fast: 30 epochs, one cycle."),
     ] = "fast",
     epochs: Annotated[int | None, typer.Option(min=1, help="[default: the schedule's]", show_default=False)] = None,
@@ -74,14 +69,11 @@ def train(
         typer.Option("--augment/--no-augment", help="Crop and mirror. [default: unless they are protected already]",
                      show_default=False),
     ] = None,
-    network: Annotated[
-        Literal["resnet18", "vgg13"], typer.Option(help="In their forms for small images.")
-    ] = "resnet18",
-    width: Annotated[int, typer.Option(min=1, help="Channels of the network's first stage.")] = 64,
-    adaptation: Annotated[
-        Literal["auto", "none", "block", "pixel", "pixel-random"],
-        typer.Option(help="Network in front of it: block for tanaka, pixel for pixel; auto chooses."),
-    ] = "auto",
+    network: Annotated[str, typer.Option(help=_NETWORK, autocompletion=completion(ARCHITECTURES))] = "resnet18",
+    width: Annotated[
+        int, typer.Option(min=1, help="Channels of the network's first stage, where it can be chosen.")
+    ] = 64,
+    adaptation: Annotated[str, typer.Option(help=_ADAPTATION, autocompletion=completion(ADAPTATIONS))] = AUTO,
     side: Annotated[
         int | None, typer.Option(min=1, help="Resize images to this. [default: as they are]", show_default=False)
     ] = None,
@@ -97,33 +89,24 @@ def train(
 
     The same command goes on from the last finished epoch and ends with the same weights.
     """
-    name = _cipher(cipher, key, per_image)
-    if name is not None and transform is not None:
-        raise typer.BadParameter("--transform does not go with --cipher")
-    transformation = find(transform) if transform is not None else None
-    given: dict[str, Any] = {
-        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "accumulate": accumulate,
-    }  # fmt: skip
-    settings = replace(PRESETS[schedule], **{option: value for option, value in given.items() if value is not None})
-    secret = keys.load(key) if key is not None else None
+    from veil import training
+    from veil.data import small_images
+    from veil.jobs import folders
+    from veil.training import classification
+
+    row = ARCHITECTURES.resolve(network)
+    chosen = _chosen(cipher, key, per_image, transform)
+    given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "accumulate": accumulate}
+    settings = _settings(schedule, given)
     with errors.status("reading images"):
         parts = small_images.load(data, side)
-    if parts.cipher is not None and (name is not None or transformation is not None):
-        option = "--cipher" if name is not None else "--transform"
+    if parts.cipher is not None and chosen.option is not None:
         how = _protected(parts.cipher, " already")
-        raise typer.BadParameter(f"{option} does not go with {data}: its images are {how}")
+        raise typer.BadParameter(f"{chosen.option} does not go with {data}: its images are {how}")
     if augment is False or (augment is None and parts.cipher is not None):
         settings = replace(settings, padding=0, flip=False)
-    protects: Protection = classification.unprotected
-    if name is not None:
-        row = CIPHERS[name]
-        protects = protection(row.create(secret) if row.decrypts else row.create())
-    elif transformation is not None:
-        protects = transformation
-    seen = TRANSFORMED if transformation is not None else name or parts.cipher
-    known: dict[str, Any] = {"cipher": seen}
-    if transformation is not None:
-        known["transformation"] = transformation.fingerprint
+    seen = chosen.name or parts.cipher
+    known = {"cipher": seen, **chosen.known}
     runner = training.fabric(device, precision, devices)
     first = runner.is_global_zero
     with folders.locked(out) if first else nullcontext():
@@ -131,9 +114,9 @@ def train(
             errors.print(escape(_described(parts, seen, settings)))
         with TrainingProgress(shown=first) as progress:
             fitted = classification.fit(
-                parts, settings, architecture=network, protection=protects, adaptation=_adaptation(adaptation, seen),
-                width=width, watched=validation, folder=out, seed=seed, runner=runner, tensorboard=tensorboard,
-                about=known | {"key": secret.fingerprint if secret is not None else None},
+                parts, settings, architecture=row, protection=chosen.protection,
+                adaptation=_adaptation(adaptation, seen, row), width=width, watched=validation, folder=out, seed=seed,
+                runner=runner, tensorboard=tensorboard, about=known | {"key": chosen.key},
                 stepped=progress.stepped, logged=progress.logged,
             )  # fmt: skip
         if first:
@@ -141,8 +124,67 @@ def train(
     runner.barrier()
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """What protects images in training.
+
+    Attributes:
+        option: that chose it; None where nothing does.
+        name: the row of the cipher, or what stands for a transformation.
+        known: what the card says of it beside the name.
+        key: fingerprint of the cipher's key.
+    """
+
+    protection: "Protection"
+    option: str | None = None
+    name: str | None = None
+    known: Mapping[str, Any] = field(default_factory=dict)
+    key: str | None = None
+
+
+def _chosen(cipher: str | None, key: Path | None, per_image: bool, transform: str | None) -> _Chosen:
+    """What ``--cipher`` or ``--transform`` say."""
+    from veil.training import classification
+
+    name = _cipher(cipher, key, per_image)
+    if transform is not None:
+        if name is not None:
+            raise typer.BadParameter("--transform does not go with --cipher")
+        return _transformation(transform)
+    if name is None:
+        return _Chosen(classification.unprotected)
+    from veil.cli import key as keys
+    from veil.protections.ciphers import CIPHERS
+    from veil.protections.ciphers.transforms import protection
+
+    row = CIPHERS[name]
+    secret = keys.load(key) if key is not None else None
+    protects = protection(row.create(secret) if row.decrypts else row.create())
+    return _Chosen(protects, "--cipher", name, key=None if secret is None else secret.fingerprint)
+
+
+def _transformation(named: str) -> _Chosen:
+    from veil.data.labelled_images import TRANSFORMED
+    from veil.protections.transformation.file import find
+
+    transformation = find(named)
+    known = {"transformation": transformation.fingerprint}
+    return _Chosen(transformation, "--transform", TRANSFORMED, known)
+
+
+def _settings(schedule: str, given: dict[str, Any]) -> "ClassifierSettings":
+    """The settings of a schedule, and those that were given instead of its own."""
+    from veil.training.classification import PRESETS
+
+    if schedule not in PRESETS:
+        raise typer.BadParameter(f"there is no --schedule {schedule}; there are {', '.join(PRESETS)}")
+    return replace(PRESETS[schedule], **{option: value for option, value in given.items() if value is not None})
+
+
 def _cipher(cipher: str | None, key: Path | None, per_image: bool) -> str | None:
     """The row of `CIPHERS` that options name."""
+    from veil.cli.options import cipher_named
+
     if cipher is None:
         if key is not None or per_image:
             raise typer.BadParameter("--key and --per-image go with --cipher")
@@ -150,17 +192,22 @@ def _cipher(cipher: str | None, key: Path | None, per_image: bool) -> str | None
     return cipher_named(cipher, key, per_image)
 
 
-def _adaptation(option: str, cipher: str | None) -> str | None:
-    if option == "auto":
-        return CIPHERS[cipher].adaptation if cipher in CIPHERS else None
-    return None if option == "none" else option
+def _adaptation(option: str, cipher: str | None, row: Architecture) -> str | None:
+    """The adaptation that an option names; `AUTO` is the cipher's, where the network takes one."""
+    from veil.protections.ciphers import CIPHERS
+
+    if option == AUTO:
+        return CIPHERS[cipher].adaptation if cipher in CIPHERS and "adaptation" in row.options else None
+    return None if option == NONE else ADAPTATIONS[option].name
 
 
 def _protected(cipher: str, when: str = "") -> str:
+    from veil.data.labelled_images import TRANSFORMED
+
     return f"transformed{when}" if cipher == TRANSFORMED else f"encrypted{when} by {cipher}"
 
 
-def _described(parts: Parts, cipher: str | None, settings: ClassifierSettings) -> str:
+def _described(parts: "Parts", cipher: str | None, settings: "ClassifierSettings") -> str:
     shape = "×".join(map(str, parts.train.images.shape[2:]))
     how = _protected(cipher) if cipher else "plain"
     augmented = "cropped and mirrored" if settings.flip else "not augmented"
@@ -170,11 +217,14 @@ def _described(parts: Parts, cipher: str | None, settings: ClassifierSettings) -
     )
 
 
-def _finish(out: Path, parts: Parts, fitted: Fitted, settings: ClassifierSettings, protected: dict[str, Any], seed: int,
-            runner: "Fabric", as_json: bool) -> None:  # fmt: skip
+def _finish(out: Path, parts: "Parts", fitted: "Fitted", settings: "ClassifierSettings", protected: dict[str, Any],
+            seed: int, runner: "Fabric", as_json: bool) -> None:  # fmt: skip
     """Writes the model card and says how good it is."""
+    from veil import training
+    from veil.runtime import provenance
+
     percent = {name: round(100 * value, 2) for name, value in fitted.test.items()}
-    changed = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    changed = {known.name: getattr(settings, known.name) for known in fields(settings)}
     fitted.save(
         out / CARD, name=out.resolve().name, on=f"{parts.name} test, {len(parts.test):,} images",
         training=changed | {
@@ -183,6 +233,12 @@ def _finish(out: Path, parts: Parts, fitted: Fitted, settings: ClassifierSetting
         },
     )  # fmt: skip
     card = out / CARD
+    if fitted.architecture not in ARCHITECTURES:
+        errors.print(
+            f"[yellow]no package registers the architecture {escape(fitted.architecture)}[/]: the card can be read by "
+            "veil.load_classifier(card, architecture=…), and by commands once a package does",
+            soft_wrap=True,
+        )
     seconds = round(sum(row["seconds"] for row in fitted.log), 1)
     if as_json:
         result: dict[str, Any] = {"card": printable(card), "seconds": seconds, "log": fitted.log}

@@ -302,8 +302,9 @@ def _check(row: Architecture, parts: Parts, adaptation: str | None) -> None:
     """Raises ValueError where the network does not take such images, or an adaptation."""
     channels, side = parts.train.images.shape[1], parts.train.images.shape[-1]
     if row.channels != channels or row.side not in (None, side):
-        takes = f"{row.channels} channels" + (f" and {row.side}×{row.side} pixels" if row.side is not None else "")
-        raise ValueError(f"{row.name} takes images of {takes}, not of {channels} and {side}×{side}")
+        takes, given = ("grey images" if count == 1 else "RGB images" for count in (row.channels, channels))
+        of = f" of {row.side}×{row.side} pixels" if row.side is not None else ""
+        raise ValueError(f"{row.name} takes {takes}{of}, not {given} of {side}×{side}")
     if adaptation is not None and "adaptation" not in row.options:
         raise ValueError(f"{row.name} takes no adaptation network in front of it")
 
