@@ -11,10 +11,12 @@ TORCH_FREE = (
     "from veil.protections.noise import SCHEMES; [(row.title, row.settings()) for row in SCHEMES.values()]",
     "from veil.attacks.noise import NOISE_ATTACKS; dict(NOISE_ATTACKS)",
     "import veil.cli.protect",
+    "import veil.cli.models, veil.cli.reproduce, veil.cli.train",
     "import veil.runtime.lazy, veil.runtime.tables, veil.jobs.folders, veil.jobs.rows",
     "from veil.models.architectures import ADAPTATIONS, ARCHITECTURES; dict(ADAPTATIONS), dict(ARCHITECTURES)",
     "from veil.data.layouts import DATASETS; dict(DATASETS)",
     "from veil.recipes import PAPERS; [r.cost('cpu') for p in PAPERS.values() for r in p.recipes]",
+    "from veil.cli.reproduce import reproduce; reproduce(show_list=True)",
 )
 
 

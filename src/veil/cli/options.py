@@ -10,10 +10,12 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from veil.runtime.scales import TITLES
 from veil.runtime.tables import Row, Table, UnknownName
 
 R = TypeVar("R", bound=Row)
 
+SCALE_HELP = "; ".join(f"{scale}: {title}" for scale, title in TITLES.items()) + "."
 MaxMegapixels = Annotated[float, typer.Option(min=0.000001, help="Refuse larger photos.")]
 
 
@@ -79,9 +81,18 @@ def _default(defaults: Mapping[str, Any]) -> str:
     return "; ".join([usual, *(f"{scheme}: {value}" for scheme, value in shown.items() if value != usual)])
 
 
-def table_help(table: Table[Any]) -> str:
-    """Names and titles of a table's rows, for the help of the option that chooses one."""
-    return "; ".join(f"{name}: {row.title}" for name, row in table.items()) + "."
+def table_help(rows: Mapping[str, Any]) -> str:
+    """Names and titles of a table's rows, or of some of them, for the help of the option that chooses one."""
+    return "; ".join(f"{name}: {row.title}" for name, row in rows.items()) + "."
+
+
+def completion(table: Table[Any]) -> Callable[[str], list[tuple[str, str]]]:
+    """What a shell offers for the name of a row: those that begin so, with their titles."""
+
+    def offered(incomplete: str) -> list[tuple[str, str]]:
+        return [(name, row.title) for name, row in table.items() if name.startswith(incomplete)]
+
+    return offered
 
 
 def chosen(table: Table[R], option: str, typed: str) -> R:

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from veil.cli.choices import SCALE_HELP, completion
+from veil.cli.options import SCALE_HELP, completion
 from veil.cli.terminal import INTERRUPTED, errors, output
 from veil.recipes import PAPERS
 from veil.recipes.paper import Paper

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from veil.cli.choices import completion, titled
+from veil.cli.options import chosen, cipher_named, completion, table_help
 from veil.cli.terminal import TrainingProgress, errors, output
 from veil.data.layouts import SmallImagesLayout, expected
 from veil.models.architectures import ADAPTATIONS, ARCHITECTURES, Architecture
@@ -29,8 +29,8 @@ _DATA = (
     f"Folder of a data set: {expected(SmallImagesLayout)}. Plain, or as `veil encrypt` or `veil transform apply` wrote "
     "it. LAYOUT:FOLDER names the layout; module:object is one of your own."
 )
-_NETWORK = f"{titled({name: row for name, row in ARCHITECTURES.items() if row.channels == 3})}; or module:object."
-_ADAPTATION = f"Network in front of it. {AUTO}: the cipher's; {NONE}; {titled(ADAPTATIONS)}."
+_NETWORK = f"{table_help({name: row for name, row in ARCHITECTURES.items() if row.channels == 3})} Or module:object."
+_ADAPTATION = f"Network in front of it. {AUTO}: the cipher's; {NONE}; {table_help(ADAPTATIONS)}"
 
 
 def train(
@@ -94,19 +94,19 @@ def train(
     from veil.jobs import folders
     from veil.training import classification
 
-    row = ARCHITECTURES.resolve(network)
-    chosen = _chosen(cipher, key, per_image, transform)
+    row = chosen(ARCHITECTURES, "network", network)
+    protected = _protected_by(cipher, key, per_image, transform)
     given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "accumulate": accumulate}
     settings = _settings(schedule, given)
     with errors.status("reading images"):
         parts = small_images.load(data, side)
-    if parts.cipher is not None and chosen.option is not None:
+    if parts.cipher is not None and protected.option is not None:
         how = _protected(parts.cipher, " already")
-        raise typer.BadParameter(f"{chosen.option} does not go with {data}: its images are {how}")
+        raise typer.BadParameter(f"{protected.option} does not go with {data}: its images are {how}")
     if augment is False or (augment is None and parts.cipher is not None):
         settings = replace(settings, padding=0, flip=False)
-    seen = chosen.name or parts.cipher
-    known = {"cipher": seen, **chosen.known}
+    seen = protected.name or parts.cipher
+    known = {"cipher": seen, **protected.known}
     runner = training.fabric(device, precision, devices)
     first = runner.is_global_zero
     with folders.locked(out) if first else nullcontext():
@@ -114,9 +114,9 @@ def train(
             errors.print(escape(_described(parts, seen, settings)))
         with TrainingProgress(shown=first) as progress:
             fitted = classification.fit(
-                parts, settings, architecture=row, protection=chosen.protection,
+                parts, settings, architecture=row, protection=protected.protection,
                 adaptation=_adaptation(adaptation, seen, row), width=width, watched=validation, folder=out, seed=seed,
-                runner=runner, tensorboard=tensorboard, about=known | {"key": chosen.key},
+                runner=runner, tensorboard=tensorboard, about=known | {"key": protected.key},
                 stepped=progress.stepped, logged=progress.logged,
             )  # fmt: skip
         if first:
@@ -125,7 +125,7 @@ def train(
 
 
 @dataclass(frozen=True)
-class _Chosen:
+class _InTraining:
     """What protects images in training.
 
     Attributes:
@@ -142,7 +142,7 @@ class _Chosen:
     key: str | None = None
 
 
-def _chosen(cipher: str | None, key: Path | None, per_image: bool, transform: str | None) -> _Chosen:
+def _protected_by(cipher: str | None, key: Path | None, per_image: bool, transform: str | None) -> _InTraining:
     """What ``--cipher`` or ``--transform`` say."""
     from veil.training import classification
 
@@ -152,7 +152,7 @@ def _chosen(cipher: str | None, key: Path | None, per_image: bool, transform: st
             raise typer.BadParameter("--transform does not go with --cipher")
         return _transformation(transform)
     if name is None:
-        return _Chosen(classification.unprotected)
+        return _InTraining(classification.unprotected)
     from veil.cli import key as keys
     from veil.protections.ciphers import CIPHERS
     from veil.protections.ciphers.transforms import protection
@@ -160,16 +160,16 @@ def _chosen(cipher: str | None, key: Path | None, per_image: bool, transform: st
     row = CIPHERS[name]
     secret = keys.load(key) if key is not None else None
     protects = protection(row.create(secret) if row.decrypts else row.create())
-    return _Chosen(protects, "--cipher", name, key=None if secret is None else secret.fingerprint)
+    return _InTraining(protects, "--cipher", name, key=None if secret is None else secret.fingerprint)
 
 
-def _transformation(named: str) -> _Chosen:
+def _transformation(named: str) -> _InTraining:
     from veil.data.labelled_images import TRANSFORMED
     from veil.protections.transformation.file import find
 
     transformation = find(named)
     known = {"transformation": transformation.fingerprint}
-    return _Chosen(transformation, "--transform", TRANSFORMED, known)
+    return _InTraining(transformation, "--transform", TRANSFORMED, known)
 
 
 def _settings(schedule: str, given: dict[str, Any]) -> "ClassifierSettings":
@@ -183,8 +183,6 @@ def _settings(schedule: str, given: dict[str, Any]) -> "ClassifierSettings":
 
 def _cipher(cipher: str | None, key: Path | None, per_image: bool) -> str | None:
     """The row of `CIPHERS` that options name."""
-    from veil.cli.options import cipher_named
-
     if cipher is None:
         if key is not None or per_image:
             raise typer.BadParameter("--key and --per-image go with --cipher")
