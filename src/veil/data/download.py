@@ -86,7 +86,7 @@ def _reason(error: Exception) -> str:
         return "no answer in time"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection was cut"
-    system = [each.strerror for each in _causes(error) if isinstance(each, OSError) and each.strerror]
+    system = [cause.strerror for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror]
     text = system[-1] if system else str(error) or type(error).__name__
     return " ".join(text.split())[:120]
 

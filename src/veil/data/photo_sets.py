@@ -48,8 +48,8 @@ def find(roots: Sequence[Path], name: str | None = None) -> PhotoSet:
         name: the set that is wanted, by its own name or its folder's; None takes any.
 
     Raises:
-        FileNotFoundError: where there is none, or none of that name; or photos of the one found are missing.
-        ValueError: where the one found is broken.
+        FileNotFoundError: where there is none, or none of that name; or photos of that one are missing.
+        ValueError: where that one is broken.
     """
     candidates = [one for root in roots for one in sorted(_candidates(root), key=lambda one: one.order)]
     for one in candidates:

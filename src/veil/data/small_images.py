@@ -89,8 +89,8 @@ def find(roots: Sequence[Path], name: str, side: int | None = None) -> Parts:
         side: as `read` takes it.
 
     Raises:
-        FileNotFoundError: where there is none of that name; or files of the one found are missing.
-        ValueError: where the one found is broken, or is not of one size, as in `read`.
+        FileNotFoundError: where there is none of that name; or files of that one are missing.
+        ValueError: where that one is broken, or is not of one size, as in `read`.
     """
     from veil.data.layouts.train_test_folders import cipher_of
 

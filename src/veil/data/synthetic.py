@@ -1,4 +1,4 @@
-"""Made pictures for runs that only show that something works, so that nothing has to be downloaded.
+"""Drawn pictures for runs that only show that something works, so that nothing has to be downloaded.
 
 Numbers measured on them say nothing about real photos. Everything is drawn from an explicit generator.
 """
@@ -50,7 +50,7 @@ def digits(count: int, generator: Generator) -> LabelledImages:
 
 
 def mnist_like(counts: tuple[int, int, int], seed: int) -> Mnist:
-    """Made digits in the form of MNIST: so many for training, validation and test, each part drawn on its own."""
+    """Drawn digits in the form of MNIST: so many for training, validation and test, each part drawn on its own."""
     parts = (
         digits(count, torch.Generator().manual_seed(seed_of("made digits", part, seed)))
         for part, count in zip(("train", "validation", "test"), counts, strict=True)

@@ -1,4 +1,4 @@
-"""Made faces for runs that only show that something works: drawn people with the attributes of Li et al. 2019.
+"""Drawn faces for runs that only show that something works: drawn people with the attributes of Li et al. 2019.
 
 `faces` gives people with several pictures each, in the form of CelebA. Who it is decides skin, hair colour, the width
 of the face, the distance of the eyes and ``Male``; a picture has its own expression, make-up, pose, light and ground.
@@ -10,7 +10,7 @@ What is drawn where:
 - ``Heavy_Makeup``: deep red lips and coloured lids.
 
 As in CelebA, make-up is rare among men and frequent among women, and high cheekbones go with a smile. Numbers measured
-on made faces say nothing about real ones.
+on drawn faces say nothing about real ones.
 """
 
 import math
@@ -74,10 +74,10 @@ def _part(number: int, count: int, seed: int, side: int) -> Faces:
     people = _people(int(person[-1]) + 1, draw)
     images, attributes = [], []
     for some in torch.split(person, _BATCH):
-        shown = people.take(some)
-        told = _attributes(shown, draw)
-        images.append(_drawn(shown, told, side, draw))
-        attributes.append(torch.stack([told[name].flatten() for name in NAMES], 1))
+        pictured = people.take(some)
+        shows = _attributes(pictured, draw)
+        images.append(_drawn(pictured, shows, side, draw))
+        attributes.append(torch.stack([shows[name].flatten() for name in NAMES], 1))
     return Faces(torch.cat(images), torch.cat(attributes), NAMES, person * len(PARTS) + number)
 
 
@@ -109,12 +109,12 @@ def _attributes(person: _Person, draw: Generator) -> dict[str, Tensor]:
     }
 
 
-def _drawn(person: _Person, told: dict[str, Tensor], side: int, draw: Generator) -> Tensor:
+def _drawn(person: _Person, shows: dict[str, Tensor], side: int, draw: Generator) -> Tensor:
     """One picture of each person: uint8 (N, 3, side, side)."""
     count = len(person.male)
     x, y = _pose(count, side, draw)
     pixels = side / 2
-    male, makeup = told["Male"], told["Heavy_Makeup"]
+    male, makeup = shows["Male"], shows["Heavy_Makeup"]
 
     def inside(across: Tensor | float, down: Tensor | float, wide: Tensor | float, high: Tensor | float) -> Tensor:
         """Mask (N, side, side) of an ellipse, with an edge of about a pixel."""
@@ -138,9 +138,9 @@ def _drawn(person: _Person, told: dict[str, Tensor], side: int, draw: Generator)
     fringe = ((-0.36 - 0.5 * x**2 * ~male - y) * pixels + 0.5).clamp(0, 1)
     picture = _paint(picture, person.hair, head * fringe)
     for sign in (-1, 1):
-        bone = inside(sign * 0.68 * width, 0.1, 0.16, 0.09) * told["High_Cheekbones"]
+        bone = inside(sign * 0.68 * width, 0.1, 0.16, 0.09) * shows["High_Cheekbones"]
         picture = _paint(picture, 0.25 * person.skin + 0.75, 0.8 * bone)
-        hollow = inside(sign * 0.72 * width, 0.29, 0.13, 0.09) * told["High_Cheekbones"]
+        hollow = inside(sign * 0.72 * width, 0.29, 0.13, 0.09) * shows["High_Cheekbones"]
         picture = _paint(picture, 0.5 * person.skin, 0.7 * hollow)
         eye = sign * person.eyes
         picture = _paint(picture, person.lids, 0.9 * inside(eye, -0.14, 0.17, 0.115) * makeup)
@@ -148,7 +148,7 @@ def _drawn(person: _Person, told: dict[str, Tensor], side: int, draw: Generator)
         picture = _paint(picture, _BLACK, inside(eye, -0.09, 0.055, 0.055))
         picture = _paint(picture, 0.6 * person.hair, 0.9 * inside(eye, -0.27, 0.16, 0.03 + 0.025 * male))
     picture = _paint(picture, 0.72 * person.skin, 0.8 * inside(0, 0.14, 0.06, 0.1))
-    picture = _mouth(picture, person, told, x, y, pixels)
+    picture = _mouth(picture, person, shows, x, y, pixels)
     light = 1 + _uniform(count, -0.25, 0.25, draw) * x + _uniform(count, -0.15, 0.15, draw)
     noise = torch.empty_like(picture).normal_(0, 0.02, generator=draw)
     return quantise(picture * light[:, None] + noise)
@@ -165,9 +165,9 @@ def _pose(count: int, side: int, draw: Generator) -> tuple[Tensor, Tensor]:
 
 
 def _mouth(
-    picture: Tensor, person: _Person, told: dict[str, Tensor], x: Tensor, y: Tensor, pixels: float
+    picture: Tensor, person: _Person, shows: dict[str, Tensor], x: Tensor, y: Tensor, pixels: float
 ) -> Tensor:  # fmt: skip
-    smiling = told["Smiling"]
+    smiling = shows["Smiling"]
     along = (x / (0.21 + 0.05 * smiling)) ** 2
     off = (y - 0.4 - 0.06 * smiling - torch.where(smiling, -0.14, 0.05) * along).abs()
     reach = (1 - along).clamp(min=0).sqrt()
@@ -176,7 +176,9 @@ def _mouth(
         return ((half * reach - off) * pixels + 0.5).clamp(0, 1) * (along < 1)
 
     red = torch.tensor(_RED).view(1, 3, 1, 1)
-    lips = torch.where(told["Heavy_Makeup"][:, None], red, person.skin * torch.tensor([0.72, 0.52, 0.52]).view(3, 1, 1))
+    lips = torch.where(
+        shows["Heavy_Makeup"][:, None], red, person.skin * torch.tensor([0.72, 0.52, 0.52]).view(3, 1, 1)
+    )
     picture = _paint(picture, lips, within(0.06 + 0.035 * smiling))
     return _paint(picture, _WHITE, within(0.045 * smiling) * smiling)
 

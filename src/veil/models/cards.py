@@ -65,7 +65,7 @@ class Card:
 
 def _beside(card: Path, name: object, suffixes: tuple[str, ...]) -> Path:
     if not isinstance(name, str) or not name:
-        raise CardError(f"{card}: expected a file name, found {name!r:.80}")
+        raise CardError(f"{card}: expected a file name, not {name!r:.80}")
     if not name.isprintable() or len(name.encode()) > 255:
         raise CardError(f"{card}: {name!r:.80} is no name for a file")
     path, folder = card.parent / name, card.parent.resolve()

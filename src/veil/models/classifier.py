@@ -155,8 +155,10 @@ class AntialiasedResize(torch.autograd.Function):
             gradient = gradient @ growing_matrix(width, columns).to(gradient)
         if height <= rows and width <= columns:
             return gradient, None
-        vertical = [each.to(gradient)[:, None] for each in shrinking_scales(height, rows)] if height > rows else [1, 1]
-        across = [each.to(gradient) for each in shrinking_scales(width, columns)] if width > columns else [1, 1]
+        vertical = (
+            [scale.to(gradient)[:, None] for scale in shrinking_scales(height, rows)] if height > rows else [1, 1]
+        )
+        across = [scale.to(gradient) for scale in shrinking_scales(width, columns)] if width > columns else [1, 1]
         gradient = gradient * vertical[0] * across[0]
         enlarged = F.interpolate(gradient, ctx.before, mode="bilinear", align_corners=False)
         return enlarged.mul_(vertical[1] * across[1]), None

@@ -106,7 +106,7 @@ def preprocess(images: Tensor, crop: float, side: tuple[int, int]) -> Tensor:
     top, left = (images.shape[-2] - height) // 2, (images.shape[-1] - width) // 2
     middle = values.cpu()[..., top : top + height, left : left + width]
     resized = F.interpolate(middle, side, mode="bilinear", align_corners=False, antialias=True)
-    mean, deviation = (torch.tensor(each).view(3, 1, 1) for each in (MEAN, DEVIATION))
+    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
     return ((resized.clamp(0, 1) - mean) / deviation).contiguous()
 
 
@@ -129,7 +129,7 @@ def _session(path: Path) -> Any:
 def _form(session: Any, path: Path) -> tuple[int, tuple[int, int], int]:
     """Images in a call, the input's height and width, and the output's width."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    taken, given = (tuple(each[0].shape) if len(each) == 1 else () for each in (inputs, outputs))
+    taken, given = (tuple(ends[0].shape) if len(ends) == 1 else () for ends in (inputs, outputs))
     sized = taken[1:] + given[1:]
     if (len(taken), len(given)) != (4, 2) or not all(isinstance(size, int) for size in sized) or taken[1] != 3:
         raise ValueError(f"{path}: not a face recogniser: expected (N, 3, H, W) to (N, D), not {taken} to {given}")

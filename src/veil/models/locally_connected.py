@@ -45,7 +45,7 @@ class _LocalProduct(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             together = max(1, min(len(x), _TOGETHER // weight.numel()))
             sums = weight.new_zeros(together, *weight.shape)
-            for some, images in zip(*(torch.split(each, together) for each in (of_y, x)), strict=True):
+            for some, images in zip(*(torch.split(values, together) for values in (of_y, x)), strict=True):
                 sums[: len(images)].addcmul_(some.unsqueeze(2), images.unsqueeze(1))
             of_weight = sums.sum(0)
         if ctx.needs_input_grad[2]:

@@ -45,16 +45,16 @@ class UNet(nn.Module):
     def __init__(self, width: int = 64, skips: int = 5, *, up: int | None = None, norm: str = "group") -> None:
         super().__init__()
         up = width if up is None else up
-        for each in (width, up):
-            if each < _GROUPS or each % _GROUPS:
-                raise ValueError(f"the width of a U-Net is a multiple of {_GROUPS}, not {each}")
+        for channels in (width, up):
+            if channels < _GROUPS or channels % _GROUPS:
+                raise ValueError(f"the width of a U-Net is a multiple of {_GROUPS}, not {channels}")
         if not 0 <= skips < len(FACTORS):
             raise ValueError(f"a U-Net has 0 to {len(FACTORS) - 1} skips, not {skips}")
         if norm not in NORMS:
             raise ValueError(f"there is no normalisation {norm!r}; there are {', '.join(NORMS)}")
         self.options = {"width": width, "skips": skips, "up": up, "norm": norm}
         self.skips = skips
-        descending, ascending = ([factor * each for factor in FACTORS] for each in (width, up))
+        descending, ascending = ([factor * channels for factor in FACTORS] for channels in (width, up))
         self.down = nn.ModuleList(_convolutions(i, o, norm) for i, o in itertools.pairwise([3, *descending]))
         beside, outputs = descending[-2::-1], ascending[-2::-1]
         below = [descending[-1], *outputs]

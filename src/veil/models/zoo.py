@@ -62,8 +62,7 @@ def _library(name: str) -> ModuleType:
 def names(library: str) -> list[str]:
     """The classification architectures that ``timm`` or ``torchvision`` offers, sorted."""
     module = _library(library)
-    found = module.list_models() if library == "timm" else module.list_models(module=module)
-    return sorted(found)
+    return sorted(module.list_models() if library == "timm" else module.list_models(module=module))
 
 
 def imagenet_ids() -> tuple[str, ...] | None:

@@ -80,8 +80,8 @@ class Evidence:
 
     def about(self, item: str) -> dict[str, Any]:
         """What an item's rows depend on; empty where nothing was measured."""
-        found: dict[str, Any] = next((line["about"] for line in self.lines(item) if "about" in line), {})
-        return found
+        about: dict[str, Any] = next((line["about"] for line in self.lines(item) if "about" in line), {})
+        return about
 
     def source(self, item: str) -> str:
         """Scale, seeds, data, hardware, time and command of an item's rows, in a line."""

@@ -140,7 +140,7 @@ def _files(name: str, split: Any, image: str) -> Iterator[tuple[Sequence[str], S
         stored = batch[image]
         names = [f"{name}, image {number}" for number in range(first, first + len(stored))]
         first += len(stored)
-        yield names, [_stored(each, called) for each, called in zip(stored, names, strict=True)]
+        yield names, [_stored(content, called) for content, called in zip(stored, names, strict=True)]
 
 
 def _stored(image: dict[str, Any] | None, name: str) -> Path | bytes:
