@@ -66,5 +66,7 @@ def test_a_papers_page_is_its_rows(name: str) -> None:
     assert (REPOSITORY / f"docs/{name}.md").read_text(encoding="utf-8") == text
     assert paper.measured == ("Not measured" not in text)
     report = (REPOSITORY / "docs" / figures).resolve().parent / "report.html"
+    if not paper.measured and not report.exists():
+        return
     for named in re.findall(r'src="([^"]+)"', report.read_text(encoding="utf-8")):
         assert (report.parent / named).is_file(), named
