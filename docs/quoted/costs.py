@@ -4,7 +4,7 @@ from functools import cache
 
 from quoted.sources import RESULTS, Numbers, rows, table
 from veil.recipes import papers
-from veil.recipes.recipe import Paper, Recipe
+from veil.recipes.paper import Paper, Recipe
 from veil.report.numbers import duration
 
 SCALE = "cpu"
@@ -36,7 +36,7 @@ def costs() -> str:
 
 
 def _line(paper: Paper, recipe: Recipe) -> tuple[str, ...]:
-    if recipe.measure is None:
+    if recipe.measures is None:
         return (
             f"`{recipe.item}`",
             recipe.title,
