@@ -11,14 +11,14 @@ from rich.markup import escape
 
 from veil import training
 from veil.cli import key as keys
-from veil.cli.options import cipher_named
+from veil.cli.options import cipher_help, cipher_named, transformation_named
 from veil.cli.terminal import TrainingProgress, errors, output
 from veil.data import small_images
 from veil.data.labelled_images import TRANSFORMED, Parts
 from veil.jobs import folders
-from veil.protections.ciphers import CIPHERS
-from veil.protections.ciphers.transforms import protection
-from veil.protections.transformation.file import find
+from veil.protections import PROTECTIONS
+from veil.protections.image_protection import ImageProtection
+from veil.protections.transformation.folder import fingerprint_of
 from veil.runtime import provenance
 from veil.runtime.files import printable
 from veil.training import classification
@@ -42,8 +42,11 @@ def train(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model card, checkpoints and logs.")],
     cipher: Annotated[
-        Literal["tanaka", "pixel"] | None,
-        typer.Option(help="Encrypt plain images in training, after augmentation. [default: none]", show_default=False),
+        str | None,
+        typer.Option(
+            help=f"Encrypt plain images in training, after augmentation. {cipher_help()} [default: none]",
+            show_default=False,
+        ),
     ] = None,
     key: Annotated[Path | None, typer.Option(help="Key file of the cipher.", show_default=False)] = None,
     per_image: Annotated[bool, typer.Option("--per-image", help="A fresh key for every image (pixel).")] = False,
@@ -97,10 +100,10 @@ def train(
 
     The same command goes on from the last finished epoch and ends with the same weights.
     """
-    name = _cipher(cipher, key, per_image)
-    if name is not None and transform is not None:
+    encryption = _cipher(cipher, key, per_image)
+    if encryption is not None and transform is not None:
         raise typer.BadParameter("--transform does not go with --cipher")
-    transformation = find(transform) if transform is not None else None
+    transformation = transformation_named(transform) if transform is not None else None
     given: dict[str, Any] = {
         "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "accumulate": accumulate,
     }  # fmt: skip
@@ -108,22 +111,21 @@ def train(
     secret = keys.load(key) if key is not None else None
     with errors.status("reading images"):
         parts = small_images.load(data, side)
-    if parts.cipher is not None and (name is not None or transformation is not None):
-        option = "--cipher" if name is not None else "--transform"
+    if parts.cipher is not None and (encryption is not None or transformation is not None):
+        option = "--cipher" if encryption is not None else "--transform"
         how = _protected(parts.cipher, " already")
         raise typer.BadParameter(f"{option} does not go with {data}: its images are {how}")
     if augment is False or (augment is None and parts.cipher is not None):
         settings = replace(settings, padding=0, flip=False)
     protects: Protection = classification.unprotected
-    if name is not None:
-        row = CIPHERS[name]
-        protects = protection(row.create(secret) if row.decrypts else row.create())
+    if encryption is not None:
+        protects = encryption.build(secret)
     elif transformation is not None:
-        protects = transformation
-    seen = TRANSFORMED if transformation is not None else name or parts.cipher
+        protects = transformation.build()
+    seen = TRANSFORMED if transformation is not None else encryption.name if encryption is not None else parts.cipher
     known: dict[str, Any] = {"cipher": seen}
     if transformation is not None:
-        known["transformation"] = transformation.fingerprint
+        known["transformation"] = fingerprint_of(protects, transformation.name)
     runner = training.fabric(device, precision, devices)
     first = runner.is_global_zero
     with folders.locked(out) if first else nullcontext():
@@ -131,8 +133,9 @@ def train(
             errors.print(escape(_described(parts, seen, settings)))
         with TrainingProgress(shown=first) as progress:
             fitted = classification.fit(
-                parts, settings, architecture=network, protection=protects, adaptation=_adaptation(adaptation, seen),
-                width=width, watched=validation, folder=out, seed=seed, runner=runner, tensorboard=tensorboard,
+                parts, settings, architecture=network, protection=protects,
+                adaptation=_adaptation(adaptation, encryption, seen), width=width, watched=validation,
+                folder=out, seed=seed, runner=runner, tensorboard=tensorboard,
                 about=known | {"key": secret.fingerprint if secret is not None else None},
                 stepped=progress.stepped, logged=progress.logged,
             )  # fmt: skip
@@ -141,8 +144,8 @@ def train(
     runner.barrier()
 
 
-def _cipher(cipher: str | None, key: Path | None, per_image: bool) -> str | None:
-    """The row of `CIPHERS` that options name."""
+def _cipher(cipher: str | None, key: Path | None, per_image: bool) -> ImageProtection | None:
+    """The cipher that options name."""
     if cipher is None:
         if key is not None or per_image:
             raise typer.BadParameter("--key and --per-image go with --cipher")
@@ -150,10 +153,13 @@ def _cipher(cipher: str | None, key: Path | None, per_image: bool) -> str | None
     return cipher_named(cipher, key, per_image)
 
 
-def _adaptation(option: str, cipher: str | None) -> str | None:
-    if option == "auto":
-        return CIPHERS[cipher].adaptation if cipher in CIPHERS else None
-    return None if option == "none" else option
+def _adaptation(option: str, encryption: ImageProtection | None, cipher: str | None) -> str | None:
+    """The network in front of the classifier: for what encrypts in training, or what the folder's images were."""
+    if option != "auto":
+        return None if option == "none" else option
+    if encryption is None and cipher is not None and cipher in PROTECTIONS:
+        encryption = PROTECTIONS[cipher]
+    return encryption.adaptation if encryption is not None else None
 
 
 def _protected(cipher: str, when: str = "") -> str:
