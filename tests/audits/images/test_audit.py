@@ -8,17 +8,19 @@ import torch
 from torch import Generator, Tensor
 
 from veil import training
-from veil.attacks.images import ATTACKS
-from veil.audits.images import audit as audited
+from veil.attacks.images import ATTACKS, resolve
 from veil.audits.images import page as pages
-from veil.audits.images.subjects import Subject, of_callable, subject
+from veil.audits.images.audit import ImageAudit, audit
+from veil.audits.images.subjects import Subject, subject
 from veil.audits.images.verdicts import ATTACKERS, floor, guess, lift, strongest, verdicts
 from veil.data import synthetic
 from veil.data.labelled_images import Parts
 from veil.jobs.rows import Row, RowFile
+from veil.protections import of_callable
 from veil.protections.ciphers.keys import Key
 from veil.protections.transformation import TransformationError
 from veil.report import page as report
+from veil.training.run import Run
 
 KEYS = ("pixel-statistics", "block-statistics", "known-plaintext", "chosen-plaintext", "affine")
 
@@ -28,13 +30,16 @@ def parts() -> Parts:
     return synthetic.small_images(train=120, test=40, side=32, seed=0)
 
 
+def audited(one: Subject, parts: Parts) -> ImageAudit:
+    return ImageAudit(subject=one, parts=parts, scale="smoke")
+
+
 def run(one: Subject, parts: Parts, folder: Path, attacks: list[str] | None = None, **other: Any) -> list[Row]:
-    about = audited.about(one, parts, "smoke", None, 0)
-    with RowFile(folder / "rows.jsonl", about) as rows:
-        return audited.audit(
-            one, parts, rows, scale="smoke", attacks=list(ATTACKS) if attacks is None else attacks, classifier=None,
-            folder=folder / "attackers", seed=0, runner=training.fabric("cpu", "auto"), logged=lambda row: None,
-            **other,
+    with RowFile(folder / "rows.jsonl", audited(one, parts).about(0)) as rows:
+        runner = training.fabric("cpu", "auto")
+        return audit(
+            audited(one, parts), resolve(ATTACKS if attacks is None else attacks), rows,
+            Run(folder=folder / "attackers", seed=0, runner=runner, logged=lambda row: None), **other,
         )  # fmt: skip
 
 
@@ -42,13 +47,13 @@ def test_a_made_up_protection_goes_through_the_whole_audit(parts: Parts, tmp_pat
     def upside_down(images: Tensor) -> Tensor:
         return 255 - images.flip(2)
 
-    one = of_callable("upside down", upside_down)
+    one = subject(of_callable("upside down", upside_down))
     rows = run(one, parts, tmp_path)
     assert {row["attack"] for row in rows if row["kind"] == "attack"} == set(ATTACKS)
     found = verdicts(rows)
     assert [each.attacker for each in found] == list(ATTACKERS)
     assert {each.level for each in found} <= {"exact", "broken", "leaks", "nothing"}
-    page = pages.page(rows, audited.about(one, parts, "smoke", None, 0), "somewhere")
+    page = pages.page(rows, audited(one, parts).about(0), "somewhere", one.row)
     text = report.write_html(page, tmp_path).read_text()
     assert all(each.text.split(".")[0] in text for each in found)
     assert "upside down" in text
@@ -115,9 +120,9 @@ def test_floors_and_lift() -> None:
     assert lift(rows, rows[4], "ssim") == pytest.approx(0.5)
     assert lift(rows, rows[4], "accuracy") == pytest.approx(0.7)
     assert lift(rows, rows[4], "visible") == 0.0
-    best = strongest(rows, "ssim", ["unpaired"])
+    best = strongest(rows, "ssim", 1, 1)
     assert best is rows[4]
-    assert strongest(rows, "visible", ["pairs"]) is floor(rows, "protected")
+    assert strongest(rows, "visible", 3, 3) is floor(rows, "protected")
     levels = [each.level for each in verdicts(rows)]
     assert levels == ["nothing", "broken", "broken", "broken"]
     assert verdicts(rows)[2].text.startswith("As above: Images come back")
@@ -128,7 +133,7 @@ def test_names(tmp_path: Path) -> None:
     assert subject("tanaka", Key(bytes(32))).described == Key(bytes(32)).fingerprint
     assert subject("torch:bitwise_not").protect(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), Generator()).eq(255).all()
     for name, match in (
-        ("pixels", "no protection pixels"), ("nowhere:thing", "cannot be imported"), ("math:pi", "not callable"),
+        ("pixels", "no protection 'pixels'"), ("nowhere:thing", "cannot be imported"), ("math:pi", "a float, which"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=match):
             subject(name)
@@ -142,4 +147,4 @@ def test_names(tmp_path: Path) -> None:
 def test_a_protection_that_gives_no_images_is_named(parts: Parts, tmp_path: Path) -> None:
     for wrong in (lambda images: images.float(), lambda images: images[:, :, :8], lambda images: images[:, :1]):
         with pytest.raises(ValueError, match="an audit needs images"):
-            run(of_callable("wrong", wrong), parts, tmp_path, ["affine"])
+            run(subject(of_callable("wrong", wrong)), parts, tmp_path, ["affine"])
