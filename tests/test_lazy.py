@@ -10,7 +10,12 @@ TORCH_FREE = (
     "import veil; veil.images.SUFFIXES",
     "from veil.protections.noise import SCHEMES; [(row.title, row.settings()) for row in SCHEMES.values()]",
     "from veil.attacks.noise import NOISE_ATTACKS; dict(NOISE_ATTACKS)",
+    "from veil.protections import PROTECTIONS; [(row.title, row.settings) for row in PROTECTIONS.values()]",
+    "from veil.protections.transformation import METHODS; [(row.title, row.presets) for row in METHODS.values()]",
+    "from veil.attacks.images import ATTACKS; [(row.title, row.settings) for row in ATTACKS.values()]",
+    "import veil; veil.audit, veil.encrypt, veil.decrypt, veil.transform, veil.ImageTransform, veil.Key",
     "import veil.cli.protect",
+    "import veil.cli.audit, veil.cli.encrypt, veil.cli.key, veil.cli.transform",
     "import veil.runtime.lazy, veil.runtime.tables, veil.jobs.folders, veil.jobs.rows",
 )
 

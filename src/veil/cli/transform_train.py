@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from veil.cli.options import chosen, table_help
 from veil.cli.terminal import TrainingProgress, errors, output
 from veil.jobs import folders
 from veil.jobs.folders import Row
 from veil.protections.transformation import METHODS
 from veil.protections.transformation.frozen_networks import Features, Layer
 from veil.protections.transformation.preliminary import PreliminarySettings
+from veil.runtime.devices import Precision
 from veil.runtime.files import printable
 from veil.runtime.scales import Scale
-from veil.training.loop import Precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -47,8 +48,7 @@ def train(
     method: Annotated[
         str,
         typer.Option(
-            help="; ".join(f"{name}: {row.title}" for name, row in METHODS.items()) + "; or package.module:object.",
-            autocompletion=METHODS.names,
+            help=f"{table_help(METHODS)} Or package.module:object.", autocompletion=METHODS.names
         ),
     ] = "unet",
     preset: Annotated[
@@ -122,12 +122,11 @@ def _plan(
     """What the options say of the training.
 
     Raises:
-        BadParameter: for values out of range.
-        UnknownName: for a method that there is not.
+        BadParameter: for a method that there is not, and for values out of range.
     """
     from veil.protections.transformation.trainer import TransformationPlan
 
-    row = METHODS.resolve(method)
+    row = chosen(METHODS, "method", method)
     changes = {option: value for option, value in given.items() if value is not None}
     try:
         settings = row.settings_for(preset, scale, **changes)

@@ -1,12 +1,13 @@
-"""Images as Python programs hold them, and back: what goes in as a Pillow image comes out as one.
+"""One image or many, of any kind that people hold them in, as batches for what changes batches; and back.
 
-Taken are, always 8 bits a value and three colours:
+Taken are
 
-- Pillow images; grey ones (``L``, ``1``) become RGB;
-- NumPy arrays, uint8 (H, W, 3), or a batch of them (N, H, W, 3);
-- tensors, uint8 (3, H, W), or a batch of them (N, 3, H, W), on any device;
-- `veil.images.Photo`, without transparency;
+- one image of any kind that `veil.images.conversion` takes;
+- batches: arrays, uint8 (N, H, W, 3), and tensors, uint8 (N, 3, H, W), which stay on their device;
 - lists and tuples of these.
+
+What changes them takes three colours: grey becomes three equal ones, and transparency is flattened over white, as it is
+in folders (`veil.jobs.lossless`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from veil.images.conversion import convert
+from veil.images.encoding import over_white
 from veil.images.photo import Photo
 from veil.runtime.lazy import torch
 
@@ -25,53 +28,54 @@ if TYPE_CHECKING:
 
     Change = Callable[[Tensor], Tensor]
     """uint8 (N, 3, H, W) to the same type, number and channels."""
-
-_GREY = ("1", "L")
+    Back = Callable[[Tensor], Any]
+    """What makes such a tensor an image, or a batch, of the kind that was given."""
 
 
 def changed(images: Any, change: Change) -> Any:
-    """What ``change`` makes of one image or of many, as the kind that they were given as.
+    """What ``change`` makes of one image or of many, as the kind that they were given as; of a path, a Pillow image.
 
     Images of a list that are alike in size, one after another, go through ``change`` together.
 
     Raises:
-        ValueError: for images of another kind, and where ``change`` refuses them.
+        ImageError: for a file that cannot be read.
+        TypeError: for images of another kind.
+        ValueError: where ``change`` refuses them.
     """
     if isinstance(images, list | tuple):
-        return type(images)(_changed_list(images, change))
+        return type(images)(_changed_in_turn(images, change))
     pixels, back = opened(images)
     return back(change(pixels))
 
 
-def opened(image: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
-    """One image, or a batch in one array, as uint8 (N, 3, H, W); and what makes the same kind of such a tensor again.
+def opened(image: Any) -> tuple[Tensor, Back]:
+    """One image, or a batch in one array or tensor, as uint8 (N, 3, H, W); and the way back.
 
     Raises:
-        ValueError: for anything else.
+        ImageError, TypeError: as `changed` does.
     """
-    if isinstance(image, Image.Image):
-        return _pixels(image), lambda pixels: Image.fromarray(_array(pixels)[0])
-    if isinstance(image, Photo):
-        if image.alpha is not None:
-            raise ValueError("the photo has transparency: flatten it first (veil.images.over_white)")
-        return image.pixels.expand(3, -1, -1)[None], lambda pixels: Photo(pixels[0])
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim not in (3, 4) or image.shape[-1] != 3:
-            raise ValueError(f"an array of images is uint8 (H, W, 3) or (N, H, W, 3), not {image.dtype} {image.shape}")
-        batch = torch.from_numpy(np.ascontiguousarray(image)).view(-1, *image.shape[-3:]).permute(0, 3, 1, 2)
+    if isinstance(image, torch.Tensor) and image.dtype == torch.uint8 and image.ndim in (3, 4) and len(image) > 0:
+        if image.shape[-3] == 3:
+            return (image[None], lambda pixels: pixels[0]) if image.ndim == 3 else (image, lambda pixels: pixels)
+    elif isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim in (3, 4) and image.shape[-1] == 3:
+        batch = torch.from_numpy(np.array(image)).view(-1, *image.shape[-3:]).permute(0, 3, 1, 2).contiguous()
         one = image.ndim == 3
-        return batch.contiguous(), lambda pixels: _array(pixels)[0] if one else _array(pixels)
-    if isinstance(image, torch.Tensor):
-        if image.dtype != torch.uint8 or image.ndim not in (3, 4) or image.shape[-3] != 3:
-            kind = f"{str(image.dtype).removeprefix('torch.')} {tuple(image.shape)}"
-            raise ValueError(f"a tensor of images is uint8 (3, H, W) or (N, 3, H, W), not {kind}")
-        return (image[None], lambda pixels: pixels[0]) if image.ndim == 3 else (image, lambda pixels: pixels)
-    raise ValueError(f"images are Pillow images, arrays or tensors of bytes, not {type(image).__name__}")
+        return batch, lambda pixels: _array(pixels)[0] if one else _array(pixels)
+    elif isinstance(image, Image.Image) and image.mode == "RGB" and not image.info.keys() & _COUNT:
+        batch = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()[None]
+        return batch, lambda pixels: Image.fromarray(_array(pixels)[0])
+    held = convert(image)
+    pixels = over_white(held.photo).pixels.expand(3, -1, -1)[None].contiguous()
+    return pixels, lambda pixels: held.back(Photo(pixels[0]))
 
 
-def _changed_list(images: Sequence[Any], change: Change) -> list[Any]:
+_COUNT = {"icc_profile", "exif", "transparency"}
+"""What `convert` reads of a Pillow image beside its pixels."""
+
+
+def _changed_in_turn(images: Sequence[Any], change: Change) -> list[Any]:
     results: list[Any] = []
-    waiting: list[tuple[Tensor, Callable[[Tensor], Any]]] = []
+    waiting: list[tuple[Tensor, Back]] = []
 
     def finish() -> None:
         if waiting:
@@ -87,14 +91,6 @@ def _changed_list(images: Sequence[Any], change: Change) -> list[Any]:
         waiting.append((pixels, back))
     finish()
     return results
-
-
-def _pixels(image: Image.Image) -> Tensor:
-    """A Pillow image as uint8 (1, 3, H, W)."""
-    if image.mode not in ("RGB", *_GREY):
-        raise ValueError(f"the image has the mode {image.mode}: convert it first, image.convert('RGB')")
-    array = np.array(image.convert("RGB"))
-    return torch.from_numpy(array).permute(2, 0, 1).contiguous()[None]
 
 
 def _array(pixels: Tensor) -> np.ndarray[Any, Any]:

@@ -96,13 +96,13 @@ def _called(what: object) -> str:
 def _with_generator(protect: Callable[..., Tensor]) -> Protect:
     """The callable as a `Protect`."""
     try:
-        parameters = list(inspect.signature(protect).parameters)
+        taken = inspect.signature(protect).parameters.get("generator")
     except (TypeError, ValueError):  # functions of torch have no signature
-        parameters = []
-    if parameters[1:2] == ["generator"]:
+        taken = None
+    if taken is not None and taken.kind is not taken.KEYWORD_ONLY:
         return protect
 
     def called(images: Tensor, generator: Generator | None = None, /) -> Tensor:
-        return protect(images, generator=generator) if "generator" in parameters else protect(images)
+        return protect(images) if taken is None else protect(images, generator=generator)
 
     return called

@@ -1,6 +1,13 @@
 """Where to compute: the device that a person named, or the best that is here, and in what precision."""
 
-import torch
+from __future__ import annotations
+
+from typing import Literal
+
+from veil.runtime.lazy import torch
+
+Precision = Literal["auto", "32-true", "bf16-mixed"]
+"""Of a training: bfloat16 with weights in float32, or not; ``auto`` is bfloat16 where the hardware computes in it."""
 
 
 def choose(name: str) -> torch.device:

@@ -23,12 +23,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, Tensor
 
 from veil.runtime import devices
+from veil.runtime.devices import Precision as Precision
 from veil.runtime.errors import UserError
 from veil.runtime.files import write_atomically
 from veil.runtime.seeds import seed_of
@@ -38,7 +39,6 @@ from veil.training.checkpoints import Row, Trained
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes a second to import, which only training is worth
 
-Precision = Literal["auto", "32-true", "bf16-mixed"]
 CHECKPOINT, LOG, TABLE = "checkpoint", "log.jsonl", "log.csv"
 
 

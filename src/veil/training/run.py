@@ -1,65 +1,45 @@
-"""Where and how something is trained: what every trainer is given beside its data and its settings."""
+"""Where a training is done, from which seed, and to whom it reports."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from veil.training import loop
+from veil.training.checkpoints import Row
+
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-    from torch import Generator, Tensor
-
-    from veil.training.checkpoints import Row, Trained
-    from veil.training.loop import Moment
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Where and how something is trained.
+    """One training among others, as functions that train something take it.
 
     Attributes:
-        folder: for checkpoints and the log; a training goes on from the last checkpoint there.
-        seed: of weights, order, and whatever else is drawn.
-        runner: devices and precision (`veil.training.fabric`).
-        about: what else the result depends on; a checkpoint made under another is refused.
-        tensorboard: write the log for TensorBoard, too.
+        folder: for checkpoints and logs; a training goes on from what lies there.
+        seed: of weights, order and whatever else is drawn.
+        runner: device and precision, see `veil.training.fabric`.
+        about: what the result depends on beside seed and settings: a checkpoint of something else is refused.
         stepped: called after each step with how many of all steps are done.
-        logged: called with each new row of the log; None prints it to standard error.
+        logged: called with each new row of the log.
+        tensorboard: write the log for TensorBoard, too (extra ``tensorboard``).
     """
 
     folder: Path
     seed: int
-    runner: Fabric
+    runner: "Fabric"
     about: Mapping[str, object] = field(default_factory=dict)
-    tensorboard: bool = False
     stepped: Callable[[int, int], None] = lambda done, total: None
-    logged: Callable[[Row], None] | None = None
+    logged: Callable[[Row], None] = loop.report
+    tensorboard: bool = False
 
-    def loop(
-        self,
-        trained: Trained,
-        batches: Callable[[int, Generator], Iterable[Any]],
-        step: Callable[[Any, Moment], Mapping[str, float | Tensor]],
-        *,
-        epochs: int,
-        steps_per_epoch: int,
-        settings: Mapping[str, object],
-        after_epoch: Callable[[int], Mapping[str, float]] | None = None,
-    ) -> list[Row]:
-        """Trains; see `veil.training.loop.run`.
+    def at(self, *names: str, **changes: Any) -> "Run":
+        """The same in a folder below, with other fields where they are given."""
+        return replace(self, folder=self.folder.joinpath(*names), **changes)
 
-        Args:
-            settings: what the result depends on beside ``about``.
-
-        Raises:
-            ValueError, TrainingError: as `veil.training.loop.run` does.
-        """
-        from veil.training import loop
-
-        return loop.run(
-            trained, batches, step, epochs=epochs, steps_per_epoch=steps_per_epoch, folder=self.folder, seed=self.seed,
-            settings={**settings, **self.about}, after_epoch=after_epoch, runner=self.runner,
-            tensorboard=self.tensorboard, stepped=self.stepped, logged=self.logged or loop.report,
-        )  # fmt: skip
+    @property
+    def reporting(self) -> dict[str, Any]:
+        """What `veil.training.run` takes of it as it is."""
+        return {"folder": self.folder, "seed": self.seed, "runner": self.runner, "stepped": self.stepped,
+                "logged": self.logged, "tensorboard": self.tensorboard}  # fmt: skip

@@ -53,8 +53,8 @@ def train(plain: Tensor, protected: Tensor, *, settings: InverseSettings, run: R
         plain, protected: the same images before and after, uint8 (N, 3, H, W).
 
     Raises:
-        ValueError: for fewer than two pairs; as `Run.loop` does.
-        TrainingError: as `Run.loop` does.
+        ValueError: for fewer than two pairs; as `loop.run` does.
+        TrainingError: as `loop.run` does.
     """
     from veil.attacks.images import training
     from veil.models.unet import UNet

@@ -67,5 +67,8 @@ def train(
         order = torch.randperm(count, generator=Generator().manual_seed(seed_of("order", run.seed, epoch)))
         yield from torch.split(order[: steps * size], size)
 
-    log = run.loop(trained, batches, step, epochs=epochs, steps_per_epoch=steps, settings=settings)
+    log = loop.run(
+        trained, batches, step, epochs=epochs, steps_per_epoch=steps, settings={**settings, **run.about},
+        **run.reporting,
+    )  # fmt: skip
     return Reconstruction(network.eval(), log)

@@ -10,7 +10,7 @@ those of other packages, go into folders that stand.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -295,7 +295,7 @@ def _attacked(
     if settings is not None:
         subject = scene.subject
         about = {"protection": f"{subject.name} {subject.described}", "data": audited.parts.fingerprint}
-        options |= {"settings": settings, "run": replace(run, folder=run.folder / attack.name, about=about)}
+        options |= {"settings": settings, "run": run.at(attack.name, about=about)}
     return attack.attack(*attack.knowledge.arguments(scene.own, pairs), **options)
 
 

@@ -46,9 +46,9 @@ class ImageAuditResult:
         """Attacks and floors, a line each, with every metric.
 
         Raises:
-            UserError: where pandas is not installed.
+            ImportError: where pandas is not installed.
         """
-        from veil.report.dataframe import dataframe
+        from veil.runtime.dataframe import dataframe
 
         return dataframe([_flat(row) for row in self.rows if row["kind"] != "shown"])
 

@@ -85,7 +85,8 @@ class Transformation:
             )
         self.network.to(batch.device)
         with torch.inference_mode():
-            return torch.cat([self._transformed(part) for part in torch.split(batch, _together(batch))])
+            parts = [self._transformed(part) for part in torch.split(batch, _together(batch))]
+        return torch.cat(parts)  # out here: whoever trains on them may change them
 
     def _transformed(self, part: Tensor) -> Tensor:
         """Some images, always as many for the network, filled up by the last one: see `_together`."""

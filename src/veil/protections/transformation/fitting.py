@@ -104,9 +104,10 @@ def train(
             _draw(images, network, inverse, run.folder / GRIDS / f"{epoch + 1:04}.png", runner.device)
         return watch(network, images, frozen, runner)
 
-    log = run.loop(
-        trained, batches, step, epochs=epochs, steps_per_epoch=steps, settings=settings, after_epoch=after_epoch
-    )
+    log = loop.run(
+        trained, batches, step, epochs=epochs, steps_per_epoch=steps, settings={**settings, **run.about},
+        after_epoch=after_epoch, **run.reporting,
+    )  # fmt: skip
     return TrainedNetworks(network, inverse, log)
 
 

@@ -6,7 +6,7 @@ card. `measure` asks h_θ and the metrics about test images, once.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,12 +108,11 @@ def train_transformation(
     reachable = accuracy(frozen.classifier, held_out)
 
     def log_and_warn(row: Row) -> None:
-        (run.logged or loop.report)(row)
+        run.logged(row)
         for trouble in fitting.collapse(row, reachable):
             say(f"epoch {row['epoch'] + 1}: {trouble}")
 
-    own_run = replace(run, about=described, logged=log_and_warn)
-    trained = plan.method.train(training_images, frozen, plan.settings, own_run)
+    trained = plan.method.train(training_images, frozen, plan.settings, run.at(about=described, logged=log_and_warn))
     card = described | {"settings": asdict(plan.settings), "precision": loop.precision_of(run.runner)}
     transformation = Transformation(plan.name, trained.network.cpu(), plan.method.name, card)
     return TrainedTransformation(transformation, trained.inverse, trained.log)
