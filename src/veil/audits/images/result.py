@@ -53,7 +53,7 @@ class ImageAuditResult:
         return dataframe([_flat(row) for row in self.rows if row["kind"] != "shown"])
 
     def __repr__(self) -> str:
-        levels = ", ".join(LEVELS[verdict.level] for verdict in self.verdicts)
+        levels = ", ".join(verdict.level for verdict in self.verdicts)
         return f"ImageAuditResult({self.protection!r}, {self.about['data']}: {levels})"
 
     def _repr_html_(self) -> str:
