@@ -284,7 +284,8 @@ def _of_the_transformation(rows: list[Row], setting: Setting) -> str:
 
 def _harder(rows: list[Row], setting: Setting) -> str:
     """Whether encrypted images are harder to learn from, and more so with more classes."""
-    few, many = ([_lost(rows, data, name) for name in PROTECTIONS if name in CIPHERS] for data in setting.data)
+    ciphers = [name for name in PROTECTIONS if name in ROWS and ROWS[name].key != "none"]
+    few, many = ([_lost(rows, data, name) for name in ciphers] for data in setting.data)
     if min(few) <= 0 or min(many) <= 0:
         return ""
     more = "; the more so with 100 classes" if all(a < b for a, b in zip(few, many, strict=True)) else ""

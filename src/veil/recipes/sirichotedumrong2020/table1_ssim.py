@@ -287,7 +287,7 @@ def _uwa(by_protection: dict[str, list[Row]]) -> str:
     above = [
         row["ssim"] > (guess(rows, "ssim") or 0.0)
         for rows in (by_protection["pixel-different"], by_protection["pixel-same"])
-        for row in made(rows) if row["attack"] == "uwa"
+        for row in reconstructions(rows) if row["attack"] == "uwa"
     ]  # fmt: skip
     return f"gives {'something' if any(above) else 'nothing'} back of the pixel-based cipher"
 
@@ -324,11 +324,11 @@ def _text(audits: dict[str, dict[str, list[Row]]]) -> tuple[str, ...]:
 def _one_key(by_protection: dict[str, list[Row]]) -> list[str]:
     """That ciphers with one key fall to statistics, where they do."""
     by_statistics = {"pixel-same": "pixel-statistics", "tanaka": "block-statistics"}
+    worked = {name: reconstructions(by_protection[name]) for name in by_statistics}
     found = [
-        max((row for row in made(by_protection[name]) if row["attack"] == attack), key=lambda row: float(row["ssim"]),
-            default=None)
+        max((row for row in worked[name] if row["attack"] == attack), key=lambda row: float(row["ssim"]), default=None)
         for name, attack in by_statistics.items()
-    ]  # fmt: skip
+    ]
     if any(row is None or row["ssim"] < BROKEN for row in found):
         return []
     seconds = max(row["seconds"] for row in found if row is not None)
