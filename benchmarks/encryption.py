@@ -71,16 +71,16 @@ def veil(contender: str, side: int, images: int, threads: int) -> tuple[Run, int
     """Encrypts, or copies, all images at once."""
     import torch
 
-    from veil.protections.ciphers import CIPHERS
+    from veil.protections import PROTECTIONS
     from veil.protections.ciphers.keys import Key
 
     torch.set_num_threads(threads)
     batch = torch.randint(0, 256, (images, 3, side, side), dtype=torch.uint8)
     if contender == COPY:
         return batch.clone, images
-    row = CIPHERS[contender]
-    cipher = row.create(Key.new()) if row.decrypts else row.create()
-    return lambda: cipher.encrypt(batch), images
+    row = PROTECTIONS[contender]
+    protect = row.build(Key.new() if row.takes_key else None)
+    return lambda: protect(batch), images
 
 
 def scramblekit(contender: str, side: int, images: int, threads: int) -> tuple[Run, int]:

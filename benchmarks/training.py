@@ -32,15 +32,15 @@ from torch.nn import functional as F
 from veil import training
 from veil.data.labelled_images import LabelledImages
 from veil.models.residual import ResNet18
-from veil.protections.ciphers import CIPHERS
+from veil.protections import PROTECTIONS
 from veil.protections.ciphers.keys import Key
-from veil.protections.ciphers.transforms import protection
 from veil.runtime.provenance import provenance
 from veil.training import classification
 from veil.training.classification import ClassifierSettings, Input, Protection, unprotected
 
 RESULTS = Path(__file__).resolve().parent.parent / "results/benchmarks/training.jsonl"
 CLASSES, SIDE = 10, 32
+CONTESTANTS = ("plain", "tanaka", "pixel-same", "pixel-different")
 HEADINGS = ("protection", "precision", "loop, images/s", "bare, images/s", "loop / bare", "protection / step")
 
 
@@ -74,12 +74,9 @@ class Contest:
             torch.randint(0, CLASSES, (count,), generator=generator),
             tuple(map(str, range(CLASSES))),
         )
-        self.protect: Protection = unprotected
-        self.adaptation = None
-        if name in CIPHERS:
-            row = CIPHERS[name]
-            self.protect = protection(row.create(Key.new()) if row.decrypts else row.create())
-            self.adaptation = row.adaptation
+        row = PROTECTIONS[name]
+        self.protect: Protection = row.build(Key.new() if row.takes_key else None) if row.hides else unprotected
+        self.adaptation = row.adaptation
         self.given = Input.of(self.data.images, self.protect, seed=0)
         self.settings = ClassifierSettings(epochs=1, batch_size=scale.batch)
         self.batch = self.data.images[: scale.batch].to(self.runner.device)
@@ -179,7 +176,7 @@ def main() -> None:
     out = given.out or (RESULTS if given.scale != "smoke" else None)
     session = {"benchmark": "training", "scale": given.scale, "width": scale.width, "batch": scale.batch,
                "steps": scale.steps, "threads": torch.get_num_threads(), **provenance()}  # fmt: skip
-    rows = [session | compete(name, scale, given.device) for name in ("plain", *CIPHERS)]
+    rows = [session | compete(name, scale, given.device) for name in CONTESTANTS]
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         with out.open("a", encoding="utf-8") as file:

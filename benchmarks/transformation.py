@@ -34,11 +34,15 @@ from veil.models.classifier import Classifier, Preprocessing
 from veil.models.patch_discriminator import PatchDiscriminator
 from veil.models.unet import UNet
 from veil.models.vgg import VGG13
-from veil.protections.transformation import METHODS, Guide, Material, Transformation
+from veil.protections.transformation import METHODS, Transformation
+from veil.protections.transformation.fitting import TrainingImages
+from veil.protections.transformation.frozen_networks import FrozenNetworks
 from veil.runtime.provenance import provenance
+from veil.training.run import Run
 
 RESULTS = Path(__file__).resolve().parent.parent / "results/benchmarks/transformation.jsonl"
 SIDE, CLASSES = 32, 10
+TRAINED = ("cyclegan", "unet")
 HEADINGS = ("what", "precision", "Veil, images/s", "bare, images/s", "time / bare")
 
 
@@ -70,10 +74,10 @@ class Contest:
         count = scale.batch * scale.steps
         plain, protected = (torch.randint(0, 256, (count, 3, SIDE, SIDE), dtype=torch.uint8) for _ in range(2))
         labels = torch.randint(0, CLASSES, (count,))
-        self.material = Material(plain, labels, plain[:2], labels[:2], protected, protected[:2])
+        self.images = TrainingImages(plain, labels, plain[:2], labels[:2], protected, protected[:2])
         resize = Preprocessing(resize=(SIDE, SIDE), mean=(0.5,) * 3, std=(0.25,) * 3)
         classifier = Classifier("vgg13", VGG13(CLASSES, 2 * scale.width), resize, [str(c) for c in range(CLASSES)])
-        self.guide = Guide.of(classifier).to(self.runner.device)
+        self.frozen = FrozenNetworks.of(classifier).to(self.runner.device)
         self.batch = torch.rand(scale.batch, 3, SIDE, SIDE, device=self.runner.device)
 
     def train(self, method: str) -> float:
@@ -84,11 +88,9 @@ class Contest:
         if method == "cyclegan":
             settings = replace(settings, discriminator_width=2 * self.scale.width)
         with tempfile.TemporaryDirectory() as folder:
-            fitted = METHODS[method].train(
-                self.material, self.guide, settings, folder=Path(folder), seed=0, runner=self.runner,
-                logged=lambda row: None,
-            )  # fmt: skip
-        return float(fitted.log[0]["seconds"])
+            run = Run(folder=Path(folder), seed=0, runner=self.runner, logged=lambda row: None)
+            trained = METHODS[method].train(self.images, self.frozen, settings, run)
+        return float(trained.log[0]["seconds"])
 
     def bare(self, method: str) -> float:
         """Seconds of the passes alone.
@@ -105,8 +107,8 @@ class Contest:
         def frozen() -> None:
             with self.runner.autocast():
                 with torch.no_grad():
-                    self.guide.features(self.batch)
-                features, logits = self.guide.both(inputs := seen.clone().requires_grad_())
+                    self.frozen.features(self.batch)
+                features, logits = self.frozen.both(inputs := seen.clone().requires_grad_())
                 self.runner.backward(features.float().mean() + logits.float().mean())
             assert inputs.grad is not None
 
@@ -207,7 +209,7 @@ def main() -> None:
         {**session, "precision": precision}
         | compete(f"train {name}", partial(contest.train, name), partial(contest.bare, name),
                   trained, scale.turns)
-        for name in METHODS
+        for name in TRAINED
     ]  # fmt: skip
     applied = compete("apply", contest.apply, contest.forward, scale.applied, scale.turns)
     rows.append({**session, "precision": "32-true"} | applied)

@@ -1,11 +1,10 @@
 """Ciphers and transformation networks: results/sirichotedumrong2020, cpu scale, one seed unless it says more."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from statistics import fmean
 
 from quoted.sources import Conclusions, Numbers, about, one, percent, rows, signed, some
-from veil.attacks.images import Knowledge
 from veil.audits.images import verdicts
 from veil.audits.images.verdicts import BROKEN, LEAKS
 from veil.jobs.rows import Row
@@ -27,9 +26,9 @@ def attack(protection: str, name: str, **fields: object) -> Row:
     return one(ATTACKED, data="things100", protection=protection, attack=name, kind="attack", **fields)
 
 
-def strongest(protection: str, metric: str, knows: Sequence[Knowledge] = ("protected",)) -> float:
-    """The most that attackers who know this much reach by a metric."""
-    row = verdicts.strongest(audit(protection), metric, knows)
+def strongest(protection: str, metric: str, rank: int = 0) -> float:
+    """The most that attackers whose knowledge is of that rank at most reach by a metric; 0 sees protected images."""
+    row = verdicts.strongest(audit(protection), metric, rank)
     assert row is not None
     return float(row[metric])
 

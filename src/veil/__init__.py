@@ -11,35 +11,56 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from veil import images as images
+    from veil.audits import audit
+    from veil.audits.images.result import ImageAuditResult
     from veil.models.catalog import load as load_classifier
     from veil.models.classifier import Classifier, Preprocessing
+    from veil.protections import PROTECTIONS
+    from veil.protections.ciphers.keys import Key
+    from veil.protections.image_transforms import ImageTransform, decrypt, encrypt, transform
     from veil.protections.noise import SCHEMES
     from veil.protections.noise.protect import protect
     from veil.protections.noise.protector import Protector
     from veil.protections.noise.results import Protected, ProtectedFolder
 
 _WHERE = {
+    "PROTECTIONS": "veil.protections:PROTECTIONS",
     "SCHEMES": "veil.protections.noise:SCHEMES",
     "Classifier": "veil.models.classifier:Classifier",
+    "ImageAuditResult": "veil.audits.images.result:ImageAuditResult",
+    "ImageTransform": "veil.protections.image_transforms:ImageTransform",
+    "Key": "veil.protections.ciphers.keys:Key",
     "Preprocessing": "veil.models.classifier:Preprocessing",
     "Protected": "veil.protections.noise.results:Protected",
     "ProtectedFolder": "veil.protections.noise.results:ProtectedFolder",
     "Protector": "veil.protections.noise.protector:Protector",
+    "audit": "veil.audits:audit",
+    "decrypt": "veil.protections.image_transforms:decrypt",
+    "encrypt": "veil.protections.image_transforms:encrypt",
     "images": "veil.images",
     "load_classifier": "veil.models.catalog:load",
     "protect": "veil.protections.noise.protect:protect",
+    "transform": "veil.protections.image_transforms:transform",
 }
 __all__ = [
+    "PROTECTIONS",
     "SCHEMES",
     "Classifier",
+    "ImageAuditResult",
+    "ImageTransform",
+    "Key",
     "Preprocessing",
     "Protected",
     "ProtectedFolder",
     "Protector",
     "__version__",
+    "audit",
+    "decrypt",
+    "encrypt",
     "images",
     "load_classifier",
     "protect",
+    "transform",
 ]
 
 

@@ -28,7 +28,7 @@ def test_an_audit_at_smoke_scale(tmp_path: Path, capsys: Captured) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("nothing", "--scale", "smoke"), "no protection nothing"),
+        (("nothing", "--scale", "smoke"), "no protection 'nothing'"),
         (("tanaka",), "--data"),
         (("tanaka", "--scale", "smoke", "--attacks", "gaa"), "no attack"),
         (("tanaka", "--scale", "smoke", "--classifier", "mnist-cnnn"), "no model"),

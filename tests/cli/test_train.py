@@ -19,7 +19,7 @@ from transformations import tiny
 
 from veil.data import small_images, synthetic
 from veil.models import catalog
-from veil.protections.ciphers import CIPHERS
+from veil.protections import PROTECTIONS
 from veil.protections.ciphers.keys import Key
 from veil.protections.transformation.file import Transformation
 
@@ -82,7 +82,7 @@ def test_a_network_answers_to_what_the_key_encrypts(data: Path, key: Path, tmp_p
     assert veil("train", "--data", data, "-o", tmp_path, *QUICK, "--cipher", "tanaka", "--key", key) == 0
     classifier = catalog.load(str(tmp_path / "model.toml"))
     parts = small_images.read(data)
-    encrypted = CIPHERS["tanaka"].create(Key.load(key)).encrypt(parts.test.images)
+    encrypted = PROTECTIONS["tanaka"].build(Key.load(key))(parts.test.images)
     right = classifier(encrypted.float() / 255).argmax(1).eq(parts.test.labels).float().mean()
     assert f"top1 = {round(100 * float(right), 2)}" in (tmp_path / "model.toml").read_text()
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from veil.models.adaptation import BlockAdaptation, PixelAdaptation, create
-from veil.protections.ciphers import CIPHERS
+from veil.protections import PROTECTIONS
 from veil.protections.ciphers.keys import Key
 
 
@@ -30,8 +30,8 @@ def test_a_pixel_is_seen_alone() -> None:
 @pytest.mark.parametrize("cipher", ["pixel-same", "pixel-different"])
 def test_at_its_start_it_sees_what_the_cipher_does_not_change(cipher: str) -> None:
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
-    row = CIPHERS[cipher]
-    encrypted = (row.create(Key(bytes(32))) if row.decrypts else row.create()).encrypt(images)
+    row = PROTECTIONS[cipher]
+    encrypted = row.build(Key(bytes(32)) if row.takes_key else None)(images)
     plain, changed = ((each.float() / 255 - 0.5) / 0.25 for each in (images, encrypted))
     network = PixelAdaptation().eval()
     torch.testing.assert_close(network(changed), network(plain), atol=1e-5, rtol=0)

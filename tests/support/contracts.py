@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from veil.attacks.images.attack import ImageAttack
 from veil.attacks.noise.attack import NoiseAttack
 from veil.data import faces, photo_sets, small_images
 from veil.data.labelled_images import LabelledImages
@@ -17,6 +18,7 @@ from veil.models import cards
 from veil.models.architectures import ARCHITECTURES, Architecture
 from veil.models.cards import CardError
 from veil.models.classifier import Preprocessing
+from veil.protections.image_protection import ImageProtection
 from veil.protections.noise.scheme import Scheme
 from veil.recipes.paper import Paper
 from veil.runtime.scales import SCALES
@@ -211,3 +213,96 @@ def _check_labelled(part: LabelledImages, channels: int) -> None:
     assert part.images.dtype == torch.uint8
     assert part.images.shape[:2] == (len(part), channels)
     assert len(part) == 0 or (part.labels.min() >= 0 and part.labels.max() < len(part.classes))
+
+
+def check_protection(row: ImageProtection) -> None:
+    """A row of `veil.protections.PROTECTIONS`: bytes to bytes, repeatable, nothing shrinks, and no key is shown."""
+    import torch
+    from drawn import images
+
+    from veil.images.forms import FORMS
+    from veil.protections.ciphers.keys import Key
+    from veil.protections.image_protection import KEYS
+
+    check_name_and_title(row)
+    assert row.threat
+    assert row.broken_by
+    assert row.form in FORMS
+    assert row.key in KEYS
+    secret, other = Key(bytes(range(32))), Key(bytes(range(1, 33)))
+    key = secret if row.takes_key else None
+    protect = row.build(key)
+    for size in ((32, 32), (33, 31), (5, 4)):
+        plain = images(3, *size)
+        before = plain.clone()
+        protected = protect(plain, torch.Generator().manual_seed(0))
+        assert protected.dtype == torch.uint8
+        assert protected.shape == (3, 3, *(-(-side // row.multiple) * row.multiple for side in size))
+        assert plain.equal(before)
+        assert not protected.is_inference()
+        assert row.build(key)(plain, torch.Generator().manual_seed(0)).equal(protected)
+        assert protect(plain).shape == protected.shape
+        if row.decrypts:
+            assert row.cipher(secret).decrypt(protected, size).equal(plain)
+    if row.takes_key:
+        assert not row.build(other)(images(2, 16, 16)).equal(row.build(secret)(images(2, 16, 16)))
+    if row.key_bits is not None:
+        assert 0 < row.effective_bits(8, 8) <= 256
+    for wrong in (torch.zeros(1, 3, 8, 8), images(1, 8, 8)[0], images(1, 8, 8)[:, :1]):
+        _refuses(protect, wrong)
+    _refuses(row.build, None if row.takes_key else secret)
+    _refuses(row.build, key, object())
+    assert len(repr(protect)) < 100
+    assert not any(shown in repr(protect) for shown in ("tensor", bytes(range(32)).hex()))
+
+
+def check_image_attack(row: ImageAttack, folder: Path) -> None:
+    """A row of `veil.attacks.images.ATTACKS`: called with what it knows, it gives images back, or says why it cannot.
+
+    Args:
+        folder: for checkpoints, where it is trained.
+    """
+    import torch
+
+    from veil import training
+    from veil.attacks.errors import AttackFailed
+    from veil.attacks.images.attack import KNOWLEDGE, AttackersImages
+    from veil.data import synthetic
+    from veil.runtime.scales import SCALES
+    from veil.training.run import Run
+
+    check_name_and_title(row)
+    assert row.knows in KNOWLEDGE
+    assert set(row.scales) <= set(SCALES)
+    plain = synthetic.small_images(train=24, test=4, side=32, seed=0)
+    given = AttackersImages(plain.train.images, 255 - plain.train.images, lambda chosen: 255 - chosen)
+    before = given.plain.clone()
+    options: dict[str, Any] = {"form": "pixels"} if row.takes_form else {}
+    if row.settings is not None:
+        assert dataclasses.is_dataclass(row.settings)
+        runner = training.fabric("cpu", "32-true")
+        run = Run(folder=folder / row.name, seed=0, runner=runner, logged=lambda line: None)
+        options |= {"settings": row.settings_at("smoke"), "run": run}
+    arguments = row.knowledge.arguments(given, row.knowledge.pairs[-1])
+    try:
+        reconstruct = row.attack(*arguments, **options)
+    except AttackFailed as reason:
+        said = str(reason)
+    else:
+        said = ""
+    assert "\n" not in said
+    if said:
+        return
+    unseen = 255 - plain.test.images
+    back = reconstruct(unseen)
+    assert back.dtype == torch.uint8
+    assert back.shape == unseen.shape
+    assert reconstruct(unseen[:1]).shape == unseen[:1].shape
+    assert given.plain.equal(before)
+    assert given.protected.equal(255 - before)
+
+
+def _refuses(call: Callable[..., object], *arguments: object) -> None:
+    """Refuses them by a ValueError of one line."""
+    with pytest.raises(ValueError, match=r"^[^\n]+$"):
+        call(*arguments)

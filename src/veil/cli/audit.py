@@ -2,30 +2,23 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from veil import training
 from veil.attacks.images import ATTACKS
-from veil.audits.images import audit as audited
-from veil.audits.images import page as pages
-from veil.audits.images.subjects import subject
-from veil.audits.images.verdicts import Verdict, verdicts
-from veil.cli import audit_features
+from veil.audits.images.verdicts import LEVELS
 from veil.cli import key as keys
-from veil.cli.terminal import TrainingProgress, errors, output
-from veil.data import small_images, synthetic
-from veil.jobs import folders
-from veil.jobs.rows import Row, RowFile
-from veil.models import catalog
-from veil.report import page as report
-from veil.report.numbers import duration
+from veil.cli.terminal import TrainingProgress, output
+from veil.protections import PROTECTIONS
 from veil.runtime.files import printable
 from veil.runtime.scales import Scale
 
-ROWS, ALL = "rows.jsonl", "all"
+if TYPE_CHECKING:
+    from veil.audits.images.result import ImageAuditResult
+
+ALL = "all"
 _COLOURS = {"exact": "red", "broken": "red", "leaks": "yellow", "nothing": "green", "untried": "dim"}
 
 
@@ -33,16 +26,21 @@ def audit(
     protection: Annotated[
         str,
         typer.Argument(
-            help="tanaka, pixel-same, pixel-different, transformation-cifar10, a transformation file, the client's "
-            "file of an obfuscator, package.module:callable on uint8 images (N, 3, H, W), or plain."
+            help=f"{', '.join(PROTECTIONS)}; a transformation file, the client's file of an obfuscator, or "
+            "package.module:callable on uint8 images (N, 3, H, W). With plain nothing is done to images.",
+            autocompletion=PROTECTIONS.names,
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help=f"Folder for {ROWS}, report.html and checkpoints.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for rows.jsonl, report.html and checkpoints.")],
     data: Annotated[
         str | None, typer.Option(help="Folder of a data set, as for `veil train`, or hub:NAME.", show_default=False)
     ] = None,
     attacks: Annotated[
-        str, typer.Option(help=f"all, or some of {', '.join(ATTACKS)}, with commas between.")
+        str,
+        typer.Option(
+            help=f"all, or some of {', '.join(ATTACKS)}, or package.module:attack, with commas between.",
+            autocompletion=lambda: [ALL, *ATTACKS.names()],
+        ),
     ] = ALL,
     scale: Annotated[
         Scale, typer.Option(help="smoke: seconds, on made images; cpu: an hour on two cores; paper: a GPU.")
@@ -87,6 +85,9 @@ def audit(
     Attackers are trained from nothing, on images of their own, and judged on others. Rows are appended as they are
     measured; the same command goes on where it was stopped.
     """
+    from veil.audits.images.job import audit_images
+    from veil.cli import audit_features
+
     client = audit_features.client_of(protection)
     if client is not None:
         _refuse("images", attacks=attacks != ALL, side=side is not None, classifier=classifier is not None,
@@ -98,32 +99,16 @@ def audit(
         return
     _refuse("clients", service=service is not None, embedder=embedder is not None,
             save_reconstructions=save_reconstructions is not None)  # fmt: skip
-    chosen = _chosen(attacks)
     if data is None and scale != "smoke":
         raise typer.BadParameter("give --data, or --scale smoke, which makes its own")
-    try:
-        audited_one = subject(protection, keys.load(key) if key is not None else None, seed=seed)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    with errors.status("reading images"):
-        parts = small_images.load(data, side) if data is not None else synthetic.small_images(train=60, test=30)
-        reader = catalog.load(classifier) if classifier is not None else None
-    if parts.cipher is not None:
-        raise typer.BadParameter(f"the images of {data} are protected already ({parts.cipher}); audits need plain ones")
-    if reader is not None and len(reader.classes) != len(parts.test.classes):
-        raise typer.BadParameter(
-            f"{classifier} knows {len(reader.classes)} classes, {parts.name} has {len(parts.test.classes)}"
-        )
-    runner = training.fabric(device, "auto")
-    about = audited.about(audited_one, parts, scale, reader, seed)
-    with folders.locked(out), RowFile(out / ROWS, about) as rows, TrainingProgress(shown=True) as progress:
-        found = audited.audit(
-            audited_one, parts, rows, scale=scale, attacks=chosen, classifier=reader, folder=out / "attackers",
-            seed=seed, runner=runner, say=progress.say, stepped=progress.stepped, logged=lambda row: None,
+    chosen = None if attacks == ALL else [name.strip() for name in attacks.split(",")]
+    secret = keys.load(key) if key is not None else None
+    with TrainingProgress(shown=True) as progress:
+        result = audit_images(
+            protection, data, scale=scale, attacks=chosen, side=side, classifier=classifier, key=secret, out=out,
+            seed=seed, device=device, progress=progress,
         )  # fmt: skip
-        rows.finish((seed,))
-    written = report.write_html(pages.page(found, about, _source(found, about)), out)
-    _print(verdicts(found), written, as_json)
+    _print(result, as_json)
 
 
 def _refuse(belongs_to: str, **given: bool) -> None:
@@ -137,38 +122,19 @@ def _refuse(belongs_to: str, **given: bool) -> None:
             raise typer.BadParameter(f"--{name.replace('_', '-')} belongs to audits of {belongs_to}")
 
 
-def _chosen(attacks: str) -> list[str]:
-    """Attacks by name, in the table's order.
-
-    Raises:
-        BadParameter: for a name that no attack has.
-    """
-    names = list(ATTACKS) if attacks == ALL else [name.strip() for name in attacks.split(",")]
-    unknown = [name for name in names if name not in ATTACKS]
-    if unknown:
-        raise typer.BadParameter(f"there is no attack {unknown[0]!r}; there are {', '.join(ATTACKS)}")
-    return [name for name in ATTACKS if name in names]
-
-
-def _source(rows: list[Row], about: dict[str, Any]) -> str:
-    seconds = sum(row["seconds"] for row in rows)
-    return f"{about['data']} · seed {about['seed']} · {len(rows)} rows in {duration(seconds)} · `veil audit`"
-
-
-def _print(found: list[Verdict], page: Path, as_json: bool) -> None:
+def _print(result: "ImageAuditResult", as_json: bool) -> None:
     if as_json:
-        result = {
+        output.print_json(json.dumps({
             "verdicts": [
-                {"attacker": each.attacker, "level": each.level, "text": each.text,
-                 "attack": None if each.strongest is None else each.strongest.get("attack")}
-                for each in found
+                {"attacker": verdict.attacker, "level": verdict.level, "text": verdict.text,
+                 "attack": None if verdict.strongest is None else verdict.strongest.get("attack")}
+                for verdict in result.verdicts
             ],
-            "report": printable(page),
-        }  # fmt: skip
-        output.print_json(json.dumps(result))
+            "report": printable(result.report),
+        }))  # fmt: skip
         return
-    for each in found:
-        level = f"[{_COLOURS[each.level]}]{pages.LEVELS[each.level]}[/]"
-        output.print(f"an attacker who {each.attacker}: {level}", soft_wrap=True)
-        output.print(f"  {escape(each.text)}", soft_wrap=True)
-    output.print(f"report: {escape(printable(page))}", soft_wrap=True)
+    for verdict in result.verdicts:
+        level = f"[{_COLOURS[verdict.level]}]{LEVELS[verdict.level]}[/]"
+        output.print(f"an attacker who {verdict.attacker}: {level}", soft_wrap=True)
+        output.print(f"  {escape(verdict.text)}", soft_wrap=True)
+    output.print(f"report: {escape(printable(result.report))}", soft_wrap=True)

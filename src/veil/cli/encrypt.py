@@ -3,17 +3,16 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from veil import images
 from veil.cli import key as keys
-from veil.cli.options import MaxMegapixels, cipher_named
+from veil.cli.options import LOSSLESS, MaxMegapixels, cipher_help, cipher_named, ciphers
 from veil.cli.terminal import FolderProgress, errors, output
 from veil.jobs.folders import Row
-from veil.protections.ciphers.folder import LOSSLESS, decrypt_folder, encrypt_folder
 from veil.runtime.files import printable
 
 FAILED = 1
@@ -25,11 +24,7 @@ def encrypt(
     inputs: Annotated[list[Path], typer.Argument(help="Images, and folders of images.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the encrypted images, rows.jsonl and run.json.")],
     cipher: Annotated[
-        Literal["tanaka", "pixel"],
-        typer.Option(
-            help="tanaka: blocks of 4×4 pixels; pixel: every pixel by itself.",
-            show_default=False,
-        ),
+        str, typer.Option(help=cipher_help(), show_default=False, autocompletion=lambda: list(ciphers()))
     ],
     key: Annotated[Path | None, typer.Option(help="Key file, made by `veil key new`.", show_default=False)] = None,
     per_image: Annotated[
@@ -52,13 +47,15 @@ def encrypt(
 
     The same command goes on where it was stopped. Exit status: 0 all encrypted, 1 some failed, 2 wrong usage.
     """
-    name = cipher_named(cipher, key, per_image)
+    from veil.protections.ciphers.folder import encrypt_folder
+
+    row = cipher_named(cipher, key, per_image)
     secret = keys.load(key) if key is not None else None
     if secret is None:
         errors.print("no key is kept: nobody can decrypt these images, so keep the originals")
     with FolderProgress({"encrypted": "green"}, files="images") as progress:
         rows = encrypt_folder(
-            inputs, out, name, secret, format=format, size=size, max_pixels=int(max_megapixels * 1e6),
+            inputs, out, row, secret, format=format, size=size, max_pixels=int(max_megapixels * 1e6),
             started=progress.started, finished=progress.finished,
         )  # fmt: skip
     _finish(rows, "encrypted", out, secret.fingerprint if secret is not None else None, as_json)
@@ -71,8 +68,11 @@ def decrypt(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the decrypted images, rows.jsonl and run.json.")],
     key: Annotated[Path, typer.Option(help="Key file that they were encrypted with.", show_default=False)],
     cipher: Annotated[
-        Literal["tanaka", "pixel"] | None,
-        typer.Option(help="Of images that lie in no folder of `veil encrypt`; else its run.json says it."),
+        str | None,
+        typer.Option(
+            help=f"Of images that lie in no folder of `veil encrypt`; else its run.json says it. {cipher_help()}",
+            autocompletion=lambda: list(ciphers()),
+        ),
     ] = None,
     format: Format = "png",
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
@@ -82,11 +82,13 @@ def decrypt(
 
     The same command goes on where it was stopped. Exit status: 0 all decrypted, 1 some failed, 2 wrong usage.
     """
+    from veil.protections.ciphers.folder import decrypt_folder
+
     secret = keys.load(key)
-    name = cipher_named(cipher, key, per_image=False) if cipher is not None else None
+    row = cipher_named(cipher, key, per_image=False) if cipher is not None else None
     with FolderProgress({"decrypted": "green"}, files="images") as progress:
         rows = decrypt_folder(
-            inputs, out, secret, name, format=format, max_pixels=int(max_megapixels * 1e6),
+            inputs, out, secret, row, format=format, max_pixels=int(max_megapixels * 1e6),
             started=progress.started, finished=progress.finished,
         )  # fmt: skip
     _finish(rows, "decrypted", out, secret.fingerprint, as_json)

@@ -5,15 +5,16 @@ import json
 import os
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from veil.cli.terminal import output
-from veil.protections.ciphers import keys
-from veil.protections.ciphers.keys import Key, KeyFileError
 from veil.runtime.files import printable
+
+if TYPE_CHECKING:
+    from veil.protections.ciphers.keys import Key
 
 PASSPHRASE = "VEIL_PASSPHRASE"
 commands = typer.Typer(no_args_is_help=True, help="Make secret keys, and say what a key file holds.")
@@ -33,6 +34,9 @@ def new(
     The file is readable by you alone, and never overwritten. Keep a copy: without the key nobody can bring back what
     it hides.
     """
+    from veil.protections.ciphers import keys
+    from veil.protections.ciphers.keys import Key
+
     keys.check_free(file)
     key = Key.new()
     key.save(file, ask(new=True) if passphrase else None)
@@ -43,6 +47,8 @@ def new(
 @commands.command()
 def show(file: KeyFile, as_json: AsJson = False) -> None:
     """Say what a key file says of its key: fingerprint, date, protection. Never the secret; asks for no passphrase."""
+    from veil.protections.ciphers import keys
+
     header = keys.header(file)
     about = {
         "fingerprint": header.fingerprint,
@@ -66,12 +72,15 @@ def check(file: KeyFile) -> None:
     output.print(f"{escape(printable(file))}: key {load(file).fingerprint} is good", soft_wrap=True)
 
 
-def load(file: Path) -> Key:
+def load(file: Path) -> "Key":
     """A key, its passphrase asked for where the file needs one.
 
     Raises:
         KeyFileError: where the key or the passphrase cannot be had.
     """
+    from veil.protections.ciphers import keys
+    from veil.protections.ciphers.keys import Key
+
     return Key.load(file, ask() if keys.header(file).protected else None)
 
 
@@ -81,6 +90,8 @@ def ask(*, new: bool = False) -> str:
     Raises:
         KeyFileError: where there is no terminal, nothing is typed, or not the same twice.
     """
+    from veil.protections.ciphers.keys import KeyFileError
+
     if os.environ.get(PASSPHRASE):
         return os.environ[PASSPHRASE]
     typed = _typed_twice() if new else _typed("Passphrase: ")
@@ -95,6 +106,8 @@ def _typed_twice() -> str | None:
 
 
 def _typed(prompt: str) -> str:
+    from veil.protections.ciphers.keys import KeyFileError
+
     with warnings.catch_warnings():
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:

@@ -10,12 +10,18 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from veil import images
+from veil.images.forms import FORMS
+from veil.protections import PROTECTIONS, find
+from veil.protections.image_protection import KEYS, ImageProtection
 from veil.runtime.scales import TITLES
 from veil.runtime.tables import Row, Table, UnknownName
 
 R = TypeVar("R", bound=Row)
 
 SCALE_HELP = "; ".join(f"{scale}: {title}" for scale, title in TITLES.items()) + "."
+LOSSLESS = tuple(name for name, stored in images.FORMATS.items() if stored.lossless)
+"""Formats that keep every pixel as it is."""
 MaxMegapixels = Annotated[float, typer.Option(min=0.000001, help="Refuse larger photos.")]
 
 
@@ -142,16 +148,48 @@ def read_labels(file: Path) -> dict[str, int]:
         raise typer.BadParameter(f"--labels {file}: every row must be a file and a class index") from None
 
 
-def cipher_named(cipher: str, key: Path | None, per_image: bool) -> str:
-    """The row of `veil.protections.ciphers.CIPHERS` that ``--cipher``, ``--key`` and ``--per-image`` name together.
+def ciphers() -> dict[str, list[ImageProtection]]:
+    """What ``--cipher`` takes: ciphers that differ in the use of keys alone share a name, as ``pixel``."""
+    found: dict[str, list[ImageProtection]] = {}
+    for row in PROTECTIONS.values():
+        if row.key != "none":
+            found.setdefault(row.family or row.name, []).append(row)
+    return found
+
+
+def cipher_help() -> str:
+    """The ciphers, and what they change, for the help of ``--cipher``."""
+    named = (f"{name}: {FORMS[rows[0].form]}" for name, rows in ciphers().items())
+    return f"{'; '.join(named)}; or package.module:object."
+
+
+def cipher_named(cipher: str, key: Path | None, per_image: bool) -> ImageProtection:
+    """The cipher that ``--cipher``, ``--key`` and ``--per-image`` name together.
 
     Raises:
-        typer.BadParameter: where they do not go together.
+        typer.BadParameter: where they do not go together, or there is none of that name.
     """
     if (key is not None) == per_image:
         raise typer.BadParameter("give --key FILE, or --per-image for a key for every image that nobody keeps")
-    if cipher == "tanaka":
-        if per_image:
-            raise typer.BadParameter("--per-image does not go with tanaka, which has one key for all images")
-        return "tanaka"
-    return "pixel-different" if per_image else "pixel-same"
+    known = ciphers()
+    if cipher not in known and cipher not in PROTECTIONS and ":" not in cipher:
+        raise typer.BadParameter(f"there is no cipher {cipher!r}; there are {', '.join(known)}")
+    rows = known.get(cipher) or [PROTECTIONS.resolve(cipher)]
+    for row in rows:
+        if row.key == ("per image" if per_image else "one"):
+            return row
+    option = "--per-image" if per_image else "--key"
+    raise typer.BadParameter(f"{option} does not go with {cipher}, which has {KEYS[rows[0].key]}")
+
+
+def transformation_named(typed: str) -> ImageProtection:
+    """The transformation that a person names: packaged, in a file, or ``package.module:object``.
+
+    Raises:
+        typer.BadParameter: for a protection that uses keys.
+        UnknownName, TransformationError: where there is none.
+    """
+    row = find(typed)
+    if row.key != "none":
+        raise typer.BadParameter(f"{typed} has {KEYS[row.key]}, and is no transformation: see `veil encrypt`")
+    return row

@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from veil.cli.options import chosen, cipher_named, completion, table_help
+from veil.cli.options import chosen, cipher_help, cipher_named, completion, table_help, transformation_named
 from veil.cli.terminal import TrainingProgress, errors, output
 from veil.data.layouts import SmallImagesLayout, expected
 from veil.models.architectures import ADAPTATIONS, ARCHITECTURES, Architecture
+from veil.protections import PROTECTIONS
+from veil.protections.image_protection import ImageProtection
 from veil.runtime.devices import Precision
 from veil.runtime.files import printable
 
@@ -37,8 +39,11 @@ def train(
     data: Annotated[str, typer.Option(help=_DATA, show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model card, checkpoints and logs.")],
     cipher: Annotated[
-        Literal["tanaka", "pixel"] | None,
-        typer.Option(help="Encrypt plain images in training, after augmentation. [default: none]", show_default=False),
+        str | None,
+        typer.Option(
+            help=f"Encrypt plain images in training, after augmentation. {cipher_help()} [default: none]",
+            show_default=False,
+        ),
     ] = None,
     key: Annotated[Path | None, typer.Option(help="Key file of the cipher.", show_default=False)] = None,
     per_image: Annotated[bool, typer.Option("--per-image", help="A fresh key for every image (pixel).")] = False,
@@ -115,7 +120,8 @@ def train(
         with TrainingProgress(shown=first) as progress:
             fitted = classification.fit(
                 parts, settings, architecture=row, protection=protected.protection,
-                adaptation=_adaptation(adaptation, seen, row), width=width, watched=validation, folder=out, seed=seed,
+                adaptation=_adaptation(adaptation, protected, parts.cipher, row), width=width, watched=validation,
+                folder=out, seed=seed,
                 runner=runner, tensorboard=tensorboard, about=known | {"key": protected.key},
                 stepped=progress.stepped, logged=progress.logged,
             )  # fmt: skip
@@ -132,6 +138,7 @@ class _InTraining:
         option: that chose it; None where nothing does.
         name: the row of the cipher, or what stands for a transformation.
         known: what the card says of it beside the name.
+        adaptation: the network that makes the cipher's images fit for convolutions.
         key: fingerprint of the cipher's key.
     """
 
@@ -139,6 +146,7 @@ class _InTraining:
     option: str | None = None
     name: str | None = None
     known: Mapping[str, Any] = field(default_factory=dict)
+    adaptation: str | None = None
     key: str | None = None
 
 
@@ -146,30 +154,30 @@ def _protected_by(cipher: str | None, key: Path | None, per_image: bool, transfo
     """What ``--cipher`` or ``--transform`` say."""
     from veil.training import classification
 
-    name = _cipher(cipher, key, per_image)
+    row = _cipher(cipher, key, per_image)
     if transform is not None:
-        if name is not None:
+        if row is not None:
             raise typer.BadParameter("--transform does not go with --cipher")
         return _transformation(transform)
-    if name is None:
+    if row is None:
         return _InTraining(classification.unprotected)
     from veil.cli import key as keys
-    from veil.protections.ciphers import CIPHERS
-    from veil.protections.ciphers.transforms import protection
 
-    row = CIPHERS[name]
     secret = keys.load(key) if key is not None else None
-    protects = protection(row.create(secret) if row.decrypts else row.create())
-    return _InTraining(protects, "--cipher", name, key=None if secret is None else secret.fingerprint)
+    return _InTraining(
+        row.build(secret), "--cipher", row.name, adaptation=row.adaptation,
+        key=None if secret is None else secret.fingerprint,
+    )  # fmt: skip
 
 
 def _transformation(named: str) -> _InTraining:
     from veil.data.labelled_images import TRANSFORMED
-    from veil.protections.transformation.file import find
+    from veil.protections.transformation.folder import fingerprint_of
 
-    transformation = find(named)
-    known = {"transformation": transformation.fingerprint}
-    return _InTraining(transformation, "--transform", TRANSFORMED, known)
+    row = transformation_named(named)
+    protects = row.build()
+    known = {"transformation": fingerprint_of(protects, row.name)}
+    return _InTraining(protects, "--transform", TRANSFORMED, known)
 
 
 def _settings(schedule: str, given: dict[str, Any]) -> "ClassifierSettings":
@@ -181,7 +189,7 @@ def _settings(schedule: str, given: dict[str, Any]) -> "ClassifierSettings":
     return replace(PRESETS[schedule], **{option: value for option, value in given.items() if value is not None})
 
 
-def _cipher(cipher: str | None, key: Path | None, per_image: bool) -> str | None:
+def _cipher(cipher: str | None, key: Path | None, per_image: bool) -> ImageProtection | None:
     """The row of `CIPHERS` that options name."""
     if cipher is None:
         if key is not None or per_image:
@@ -190,13 +198,15 @@ def _cipher(cipher: str | None, key: Path | None, per_image: bool) -> str | None
     return cipher_named(cipher, key, per_image)
 
 
-def _adaptation(option: str, cipher: str | None, row: Architecture) -> str | None:
-    """The adaptation that an option names; `AUTO` is the cipher's, where the network takes one."""
-    from veil.protections.ciphers import CIPHERS
-
-    if option == AUTO:
-        return CIPHERS[cipher].adaptation if cipher in CIPHERS and "adaptation" in row.options else None
-    return None if option == NONE else ADAPTATIONS[option].name
+def _adaptation(option: str, protected: _InTraining, images: str | None, row: Architecture) -> str | None:
+    """The adaptation that an option names; `AUTO` is that of what encrypts in training, or encrypted the folder's
+    ``images``, where the network takes one."""
+    if option != AUTO:
+        return None if option == NONE else ADAPTATIONS[option].name
+    if "adaptation" not in row.options:
+        return None
+    cipher = PROTECTIONS[images] if images is not None and images in PROTECTIONS else None
+    return protected.adaptation or (None if cipher is None else cipher.adaptation)
 
 
 def _protected(cipher: str, when: str = "") -> str:

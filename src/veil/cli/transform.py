@@ -8,17 +8,19 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from veil.cli.options import MaxMegapixels
+from veil.cli.options import LOSSLESS, MaxMegapixels, transformation_named
 from veil.cli.terminal import FolderProgress, output
 from veil.cli.transform_train import train
+from veil.jobs import folders
 from veil.jobs.folders import Row
-from veil.protections.transformation.file import DEFAULT, MAX_PIXELS, Transformation, find, packaged
-from veil.protections.transformation.folder import LOSSLESS, transform_folder
-from veil.runtime import devices
+from veil.protections import PROTECTIONS
+from veil.protections.transformation.file import MAX_PIXELS
+from veil.protections.transformation.packaged import DEFAULT
 from veil.runtime.files import printable
 
 FAILED = 1
-_NAMES = f"Packaged: {', '.join(packaged())}"
+_PACKAGED = [name for name, row in PROTECTIONS.items() if row.key == "none" and row.hides]
+_NAMES = f"Packaged: {', '.join(_PACKAGED)}"
 commands = typer.Typer(no_args_is_help=True, help="Transformation networks: train one, apply it, ask what it is.")
 commands.command()(train)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -33,7 +35,13 @@ def apply(
         Path, typer.Option("--out", "-o", help="Folder for the transformed images, rows.jsonl and run.json.")
     ],
     transformation: Annotated[
-        str, typer.Option("--with", metavar="NAME|FILE", help=f"{_NAMES}, or a file of `veil transform train`.")
+        str,
+        typer.Option(
+            "--with",
+            metavar="NAME|FILE",
+            help=f"{_NAMES}; a file of `veil transform train`; or package.module:object.",
+            autocompletion=lambda: _PACKAGED,
+        ),
     ] = DEFAULT,
     size: Annotated[
         int | None,
@@ -58,13 +66,16 @@ def apply(
 
     The same command goes on where it was stopped. Exit status: 0 all transformed, 1 some failed, 2 wrong usage.
     """
-    found = find(transformation)
+    from veil.protections.transformation.folder import transform_folder
+    from veil.runtime import devices
+
+    row = transformation_named(transformation)
     with FolderProgress({"transformed": "green"}, files="images") as progress:
         rows = transform_folder(
-            inputs, out, found, format=format, size=size, max_pixels=int(max_megapixels * 1e6),
+            inputs, out, row, format=format, size=size, max_pixels=int(max_megapixels * 1e6),
             device=devices.choose(device), started=progress.started, finished=progress.finished,
         )  # fmt: skip
-    _finish(rows, found, out, as_json)
+    _finish(rows, row.name, folders.read_manifest(out)["transformation"], out, as_json)
 
 
 @commands.command()
@@ -75,15 +86,19 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Say what a transformation's card says: how it was trained, and what was measured."""
-    found = find(transformation)
+    from veil.protections.transformation import Transformation
+
+    shown = transformation_named(transformation).build()
+    if not isinstance(shown, Transformation):
+        raise typer.BadParameter(f"{transformation} is no transformation network, and has no card")
     about = {
-        "name": found.name,
-        "method": found.method,
-        "network": found.network.options,
-        "parameters": sum(parameter.numel() for parameter in found.network.parameters()),
-        "fingerprint": found.fingerprint,
-        "training": dict(found.training),
-        "measured": dict(found.measured),
+        "name": shown.name,
+        "method": shown.method,
+        "network": shown.network.options,
+        "parameters": sum(parameter.numel() for parameter in shown.network.parameters()),
+        "fingerprint": shown.fingerprint,
+        "training": dict(shown.training),
+        "measured": dict(shown.measured),
     }
     if as_json:
         output.print_json(json.dumps(about))
@@ -103,19 +118,19 @@ def _shown(value: object) -> str:
     return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def _finish(rows: Sequence[Row], transformation: Transformation, out: Path, as_json: bool) -> None:
+def _finish(rows: Sequence[Row], name: str, fingerprint: str, out: Path, as_json: bool) -> None:
     """Prints what became of the images, and ends with the status that says so."""
     failed = sum(row["error"] is not None for row in rows)
     if as_json:
         summary = {
             "images": len(rows), "transformed": len(rows) - failed, "failed": failed,
-            "transformation": transformation.fingerprint, "out": printable(out),
+            "transformation": fingerprint, "out": printable(out),
         }  # fmt: skip
         output.print_json(json.dumps(summary))
     else:
         output.print(
             f"{len(rows)} images: [green]{len(rows) - failed} transformed[/], [red]{failed} failed[/]; "
-            f"{escape(printable(transformation.name))} ({transformation.fingerprint}); in {escape(printable(out))}",
+            f"{escape(printable(name))} ({escape(fingerprint)}); in {escape(printable(out))}",
             soft_wrap=True,
         )
     raise typer.Exit(FAILED if failed else 0)

@@ -1,5 +1,6 @@
 """The audit: it runs any protection through all attacks, says what breaks, and does not cry wolf."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,19 @@ import torch
 from torch import Generator, Tensor
 
 from veil import training
-from veil.attacks.images import ATTACKS
-from veil.audits.images import audit as audited
+from veil.attacks.images import ATTACKS, ImageAttack, resolve
 from veil.audits.images import page as pages
-from veil.audits.images.subjects import Subject, of_callable, subject
+from veil.audits.images.audit import ImageAudit, audit
+from veil.audits.images.subjects import Subject, subject
 from veil.audits.images.verdicts import ATTACKERS, floor, guess, lift, strongest, verdicts
 from veil.data import synthetic
 from veil.data.labelled_images import Parts
 from veil.jobs.rows import Row, RowFile
+from veil.protections import of_callable
 from veil.protections.ciphers.keys import Key
 from veil.protections.transformation import TransformationError
 from veil.report import page as report
+from veil.training.run import Run
 
 KEYS = ("pixel-statistics", "block-statistics", "known-plaintext", "chosen-plaintext", "affine")
 
@@ -28,13 +31,18 @@ def parts() -> Parts:
     return synthetic.small_images(train=120, test=40, side=32, seed=0)
 
 
-def run(one: Subject, parts: Parts, folder: Path, attacks: list[str] | None = None, **other: Any) -> list[Row]:
-    about = audited.about(one, parts, "smoke", None, 0)
-    with RowFile(folder / "rows.jsonl", about) as rows:
-        return audited.audit(
-            one, parts, rows, scale="smoke", attacks=list(ATTACKS) if attacks is None else attacks, classifier=None,
-            folder=folder / "attackers", seed=0, runner=training.fabric("cpu", "auto"), logged=lambda row: None,
-            **other,
+def audited(one: Subject, parts: Parts) -> ImageAudit:
+    return ImageAudit(subject=one, parts=parts, scale="smoke")
+
+
+def run(
+    one: Subject, parts: Parts, folder: Path, attacks: Sequence[str | ImageAttack] | None = None, **other: Any
+) -> list[Row]:
+    with RowFile(folder / "rows.jsonl", audited(one, parts).about(0)) as rows:
+        runner = training.fabric("cpu", "auto")
+        return audit(
+            audited(one, parts), resolve(ATTACKS if attacks is None else attacks), rows,
+            Run(folder=folder / "attackers", seed=0, runner=runner, logged=lambda row: None), **other,
         )  # fmt: skip
 
 
@@ -42,13 +50,13 @@ def test_a_made_up_protection_goes_through_the_whole_audit(parts: Parts, tmp_pat
     def upside_down(images: Tensor) -> Tensor:
         return 255 - images.flip(2)
 
-    one = of_callable("upside down", upside_down)
+    one = subject(of_callable("upside down", upside_down))
     rows = run(one, parts, tmp_path)
     assert {row["attack"] for row in rows if row["kind"] == "attack"} == set(ATTACKS)
     found = verdicts(rows)
     assert [each.attacker for each in found] == list(ATTACKERS)
     assert {each.level for each in found} <= {"exact", "broken", "leaks", "nothing"}
-    page = pages.page(rows, audited.about(one, parts, "smoke", None, 0), "somewhere")
+    page = pages.page(rows, audited(one, parts).about(0), "somewhere", one.row)
     text = report.write_html(page, tmp_path).read_text()
     assert all(each.text.split(".")[0] in text for each in found)
     assert "upside down" in text
@@ -115,12 +123,72 @@ def test_floors_and_lift() -> None:
     assert lift(rows, rows[4], "ssim") == pytest.approx(0.5)
     assert lift(rows, rows[4], "accuracy") == pytest.approx(0.7)
     assert lift(rows, rows[4], "visible") == 0.0
-    best = strongest(rows, "ssim", ["unpaired"])
+    best = strongest(rows, "ssim", 1, 1)
     assert best is rows[4]
-    assert strongest(rows, "visible", ["pairs"]) is floor(rows, "protected")
+    assert strongest(rows, "visible", 3, 3) is floor(rows, "protected")
     levels = [each.level for each in verdicts(rows)]
     assert levels == ["nothing", "broken", "broken", "broken"]
     assert verdicts(rows)[2].text.startswith("As above: Images come back")
+
+
+def row(attack: str, ssim: float = 0.2, *, exact: float = 0.0, **other: Any) -> Row:
+    return {"kind": "attack", "attack": attack, "pairs": None, "ssim": ssim, "visible": 0.0, "accuracy": None,
+            "exact": exact} | other  # fmt: skip
+
+
+FLOORS: list[Row] = [
+    {"kind": "floor", "floor": name, "ssim": value, "visible": value, "accuracy": None, "exact": float(value == 1)}
+    for name, value in (("plain", 1.0), ("protected", 0.0), ("mean", 0.0), ("unrelated", 0.0))
+]
+
+
+def test_what_weaker_attackers_get_stronger_ones_get_too() -> None:
+    """A line never says less than one above it: neither its level, nor its numbers."""
+    found = verdicts([*FLOORS, row("feature-reconstruction", 0.4), row("ga", 0.2), row("inverse", 0.3)])
+    assert [verdict.level for verdict in found] == ["leaks"] * 4
+    assert all("SSIM 0.40 by feature reconstruction" in verdict.text for verdict in found)
+    assert [verdict.text.startswith("As above: ") for verdict in found] == [False, True, True, True]
+    found = verdicts([*FLOORS, row("ga", 0.2), row("inverse", 0.8)])
+    assert [verdict.level for verdict in found] == ["nothing", "leaks", "leaks", "broken"]
+    assert not found[3].text.startswith("As above")
+    found = verdicts([*FLOORS, row("known-plaintext", exact=1.0, pairs=2), row("inverse", 0.8)])
+    assert [verdict.level for verdict in found] == ["nothing", "untried", "exact", "exact"]
+    assert found[3].text == "As above: Known plaintext gives every image back, byte for byte from 2 known images."
+
+
+def test_what_was_not_tried_and_what_failed_is_said() -> None:
+    failed = {"kind": "attack", "attack": "ga", "failed": "why"}
+    found = verdicts([*FLOORS, row("feature-reconstruction", 0.05), failed])
+    assert [verdict.level for verdict in found] == ["nothing", "nothing", "untried", "untried"]
+    assert found[1].text.startswith("As above: No attack")
+    assert found[1].text.endswith("No attack of this kind worked: GAN attack (GA): why.")
+
+
+LOOK = ImageAttack(
+    name="look", title="looking closely", knows="pairs", attack=lambda plain, protected: lambda images: 255 - images
+)
+
+
+def test_other_attacks_go_into_a_folder_that_stands(parts: Parts, tmp_path: Path) -> None:
+    """Also when they are gone again: their rows speak for themselves, and nothing is imported for them."""
+    one = subject("tanaka")
+    before = run(one, parts, tmp_path, ["affine"])
+    more = run(one, parts, tmp_path, ["affine", LOOK])
+    assert more[: len(before)] == before
+    assert {found.get("title") for found in more if found.get("attack") == "look"} == {"looking closely"}
+    without = run(one, parts, tmp_path, ["affine"])
+    assert without == more
+    text = report.write_html(pages.page(without, audited(one, parts).about(0), "somewhere"), tmp_path).read_text()
+    assert "looking closely" in text
+    assert "half bytes of every block" not in text
+    page = pages.page(without, audited(one, parts).about(0), "somewhere", one.row)
+    assert "Half bytes of every block of 4×4 pixels permuted" in page.text[0]
+
+
+def test_an_attack_that_gives_no_images_is_named(parts: Parts, tmp_path: Path) -> None:
+    wrong = ImageAttack(name="wrong", title="x", knows="protected", attack=lambda protected: lambda images: images[:1])
+    with pytest.raises(ValueError, match=r"the attack gives torch.uint8 \(1, 3, 32, 32\) for protected uint8"):
+        run(subject("plain"), parts, tmp_path, [wrong])
 
 
 def test_names(tmp_path: Path) -> None:
@@ -128,7 +196,7 @@ def test_names(tmp_path: Path) -> None:
     assert subject("tanaka", Key(bytes(32))).described == Key(bytes(32)).fingerprint
     assert subject("torch:bitwise_not").protect(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), Generator()).eq(255).all()
     for name, match in (
-        ("pixels", "no protection pixels"), ("nowhere:thing", "cannot be imported"), ("math:pi", "not callable"),
+        ("pixels", "no protection 'pixels'"), ("nowhere:thing", "cannot be imported"), ("math:pi", "a float, which"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=match):
             subject(name)
@@ -139,7 +207,25 @@ def test_names(tmp_path: Path) -> None:
         subject(str(tmp_path / "x.safetensors"))
 
 
-def test_a_protection_that_gives_no_images_is_named(parts: Parts, tmp_path: Path) -> None:
-    for wrong in (lambda images: images.float(), lambda images: images[:, :, :8], lambda images: images[:, :1]):
-        with pytest.raises(ValueError, match="an audit needs images"):
-            run(of_callable("wrong", wrong), parts, tmp_path, ["affine"])
+def fails(images: Tensor) -> Tensor:
+    raise KeyError("colour")
+
+
+def ends(images: Tensor) -> Tensor:
+    raise SystemExit(0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda images: images.float(), "an audit needs images"),
+        (lambda images: images[:, :, :8], "an audit needs images"),
+        (lambda images: images[:, :1], "an audit needs images"),
+        (lambda images: None, "gives a NoneType, not a tensor"),
+        (fails, "fails on images .48, 3, 32, 32.: KeyError: 'colour'"),
+        (ends, "fails on images .*: SystemExit: 0"),
+    ],
+)
+def test_a_protection_that_gives_no_images_is_named(wrong: Any, says: str, parts: Parts, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=says):
+        run(subject(of_callable("wrong", wrong)), parts, tmp_path, ["affine"])

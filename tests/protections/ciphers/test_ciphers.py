@@ -2,6 +2,7 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import pytest
 import torch
@@ -9,17 +10,19 @@ from drawn import images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from veil.protections.ciphers import CIPHERS, Cipher, batches, tanaka
+from veil.protections import PROTECTIONS
+from veil.protections.ciphers import Cipher, batches
 from veil.protections.ciphers.keys import Key
 
 KEY, OTHER = Key(bytes(range(32))), Key(bytes(range(1, 33)))
-DECRYPTABLE = [name for name, row in CIPHERS.items() if row.decrypts]
+CIPHERS = [name for name, row in PROTECTIONS.items() if row.key != "none"]
+DECRYPTABLE = [name for name in CIPHERS if PROTECTIONS[name].decrypts]
 SIZES = [(1, 1), (1, 7), (2, 3), (5, 4), (4, 4), (32, 32), (33, 31), (8, 100), (225, 225)]
 
 
 def made(name: str, key: Key = KEY) -> Cipher:
-    row = CIPHERS[name]
-    return row.create(key) if row.decrypts else row.create()
+    row = PROTECTIONS[name]
+    return cast("Cipher", row.build(key if row.takes_key else None))
 
 
 @pytest.mark.parametrize("name", CIPHERS)
@@ -31,7 +34,8 @@ class TestEveryCipher:
         encrypted = made(name).encrypt(plain)
         assert encrypted.dtype == torch.uint8
         assert encrypted.device == plain.device
-        assert encrypted.shape == (3, 3, *(tanaka.encrypted_size(*size) if name == "tanaka" else size))
+        multiple = PROTECTIONS[name].multiple
+        assert encrypted.shape == (3, 3, *(-(-side // multiple) * multiple for side in size))
         assert encrypted.is_contiguous()
         assert not encrypted.is_inference()
         assert torch.equal(plain, kept)
@@ -54,7 +58,7 @@ class TestEveryCipher:
         cipher = made(name)
         with pytest.raises(ValueError, match=says):
             cipher.encrypt(wrong)
-        with pytest.raises(ValueError, match=says if CIPHERS[name].decrypts else "thrown away"):
+        with pytest.raises(ValueError, match=says if PROTECTIONS[name].decrypts else "thrown away"):
             cipher.decrypt(wrong)
 
     def test_grey_images_go_as_the_message_says(self, name: str) -> None:
@@ -62,9 +66,9 @@ class TestEveryCipher:
         assert made(name).encrypt(grey.expand(-1, 3, -1, -1)).shape[1] == 3
 
     def test_its_row_is_whole(self, name: str) -> None:
-        row = CIPHERS[name]
-        assert row.summary
-        assert row.attacks
+        row = PROTECTIONS[name]
+        assert row.key_bits is not None
+        assert row.key_space is not None
         assert row.key_bits(32, 32) == pytest.approx(math.log2(row.key_space(32, 32)))
         assert row.effective_bits(1, 1) == min(row.key_bits(1, 1), 256)
         assert row.effective_bits(1000, 1000) == 256

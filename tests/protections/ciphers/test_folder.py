@@ -15,11 +15,12 @@ from veil import images
 from veil.data import class_folders, small_images
 from veil.jobs import folders
 from veil.jobs.folders import FolderError
-from veil.protections.ciphers import CIPHERS, folder
+from veil.protections import PROTECTIONS
+from veil.protections.ciphers import folder
 from veil.protections.ciphers.folder import LOSSLESS, decrypt_folder, encrypt_folder
 from veil.protections.ciphers.keys import Key
 
-KEYED = [name for name, row in CIPHERS.items() if row.decrypts]
+KEYED = [name for name, row in PROTECTIONS.items() if row.decrypts]
 SIZES = [(1, 1), (3, 5), (4, 8), (33, 30)]
 SECRET = bytes(range(100, 132))
 
@@ -53,7 +54,7 @@ def pixels_of(file: Path) -> torch.Tensor:
 def test_every_pixel_comes_back(inputs: Path, tmp_path: Path, key: Key, cipher: str, format: str) -> None:
     encrypted = encrypt_folder([inputs], tmp_path / "encrypted", cipher, key, format=format)
     decrypted = decrypt_folder([tmp_path / "encrypted"], tmp_path / "decrypted", key, format=format)
-    scheme = CIPHERS[cipher].create(key)
+    scheme = PROTECTIONS[cipher].cipher(key)
     assert len(encrypted) == len(decrypted) == 2 * len(SIZES)
     for there, back in zip(encrypted, decrypted, strict=True):
         before = pixels_of(inputs / there["file"])
@@ -146,7 +147,7 @@ def test_encrypted_class_folders_are_a_data_set(tmp_path: Path, key: Key) -> Non
         Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(file)
     encrypt_folder([tmp_path / "in"], tmp_path / "encrypted", "tanaka", key)
     plain, encrypted = small_images.read(tmp_path / "in"), small_images.read(tmp_path / "encrypted")
-    scheme = CIPHERS["tanaka"].create(key)
+    scheme = PROTECTIONS["tanaka"].cipher(key)
     for before, after in ((plain.train, encrypted.train), (plain.test, encrypted.test)):
         assert after.classes == before.classes == ("cat", "dog")
         assert after.labels.equal(before.labels)
@@ -192,7 +193,7 @@ def test_what_was_decrypted_is_not_decrypted_again(inputs: Path, tmp_path: Path,
 
 @pytest.mark.parametrize(
     ("manifest", "message"),
-    [("{broken", "cannot be read"), ('{"cipher": "new", "version": 1}', "another version"),
+    [("{broken", "cannot be read"), ('{"cipher": "new", "version": 1}', "which this Veil does not have"),
      ('{"cipher": "tanaka", "version": 2}', "another version"), ("[]", "which cipher"), ("{}", "which cipher"),
      ('{"cipher": ["tanaka"], "version": 1}', "another version"), ("[" * 100_000, "cannot be read"),
      ('{"cipher": "tanaka", "version": 1, "key": 3}', "names no key and size as"),
@@ -265,10 +266,12 @@ def test_rows_are_the_rows_in_the_file(inputs: Path, tmp_path: Path, key: Key) -
 
 def test_wrong_calls_say_what_is_wrong(inputs: Path, tmp_path: Path, key: Key) -> None:
     out = tmp_path / "out"
-    with pytest.raises(ValueError, match="there is no cipher 'caesar'"):
+    with pytest.raises(ValueError, match="there is no protection 'caesar'"):
         encrypt_folder([inputs], out, "caesar", key)
     with pytest.raises(ValueError, match="tanaka takes a key"):
         encrypt_folder([inputs], out, "tanaka")
+    with pytest.raises(ValueError, match="plain is no cipher"):
+        encrypt_folder([inputs], out, "plain")
     with pytest.raises(ValueError, match="pixel-different takes no key"):
         encrypt_folder([inputs], out, "pixel-different", key)
     with pytest.raises(ValueError, match="JPEG changes pixels"):

@@ -8,11 +8,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from veil import protections
 from veil.metrics import ssim
 from veil.models.unet import UNet
-from veil.protections.transformation import Transformation, TransformationError, find, packaged
-from veil.protections.transformation.file import DEFAULT, HEADER, PACKAGED
+from veil.protections import PROTECTIONS
+from veil.protections.transformation import Transformation, TransformationError, packaged
+from veil.protections.transformation.file import HEADER
+from veil.protections.transformation.packaged import DEFAULT, FOLDER
 from veil.recipes import free_photos
+from veil.runtime.tables import UnknownName
 
 NETWORK = {"width": 8, "skips": 3, "up": 8, "norm": "group"}
 
@@ -141,10 +145,12 @@ def test_the_fingerprint_is_of_the_weights_alone(transformation: Transformation)
     assert replace(transformation, name="other", training={}).fingerprint == transformation.fingerprint
 
 
-@pytest.mark.parametrize("name", packaged())
-def test_packaged_ones_hide_and_say_what_they_are(name: str) -> None:
-    found = find(name)
-    assert found.name == name
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.safetensors")), ids=lambda file: file.stem)
+def test_packaged_ones_hide_and_say_what_they_are(file: Path) -> None:
+    """And each is a row of the table."""
+    found = PROTECTIONS[file.stem].build()
+    assert isinstance(found, Transformation)
+    assert found.name == file.stem
     assert found.measured["accuracy"] > 0.9 * found.measured["plain_accuracy"]
     photo = free_photos.read("chelsea", 32)[None]
     shown = ssim(photo, found(photo))
@@ -153,12 +159,15 @@ def test_packaged_ones_hide_and_say_what_they_are(name: str) -> None:
 
 
 def test_the_default_is_packaged() -> None:
-    assert DEFAULT in packaged()
-    assert find(DEFAULT).fingerprint == find(PACKAGED / f"{DEFAULT}.safetensors").fingerprint
+    assert packaged.load().fingerprint == Transformation.load(FOLDER / f"{DEFAULT}.safetensors").fingerprint
+    assert repr(packaged.load()) == f"Transformation('{DEFAULT}', {packaged.load().fingerprint})"
 
 
-def test_an_unknown_name_is_said_with_those_near(tmp_path: Path) -> None:
-    with pytest.raises(TransformationError, match="near it: transformation-cifar10"):
-        find("transformation-cifar100")
+def test_a_transformation_is_named_by_its_file_too(transformation: Transformation, tmp_path: Path) -> None:
+    transformation.save(tmp_path / "mine.safetensors")
+    row = protections.find(tmp_path / "mine.safetensors")
+    assert (row.name, row.form, row.takes_key) == ("tiny", "image", False)
+    with pytest.raises(UnknownName, match="there is no protection 'transformation-cifar100'; there are plain, "):
+        protections.find("transformation-cifar100")
     with pytest.raises(TransformationError, match="cannot be read"):
-        find(tmp_path / "nothing.safetensors")
+        protections.find(tmp_path / "nothing.safetensors")

@@ -1,5 +1,6 @@
 """Both ways to train a transformation: their losses fall, a stopped run ends as one that was not, refusals."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,16 @@ from veil.models import cards
 from veil.models.classifier import Classifier, Preprocessing
 from veil.models.unet import UNet
 from veil.models.vgg import VGG13
-from veil.protections.transformation import METHODS, Guide, PreliminarySettings, fitting, trainer
-from veil.protections.transformation.cyclegan import CycleGanSettings, ReplayPool
+from veil.protections.transformation import METHODS, fitting, trainer
+from veil.protections.transformation.cyclegan import CycleGanSettings
+from veil.protections.transformation.frozen_networks import FrozenNetworks
+from veil.protections.transformation.preliminary import PreliminarySettings
+from veil.protections.transformation.replay_pool import ReplayPool
+from veil.protections.transformation.trainer import TrainedTransformation, TransformationPlan
 from veil.protections.transformation.unet import UNetSettings, begin
 from veil.training import classification
 from veil.training.classification import PRESETS
+from veil.training.run import Run
 
 NOISE = PreliminarySettings(steps=3)
 
@@ -31,44 +37,50 @@ def parts() -> Parts:
 
 
 @pytest.fixture(scope="module")
-def guide(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Guide:
+def frozen(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> FrozenNetworks:
     folder = tmp_path_factory.mktemp("classifier")
     fitted = classification.fit(
         parts, replace(PRESETS["fast"], epochs=4, batch_size=20), architecture="vgg13", width=8, folder=folder, seed=0,
         runner=training.fabric("cpu", "32-true"), logged=lambda row: None,
     )  # fmt: skip
     fitted.save(folder / "model.toml", name="vgg13", on="made images", training={})
-    return Guide.of(cards.load(folder / "model.toml"))
+    return FrozenNetworks.of(cards.load(folder / "model.toml"))
 
 
 def settings(method: str, epochs: int) -> Any:
-    row = METHODS[method]
-    return replace(row.presets["veil"], **{**row.scales["smoke"], "epochs": epochs})
+    return METHODS[method].settings_for("veil", "smoke", epochs=epochs)
 
 
-def make(parts: Parts, guide: Guide, method: str, folder: Path, epochs: int = 2, **options: Any) -> trainer.Made:
+def run(folder: Path, **options: Any) -> Run:
     options = {"logged": lambda row: None} | options
-    return trainer.make(
-        parts, guide, method, settings(method, epochs), NOISE, name="made", count=100, folder=folder, seed=0,
-        runner=training.fabric("cpu", "32-true"), **options,
-    )  # fmt: skip
+    return Run(folder=folder, seed=0, runner=training.fabric("cpu", "32-true"), **options)
 
 
-@pytest.mark.parametrize(("method", "falls"), [("cyclegan", "reconstruction"), ("unet", "classification")])
+def train(
+    parts: Parts, frozen: FrozenNetworks, method: str, folder: Path, epochs: int = 2,
+    say: Callable[[str], None] = lambda line: None, **options: Any,
+) -> TrainedTransformation:  # fmt: skip
+    plan = TransformationPlan(
+        name="made", method=METHODS[method], settings=settings(method, epochs), noise=NOISE, count=100
+    )
+    return trainer.train_transformation(parts, frozen, plan, run(folder, **options), say=say)
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_the_loss_falls_and_the_card_says_how(
-    method: str, falls: str, parts: Parts, guide: Guide, tmp_path: Path
+    method: str, parts: Parts, frozen: FrozenNetworks, tmp_path: Path
 ) -> None:
-    found = make(parts, guide, method, tmp_path, epochs=3)
-    log = found.fitted.log
-    assert log[-1][falls] < log[0][falls]
+    found = train(parts, frozen, method, tmp_path, epochs=3)
+    log = found.log
+    assert log[-1]["classification"] < log[0]["classification"]
     assert {"watched_accuracy", "watched_ssim", "watched_distance", "visible", "perceptual"} <= set(log[0])
     assert sorted(file.name for file in (tmp_path / fitting.GRIDS).iterdir()) == ["0001.png", "0002.png", "0003.png"]
     card = found.transformation.training
     assert card["images"] == 100
-    assert card["classifier"] == guide.classifier.fingerprint()
+    assert card["classifier"] == frozen.classifier.fingerprint()
     assert card["features"] == "relu2_2 of vgg13"
     assert ("preliminary" in card) == METHODS[method].preliminary
-    judged = trainer.judge(found.transformation, guide, parts.test, 0)
+    judged = trainer.measure(found.transformation, frozen, parts.test, 0)
     assert judged["accuracy"] is not None
     assert 0 <= judged["accuracy"] <= 1
     assert judged["plain_visible"] is not None
@@ -76,48 +88,48 @@ def test_the_loss_falls_and_the_card_says_how(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_stopped_run_ends_as_an_undisturbed_one(method: str, parts: Parts, guide: Guide, tmp_path: Path) -> None:
+def test_a_stopped_run_ends_as_an_undisturbed_one(
+    method: str, parts: Parts, frozen: FrozenNetworks, tmp_path: Path
+) -> None:
     class Stopped(Exception):
         pass
 
     def stop(row: Row) -> None:
         raise Stopped
 
-    whole = make(parts, guide, method, tmp_path / "whole")
+    whole = train(parts, frozen, method, tmp_path / "whole")
     with pytest.raises(Stopped):
-        make(parts, guide, method, tmp_path / "stopped", logged=stop)
-    resumed = make(parts, guide, method, tmp_path / "stopped")
+        train(parts, frozen, method, tmp_path / "stopped", logged=stop)
+    resumed = train(parts, frozen, method, tmp_path / "stopped")
     assert resumed.transformation.fingerprint == whole.transformation.fingerprint
     state = resumed.transformation.network.state_dict()
     for name, value in whole.transformation.network.state_dict().items():
         assert value.equal(state[name])
 
 
-def test_preliminary_images_are_kept(parts: Parts, guide: Guide, tmp_path: Path) -> None:
+def test_preliminary_images_are_kept(parts: Parts, frozen: FrozenNetworks, tmp_path: Path) -> None:
     said: list[str] = []
-    make(parts, guide, "cyclegan", tmp_path, epochs=1, say=said.append)
+    train(parts, frozen, "cyclegan", tmp_path, epochs=1, say=said.append)
     assert said
     said.clear()
-    make(parts, guide, "cyclegan", tmp_path, epochs=1, say=said.append)
+    train(parts, frozen, "cyclegan", tmp_path, epochs=1, say=said.append)
     assert not said
     (tmp_path / trainer.PRELIMINARY).write_bytes(b"spoilt")
-    make(parts, guide, "cyclegan", tmp_path, epochs=1, say=said.append)
+    train(parts, frozen, "cyclegan", tmp_path, epochs=1, say=said.append)
     assert said
 
 
-def test_refusals(parts: Parts, guide: Guide, tmp_path: Path) -> None:
+def test_refusals(parts: Parts, frozen: FrozenNetworks, tmp_path: Path) -> None:
     other = synthetic.small_images(train=40, test=10, classes=3, seed=0)
     with pytest.raises(ValueError, match="knows 4 classes"):
-        make(other, guide, "unet", tmp_path)
-    material = fitting.Material(*(parts.train.images[:4], parts.train.labels[:4]) * 2)
+        train(other, frozen, "unet", tmp_path)
+    images = fitting.TrainingImages(*(parts.train.images[:4], parts.train.labels[:4]) * 2)
     with pytest.raises(ValueError, match="preliminary"):
-        METHODS["cyclegan"].train(
-            material, guide, settings("cyclegan", 1), folder=tmp_path, seed=0, runner=training.fabric("cpu", "32-true")
-        )
+        METHODS["cyclegan"].train(images, frozen, settings("cyclegan", 1), run(tmp_path))
     linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 4))
     foreign = Classifier("linear", linear, Preprocessing(resize=(32, 32)), "abcd")
     with pytest.raises(ValueError, match="linear is no vgg13"):
-        Guide.of(foreign)
+        FrozenNetworks.of(foreign)
 
 
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 1}, {"learning_rate": 0.0}, {"margin": 0.0}])
@@ -137,11 +149,11 @@ def test_presets_named_paper_are_the_papers() -> None:
     assert (alone.margin, alone.hiding, alone.skips) == (None, 0.0, 5)
 
 
-def test_both_are_asked_at_once(guide: Guide) -> None:
+def test_both_are_asked_at_once(frozen: FrozenNetworks) -> None:
     images = torch.rand(5, 3, 32, 32)
-    features, logits = guide.both(images)
-    torch.testing.assert_close(features, guide.features(images))
-    torch.testing.assert_close(logits, guide.classifier(images))
+    features, logits = frozen.both(images)
+    torch.testing.assert_close(features, frozen.features(images))
+    torch.testing.assert_close(logits, frozen.classifier(images))
 
 
 def test_the_pool_shows_what_it_kept() -> None:
@@ -170,15 +182,15 @@ def test_collapse_is_named() -> None:
 
 def test_a_guide_needs_vgg13_for_its_own_features() -> None:
     network = VGG13(3, width=4)
-    guide = Guide.of(Classifier("v", network, Preprocessing(resize=(32, 32)), "abc"), layer="relu1_2")
-    assert guide.features(torch.rand(1, 3, 32, 32)).shape == (1, 4, 32, 32)
+    frozen = FrozenNetworks.of(Classifier("v", network, Preprocessing(resize=(32, 32)), "abc"), layer="relu1_2")
+    assert frozen.features(torch.rand(1, 3, 32, 32)).shape == (1, 4, 32, 32)
 
 
-def test_the_way_down_begins_as_the_classifier(guide: Guide) -> None:
+def test_the_way_down_begins_as_the_classifier(frozen: FrozenNetworks) -> None:
     """Away from the border the features are h_θ's own, and stay so through the poolings."""
-    trained = guide.classifier.network
+    trained = frozen.classifier.network
     assert isinstance(trained, VGG13)
-    given = guide.classifier.preprocessing
+    given = frozen.classifier.preprocessing
     network = UNet(trained.width, norm="batch").eval()
     begin(network, trained.eval(), given)
     images = torch.rand(2, 3, 64, 64)
@@ -188,8 +200,9 @@ def test_the_way_down_begins_as_the_classifier(guide: Guide) -> None:
     torch.testing.assert_close(found[:, :, 4:-4, 4:-4], wanted[:, :, 4:-4, 4:-4], atol=1e-4, rtol=1e-3)
 
 
-def test_only_a_vgg13_can_be_begun_with(guide: Guide, parts: Parts, tmp_path: Path) -> None:
+def test_only_a_vgg13_can_be_begun_with(frozen: FrozenNetworks, parts: Parts, tmp_path: Path) -> None:
     linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 4))
-    foreign = Guide(Classifier("linear", linear, Preprocessing(resize=(32, 32)), "abcd"), "relu2_2", guide.classifier)
+    classifier = Classifier("linear", linear, Preprocessing(resize=(32, 32)), "abcd")
+    foreign = FrozenNetworks(classifier, "relu2_2", frozen.classifier)
     with pytest.raises(ValueError, match="linear is no vgg13, which the way down"):
-        make(parts, foreign, "unet", tmp_path)
+        train(parts, foreign, "unet", tmp_path)

@@ -1,74 +1,66 @@
 """Attacks on protected images: what each knows is in its row, and in its signature."""
 
-from veil.attacks.images import (
-    adversarial,
-    block_statistics,
-    feature_reconstruction,
-    inverse_network,
-    known_plaintext,
-    pixel_affine,
-    pixel_statistics,
-)
-from veil.attacks.images.adversarial import GanAttackSettings, UnsharedWeightSettings
-from veil.attacks.images.attack import AttackRow, Form, Knowledge, Reconstruct
-from veil.attacks.images.inverse_network import InverseSettings
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-ATTACKS: dict[str, AttackRow] = {
-    "feature-reconstruction": AttackRow(
-        title="feature reconstruction",
-        knows="protected",
-        make=lambda protected: feature_reconstruction.basic,
-    ),
-    "feature-reconstruction-advanced": AttackRow(
-        title="feature reconstruction, advanced",
-        knows="protected",
-        make=lambda protected: feature_reconstruction.advanced,
-    ),
-    "pixel-statistics": AttackRow(
-        title="key of pixels from statistics",
-        knows="unpaired",
-        make=pixel_statistics.recover,
-    ),
-    "block-statistics": AttackRow(
-        title="key of blocks from statistics",
-        knows="unpaired",
-        make=block_statistics.recover,
-    ),
-    "uwa": AttackRow(
-        title="unshared weight attack (UWA)",
-        knows="unpaired",
-        make=adversarial.unshared_weights,
-        form=True,
-        settings=UnsharedWeightSettings(),
-        scales={"smoke": {"epochs": 2, "batch_size": 12}, "cpu": {"epochs": 20}, "paper": {}},
-    ),
-    "ga": AttackRow(
-        title="GAN attack (GA)",
-        knows="unpaired",
-        make=adversarial.gan_attack,
-        form=True,
-        settings=GanAttackSettings(),
-        scales={"smoke": {"epochs": 2, "batch_size": 12, "width": 8}, "cpu": {"epochs": 20, "width": 16}, "paper": {}},
-    ),
-    "known-plaintext": AttackRow(title="known plaintext", knows="few", make=known_plaintext.recover),
-    "chosen-plaintext": AttackRow(title="chosen plaintext", knows="chosen", make=known_plaintext.recover_chosen),
-    "affine": AttackRow(title="affine map of every pixel", knows="pairs", make=pixel_affine.fit),
-    "inverse": AttackRow(
-        title="inverse network",
-        knows="pairs",
-        make=inverse_network.train,
-        settings=InverseSettings(),
-        scales={"smoke": {"epochs": 2, "batch_size": 12, "width": 8}, "cpu": {"epochs": 8, "width": 16}, "paper": {}},
-    ),
+from veil.attacks.images.attack import KNOWLEDGE, ImageAttack, Knowledge
+from veil.runtime.tables import Table, UnknownName
+
+_OWN = {
+    "feature-reconstruction": "veil.attacks.images.feature_reconstruction:BASIC",
+    "feature-reconstruction-advanced": "veil.attacks.images.feature_reconstruction:ADVANCED",
+    "pixel-statistics": "veil.attacks.images.pixel_statistics:ATTACK",
+    "block-statistics": "veil.attacks.images.block_statistics:ATTACK",
+    "uwa": "veil.attacks.images.adversarial:UNSHARED_WEIGHTS",
+    "ga": "veil.attacks.images.adversarial:GAN_ATTACK",
+    "known-plaintext": "veil.attacks.images.known_plaintext:KNOWN",
+    "chosen-plaintext": "veil.attacks.images.known_plaintext:CHOSEN",
+    "affine": "veil.attacks.images.pixel_affine:ATTACK",
+    "inverse": "veil.attacks.images.inverse_network:ATTACK",
 }
+ATTACKS: Table[ImageAttack] = Table("veil.image_attacks", ImageAttack, "attack", _OWN)
+"""Attacks on protected images by name, from those that know least on."""
+
+
+def resolve(typed: Iterable[str | ImageAttack]) -> list[ImageAttack]:
+    """The attacks that a person means: names, ``module:object``, or rows; those of the table in its order, then others.
+
+    Raises:
+        UnknownName: where there is no such attack, or there is another one of its name.
+    """
+    rows: dict[str, ImageAttack] = {}
+    for attack in typed:
+        row = ATTACKS.resolve(attack) if isinstance(attack, str) else attack
+        if (row.name in ATTACKS and ATTACKS[row.name] is not row) or rows.setdefault(row.name, row) is not row:
+            raise UnknownName(f"there is another attack {row.name!r} already; give yours another name")
+    listed = [name for name in ATTACKS.names() if name in rows]
+    return [rows[name] for name in (*listed, *(name for name in rows if name not in listed))]
+
+
+def words_of(attack: ImageAttack) -> dict[str, Any]:
+    """What the rows of an audit say of an attack that does not come with Veil: whoever reads them may not have it."""
+    return {} if attack.name in _OWN else {"title": attack.title, "knows": attack.knows}
+
+
+def title_of(row: Mapping[str, Any]) -> str:
+    """What the attack of an audit's row is called; the row's own words where it is not in the table any more."""
+    name = row["attack"]
+    return ATTACKS[name].title if name in ATTACKS else str(row.get("title", name))
+
+
+def knowledge_of(row: Mapping[str, Any]) -> Knowledge | None:
+    """What the attacker of an audit's row knows; None where nothing says it any more."""
+    name = row["attack"]
+    return KNOWLEDGE.get(ATTACKS[name].knows if name in ATTACKS else row.get("knows", ""))
+
 
 __all__ = [
     "ATTACKS",
-    "AttackRow",
-    "Form",
-    "GanAttackSettings",
-    "InverseSettings",
+    "KNOWLEDGE",
+    "ImageAttack",
     "Knowledge",
-    "Reconstruct",
-    "UnsharedWeightSettings",
+    "knowledge_of",
+    "resolve",
+    "title_of",
+    "words_of",
 ]

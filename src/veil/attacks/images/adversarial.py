@@ -15,28 +15,24 @@ paper has for it speaks against that; so here the same discriminator teaches it.
 both.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from typing import TYPE_CHECKING
 
 from veil import images
-from veil.attacks.images import training
-from veil.attacks.images.attack import Form, padded
-from veil.attacks.images.training import Reconstruction
-from veil.models.image_attackers import AttackDiscriminator, BlockGenerator, PixelGenerator
-from veil.models.locally_connected import UnsharedPixels
-from veil.models.unet import UNet
-from veil.runtime.seeds import seed_of
-from veil.training import loop
-from veil.training.checkpoints import Trained
+from veil.attacks.images.attack import ImageAttack, padded
+from veil.runtime.lazy import functional as F
+from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    from torch import Tensor, nn
+
+    from veil.attacks.images.training import Reconstruction
+    from veil.images.forms import Form
+    from veil.training.loop import Moment
+    from veil.training.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,32 +77,43 @@ class UnsharedWeightSettings:
 
 def generator_of(form: Form, width: int) -> nn.Module:
     """GA's generator for a form of scheme: Figure 4 (a), 4 (b), or a U-Net of that width."""
+    from veil.models.image_attackers import BlockGenerator, PixelGenerator
+    from veil.models.unet import UNet
+
     if form == "blocks":
         return BlockGenerator()
     return PixelGenerator() if form == "pixels" else UNet(width)
 
 
 def gan_attack(
-    protected: Tensor, public: Tensor, settings: GanAttackSettings, *, form: Form, **training_of: Any
+    protected: Tensor, public: Tensor, *, form: Form, settings: GanAttackSettings, run: Run
 ) -> Reconstruction:
-    """GA. Takes uint8 images (N, 3, H, W), of one size, as many of each as there are; see `_train` for the rest."""
+    """GA, from the last checkpoint in the run's folder on.
+
+    Args:
+        protected, public: uint8 images (N, 3, H, W), of one size, as many of each as there are.
+
+    Raises:
+        AttackFailed: where protected images are smaller than public ones.
+        ValueError, TrainingError: as `training.train` does.
+    """
 
     def start() -> tuple[nn.Module, torch.optim.Optimizer]:
         network = generator_of(form, settings.width)
         return network, torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=settings.betas)
 
-    return _train(
-        protected, public, start, settings.learning_rate, settings.betas, settings.epochs, settings.batch_size,
-        {"attack": "ga", "form": form, **asdict(settings)}, **training_of,
-    )  # fmt: skip
+    game = _Game(protected, public, start, run, rate=settings.learning_rate, betas=settings.betas)
+    return game.train(settings.epochs, settings.batch_size, {"attack": "ga", "form": form, **asdict(settings)})
 
 
 def unshared_weights(
-    protected: Tensor, public: Tensor, settings: UnsharedWeightSettings, *, form: Form, **training_of: Any
+    protected: Tensor, public: Tensor, *, form: Form, settings: UnsharedWeightSettings, run: Run
 ) -> Reconstruction:
     """UWA: weights for every pixel, or for every block of 4×4 where that is the scheme's form. As `gan_attack` else."""
 
     def start() -> tuple[nn.Module, torch.optim.Optimizer]:
+        from veil.models.locally_connected import UnsharedPixels
+
         height, width = protected.shape[2:]
         network = UnsharedPixels(height, width, 4 if form == "blocks" else 1)
         return network, torch.optim.SGD(
@@ -114,83 +121,119 @@ def unshared_weights(
             weight_decay=settings.weight_decay,
         )  # fmt: skip
 
-    def rate(progress: float) -> float:
+    def generator_rate(progress: float) -> float:
         return settings.learning_rate * 0.1 ** sum(progress >= fall for fall in settings.falls)
 
-    return _train(
-        protected, public, start, settings.discriminator_rate, settings.betas, settings.epochs, settings.batch_size,
-        {"attack": "uwa", "form": form, **asdict(settings)}, rate=rate, weight=protected.shape[2] * protected.shape[3],
-        **training_of,
+    pixels = protected.shape[2] * protected.shape[3]
+    game = _Game(
+        protected, public, start, run, rate=settings.discriminator_rate, betas=settings.betas,
+        generator_rate=generator_rate, weight=pixels,
     )  # fmt: skip
+    return game.train(settings.epochs, settings.batch_size, {"attack": "uwa", "form": form, **asdict(settings)})
 
 
-def _train(
-    protected: Tensor,
-    public: Tensor,
-    start: Callable[[], tuple[nn.Module, torch.optim.Optimizer]],
-    discriminator_rate: float,
-    betas: tuple[float, float],
-    epochs: int,
-    batch_size: int,
-    described: dict[str, object],
-    *,
-    folder: Path,
-    seed: int,
-    runner: "Fabric",
-    rate: Callable[[float], float] | None = None,
-    weight: float = 1,
-    **reporting: Any,
-) -> Reconstruction:
-    """Trains a generator from the last checkpoint in ``folder`` on.
+class _Game:
+    """A generator and a discriminator that learn from each other.
 
     Args:
         start: makes the generator and its optimiser.
-        described: what the result depends on.
-        rate: of the generator, by how much of the training is done; None leaves it as it is.
+        rate, betas: of the discriminator's Adam.
+        generator_rate: by how much of the training is done; None leaves it as it is.
         weight: of the generator's loss. Weights of one position get one pixel's share of its gradient.
 
     Raises:
         AttackFailed: where protected images are smaller than public ones.
-        ValueError, TrainingError: as `training.run` does.
     """
-    torch.manual_seed(seed_of("weights", seed))
-    generator, optimizer = start()
-    discriminator = AttackDiscriminator()
-    for each in (generator, discriminator):
-        each.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    judge = torch.optim.Adam(discriminator.parameters(), lr=discriminator_rate, betas=betas)
-    made_by, judged_by = runner.setup_module(generator), runner.setup_module(discriminator)
-    hidden, own = (each.to(runner.device) for each in (protected, padded(public, protected)))
 
-    def step(index: Tensor, now: loop.Moment) -> dict[str, Tensor]:
-        if rate is not None:
-            for group in optimizer.param_groups:
-                group["lr"] = rate(now.progress)
-        drawn = torch.randint(len(own), (len(index),), generator=now.generator)
+    def __init__(
+        self,
+        protected: Tensor,
+        public: Tensor,
+        start: Callable[[], tuple[nn.Module, torch.optim.Optimizer]],
+        run: Run,
+        *,
+        rate: float,
+        betas: tuple[float, float],
+        generator_rate: Callable[[float], float] | None = None,
+        weight: float = 1,
+    ) -> None:
+        from veil.models.image_attackers import AttackDiscriminator
+        from veil.runtime.seeds import seed_of
+
+        self.run, self.generator_rate, self.weight = run, generator_rate, weight
+        torch.manual_seed(seed_of("weights", run.seed))
+        self.generator, self.optimizer = start()
+        self.discriminator = AttackDiscriminator()
+        for network in (self.generator, self.discriminator):
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.judge = torch.optim.Adam(self.discriminator.parameters(), lr=rate, betas=betas)
+        self.generate = run.runner.setup_module(self.generator)
+        self.discriminate = run.runner.setup_module(self.discriminator)
+        self.protected = protected.to(run.runner.device)
+        self.public = padded(public, protected).to(run.runner.device)
+
+    def train(self, epochs: int, batch_size: int, settings: dict[str, object]) -> Reconstruction:
+        """Trains the generator.
+
+        Args:
+            settings: what the result depends on.
+        """
+        from veil.attacks.images import training
+        from veil.training.checkpoints import Trained
+
+        networks = {"generator": self.generator, "discriminator": self.discriminator}
+        trained = Trained(networks, {"generator": self.optimizer, "judge": self.judge})
+        return training.train(
+            trained, self.step, self.generator, len(self.protected), self.run, epochs=epochs, batch_size=batch_size,
+            settings=settings,
+        )  # fmt: skip
+
+    def step(self, index: Tensor, now: Moment) -> dict[str, Tensor]:
+        """An update of the discriminator, then one of the generator."""
+        runner = self.run.runner
+        if self.generator_rate is not None:
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.generator_rate(now.progress)
+        drawn = torch.randint(len(self.public), (len(index),), generator=now.generator)
         given, real = (
-            images.to_float(each[chosen.to(runner.device)]).contiguous(memory_format=torch.channels_last)
-            for each, chosen in ((hidden, index), (own, drawn))
+            images.to_float(part[chosen.to(runner.device)]).contiguous(memory_format=torch.channels_last)
+            for part, chosen in ((self.protected, index), (self.public, drawn))
         )
-        discriminator.requires_grad_(True)
-        made = made_by(given)
-        told = _told(judged_by(real), real=True) + _told(judged_by(made.detach()), real=False)
-        runner.backward(told)
-        judge.step()
-        judge.zero_grad()
-        discriminator.requires_grad_(False)
-        fooled = _told(judged_by(made), real=True)
-        runner.backward(weight * fooled)
-        optimizer.step()
-        optimizer.zero_grad()
-        return {"discriminator": told.detach() / 2, "generator": fooled.detach()}
-
-    return training.run(
-        Trained({"generator": generator, "discriminator": discriminator}, {"generator": optimizer, "judge": judge}),
-        step, generator, len(protected), epochs=epochs, batch_size=batch_size, folder=folder, seed=seed, runner=runner,
-        settings=described, **reporting,
-    )  # fmt: skip
+        self.discriminator.requires_grad_(True)
+        generated = self.generate(given)
+        judged = _cross_entropy(self.discriminate(real), real=True)
+        judged = judged + _cross_entropy(self.discriminate(generated.detach()), real=False)
+        runner.backward(judged)
+        self.judge.step()
+        self.judge.zero_grad()
+        self.discriminator.requires_grad_(False)
+        fooled = _cross_entropy(self.discriminate(generated), real=True)
+        runner.backward(self.weight * fooled)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return {"discriminator": judged.detach() / 2, "generator": fooled.detach()}
 
 
-def _told(answers: Tensor, *, real: bool) -> Tensor:
+def _cross_entropy(answers: Tensor, *, real: bool) -> Tensor:
     """Binary cross-entropy of a discriminator's answers, (N,), in float32."""
     return F.binary_cross_entropy_with_logits(answers.float(), torch.full_like(answers.float(), float(real)))
+
+
+UNSHARED_WEIGHTS = ImageAttack(
+    name="uwa",
+    title="unshared weight attack (UWA)",
+    knows="unpaired",
+    attack=unshared_weights,
+    takes_form=True,
+    settings=UnsharedWeightSettings(),
+    scales={"smoke": {"epochs": 2, "batch_size": 12}, "cpu": {"epochs": 20}, "paper": {}},
+)
+GAN_ATTACK = ImageAttack(
+    name="ga",
+    title="GAN attack (GA)",
+    knows="unpaired",
+    attack=gan_attack,
+    takes_form=True,
+    settings=GanAttackSettings(),
+    scales={"smoke": {"epochs": 2, "batch_size": 12, "width": 8}, "cpu": {"epochs": 20, "width": 16}, "paper": {}},
+)

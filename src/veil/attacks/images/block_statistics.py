@@ -17,15 +17,19 @@ High nibbles, which are what is seen, come out first: sixteen images of 32×32 w
 noise.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-import torch
-from scipy.optimize import linear_sum_assignment
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from veil.attacks.errors import AttackFailed
+from veil.attacks.images.attack import ImageAttack
 from veil.attacks.images.recovered_keys import NIBBLES, BlockKey, has_whole_blocks, nibbles, size_of
 from veil.images import require_batch
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _MIDDLE = 7.5
 _VALUES = 1 << 24  # at a time, bounds memory
@@ -53,7 +57,7 @@ class _Strengths:
     square: Tensor
 
     @classmethod
-    def of(cls, images: Tensor) -> "_Strengths":
+    def of(cls, images: Tensor) -> _Strengths:
         sums, counts = torch.zeros(3, 2 * NIBBLES, 2 * NIBBLES), torch.zeros(3)
         total = torch.zeros(2 * NIBBLES)
         for part in torch.split(images, max(1, _VALUES // (4 * images[0].numel()))):
@@ -95,8 +99,8 @@ def recover(protected: Tensor, public: Tensor) -> BlockKey:
         AttackFailed: where protected images are not made of blocks, or nibbles do not go together as in photos.
         ValueError: where either is no such batch.
     """
-    for each in (protected, public):
-        require_batch(each, "statistics are of")
+    for images in (protected, public):
+        require_batch(images, "statistics are of")
     if not has_whole_blocks(protected):
         raise AttackFailed(f"protected images of {size_of(protected)} are not made of blocks of 4×4")
     hidden, own = _Strengths.of(protected.cpu()), _Strengths.of(public.cpu())
@@ -107,8 +111,8 @@ def recover(protected: Tensor, public: Tensor) -> BlockKey:
         if refined.equal(match):
             break
         match = refined
-    found = own.unsigned[:, match][:, :, match]
-    alike = float(torch.corrcoef(torch.stack([hidden.unsigned.flatten(), found.flatten()]))[0, 1])
+    matched = own.unsigned[:, match][:, :, match]
+    alike = float(torch.corrcoef(torch.stack([hidden.unsigned.flatten(), matched.flatten()]))[0, 1])
     if not alike > _ALIKE:
         raise AttackFailed("nibbles of a block do not go together as those of photos do: there is no common key")
     sources = match.argsort()
@@ -117,6 +121,8 @@ def recover(protected: Tensor, public: Tensor) -> BlockKey:
 
 def _assigned(hidden: Tensor, own: Tensor) -> Tensor:
     """For each encrypted nibble the plain one that it is, such that squared differences are least: int64 (96,)."""
+    from scipy.optimize import linear_sum_assignment
+
     return torch.from_numpy(linear_sum_assignment(torch.cdist(hidden, own).square().numpy())[1])
 
 
@@ -140,3 +146,6 @@ def _signs(hidden: _Strengths, own: _Strengths, match: Tensor) -> Tensor:
             break
         signs = better
     return signs
+
+
+ATTACK = ImageAttack(name="block-statistics", title="key of blocks from statistics", knows="unpaired", attack=recover)

@@ -16,10 +16,18 @@ smoothest. What is bright comes back as a negative, with all its outlines.
 Deviations: the search is done in closed form. The first pixel, which their code is given, is guessed.
 """
 
-import torch
-from torch import Tensor
+from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from veil.attacks.images.attack import ImageAttack
 from veil.images import require_batch
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from veil.attacks.images.attack import Reconstruct
 
 
 def basic(protected: Tensor) -> Tensor:
@@ -58,3 +66,20 @@ def advanced(protected: Tensor) -> Tensor:
         ValueError: where the images are not such a batch.
     """
     return basic(protected).sort(1, descending=True).values
+
+
+def _basic(protected: Tensor) -> Reconstruct:
+    return basic
+
+
+def _advanced(protected: Tensor) -> Reconstruct:
+    return advanced
+
+
+BASIC = ImageAttack(name="feature-reconstruction", title="feature reconstruction", knows="protected", attack=_basic)
+ADVANCED = ImageAttack(
+    name="feature-reconstruction-advanced",
+    title="feature reconstruction, advanced",
+    knows="protected",
+    attack=_advanced,
+)

@@ -8,26 +8,23 @@ Deviations: gradient descent at 0.1, the paper's, is ``optimizer="sgd"``; Adam w
 further after few epochs, and an audit asks for the stronger attacker.
 """
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from __future__ import annotations
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
 
 from veil import images
-from veil.attacks.images import training
-from veil.attacks.images.attack import as_large
-from veil.attacks.images.training import Reconstruction
-from veil.models.unet import UNet
-from veil.runtime.seeds import seed_of
-from veil.training import loop
-from veil.training.checkpoints import Trained
-from veil.training.classification import one_cycle
+from veil.attacks.images.attack import ImageAttack, as_large
+from veil.runtime.lazy import functional as F
+from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    from torch import Tensor
+
+    from veil.attacks.images.training import Reconstruction
+    from veil.models.unet import UNet
+    from veil.training.loop import Moment
+    from veil.training.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +46,8 @@ class InverseSettings:
     learning_rate: float = 2e-3
 
 
-def train(
-    plain: Tensor,
-    protected: Tensor,
-    settings: InverseSettings,
-    *,
-    folder: Path,
-    seed: int,
-    runner: "Fabric",
-    **reporting: Any,
-) -> Reconstruction:
-    """Trains the inverse from the last checkpoint in ``folder`` on, by the mean squared error.
+def train(plain: Tensor, protected: Tensor, *, settings: InverseSettings, run: Run) -> Reconstruction:
+    """Trains the inverse from the last checkpoint in the run's folder on, by the mean squared error.
 
     Args:
         plain, protected: the same images before and after, uint8 (N, 3, H, W).
@@ -68,31 +56,47 @@ def train(
         ValueError: for fewer than two pairs; as `loop.run` does.
         TrainingError: as `loop.run` does.
     """
-    wanted = as_large(plain, protected).to(runner.device)
-    given = protected.to(runner.device)
-    torch.manual_seed(seed_of("weights", seed))
-    network = UNet(settings.width, norm="batch").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    rate = settings.learning_rate
-    optimizer: torch.optim.Optimizer = (
-        torch.optim.SGD(network.parameters(), lr=rate, momentum=0.9)
-        if settings.optimizer == "sgd"
-        else torch.optim.Adam(network.parameters(), lr=rate)
-    )
-    model = runner.setup_module(network)
+    from veil.attacks.images import training
+    from veil.models.unet import UNet
+    from veil.runtime.seeds import seed_of
+    from veil.training.checkpoints import Trained
+    from veil.training.classification import one_cycle
 
-    def step(index: Tensor, now: loop.Moment) -> dict[str, Tensor]:
+    wanted = as_large(plain, protected).to(run.runner.device)
+    given = protected.to(run.runner.device)
+    torch.manual_seed(seed_of("weights", run.seed))
+    network = UNet(settings.width, norm="batch").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = _optimizer(network, settings)
+    model = run.runner.setup_module(network)
+
+    def step(index: Tensor, now: Moment) -> dict[str, Tensor]:
         for group in optimizer.param_groups:
-            group["lr"] = rate * one_cycle(now.progress)
-        index = index.to(runner.device)
-        x, y = (images.to_float(each[index]).contiguous(memory_format=torch.channels_last) for each in (given, wanted))
+            group["lr"] = settings.learning_rate * one_cycle(now.progress)
+        index = index.to(run.runner.device)
+        x, y = (images.to_float(part[index]).contiguous(memory_format=torch.channels_last) for part in (given, wanted))
         error = F.mse_loss(model(x).float(), y)
-        runner.backward(error)
+        run.runner.backward(error)
         optimizer.step()
         optimizer.zero_grad()
         return {"error": error.detach()}
 
-    return training.run(
-        Trained({"network": network}, {settings.optimizer: optimizer}), step, network, len(given),
-        epochs=settings.epochs, batch_size=settings.batch_size, folder=folder, seed=seed, runner=runner,
-        settings={"attack": "inverse", **asdict(settings)}, **reporting,
+    return training.train(
+        Trained({"network": network}, {settings.optimizer: optimizer}), step, network, len(given), run,
+        epochs=settings.epochs, batch_size=settings.batch_size, settings={"attack": "inverse", **asdict(settings)},
     )  # fmt: skip
+
+
+def _optimizer(network: UNet, settings: InverseSettings) -> torch.optim.Optimizer:
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(network.parameters(), lr=settings.learning_rate, momentum=0.9)
+    return torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+
+
+ATTACK = ImageAttack(
+    name="inverse",
+    title="inverse network",
+    knows="pairs",
+    attack=train,
+    settings=InverseSettings(),
+    scales={"smoke": {"epochs": 2, "batch_size": 12, "width": 8}, "cpu": {"epochs": 8, "width": 16}, "paper": {}},
+)

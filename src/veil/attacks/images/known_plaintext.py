@@ -17,14 +17,14 @@ alike cannot be told apart by the pairs. What became of each is then a guess: th
 first, which gives a key that explains the pairs as well as any other, and ``settled`` says how much is no guess.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Callable
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from veil.attacks.errors import AttackFailed
-from veil.attacks.images.attack import as_large
+from veil.attacks.images.attack import ImageAttack, as_large
 from veil.attacks.images.recovered_keys import (
     NIBBLES,
     SIDE,
@@ -36,8 +36,12 @@ from veil.attacks.images.recovered_keys import (
     parts,
     size_of,
 )
+from veil.runtime.lazy import torch
 
-_ORDERS = torch.tensor(list(itertools.permutations(range(3))))
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_ORDERS = tuple(itertools.permutations(range(3)))
 
 
 def recover(plain: Tensor, protected: Tensor) -> BlockKey | PixelKey:
@@ -51,16 +55,16 @@ def recover(plain: Tensor, protected: Tensor) -> BlockKey | PixelKey:
         ValueError: where the images are not such pairs.
     """
     plain = as_large(plain, protected)
-    found: list[BlockKey | PixelKey] = []
+    keys: list[BlockKey | PixelKey] = []
     reasons = []
     for attack in (blocks, pixels):
         try:
-            found.append(attack(plain, protected))
+            keys.append(attack(plain, protected))
         except AttackFailed as reason:
             reasons.append(str(reason))
-    if not found:
+    if not keys:
         raise AttackFailed("; ".join(reasons))
-    return max(found, key=lambda key: key.settled or 0.0)
+    return max(keys, key=lambda key: key.settled or 0.0)
 
 
 def blocks(plain: Tensor, protected: Tensor) -> BlockKey:
@@ -76,7 +80,7 @@ def blocks(plain: Tensor, protected: Tensor) -> BlockKey:
     plain = as_large(plain, protected)
     if not has_whole_blocks(protected):
         raise AttackFailed(f"protected images of {size_of(protected)} are not made of blocks of 4×4")
-    flips = 15 * torch.cat([nibbles(each[:1, :, :SIDE, :SIDE]) > 7 for each in (plain, protected)]).byte()
+    flips = 15 * torch.cat([nibbles(images[:1, :, :SIDE, :SIDE]) > 7 for images in (plain, protected)]).byte()
     alike = torch.zeros(2 * NIBBLES, dtype=torch.int64, device=protected.device)
     for before, after in zip(parts(plain), parts(protected), strict=True):
         sequences = torch.cat([nibbles(before), nibbles(after)]) ^ flips
@@ -104,11 +108,11 @@ def pixels(plain: Tensor, protected: Tensor) -> PixelKey:
         ValueError: where the images are not such pairs.
     """
     plain = as_large(plain, protected)
-    turned, back = (255 * (each[0] > 127).byte() for each in (plain, protected))
+    turned, back = (255 * (images[0] > 127).byte() for images in (plain, protected))
     agree = torch.ones(3, *plain.shape[1:], dtype=torch.bool, device=protected.device)  # before, after, H, W
     for before, after in zip(parts(plain), parts(protected), strict=True):
         agree &= ((before ^ turned)[:, :, None] == (after ^ back)[:, None]).all(0)
-    orders = _ORDERS.to(protected.device)
+    orders = torch.tensor(_ORDERS, device=protected.device)
     possible = agree[torch.arange(3), orders].all(1)  # order, H, W
     left = possible.sum(0)
     lost = int((left == 0).sum())
@@ -139,12 +143,12 @@ def recover_chosen(protect: Callable[[Tensor], Tensor], height: int, width: int)
     reasons = []
     for attack, chosen in ((blocks, image), (pixels, chosen_pixels(height, width))):
         try:
-            found = attack(chosen, protect(chosen))
+            key = attack(chosen, protect(chosen))
         except AttackFailed as reason:
             reasons.append(str(reason))
             continue
-        if found(protect(image)).eq(as_large(image, protect(image))).all():
-            return found
+        if key(protect(image)).eq(as_large(image, protect(image))).all():
+            return key
         reasons.append("what explains one chosen image does not explain another")
     raise AttackFailed("; ".join(reasons))
 
@@ -167,3 +171,7 @@ def chosen_pixels(height: int, width: int) -> Tensor:
     and its complement, and three are enough.
     """
     return torch.arange(3, dtype=torch.uint8).view(1, 3, 1, 1).repeat(1, 1, height, width)
+
+
+KNOWN = ImageAttack(name="known-plaintext", title="known plaintext", knows="few", attack=recover)
+CHOSEN = ImageAttack(name="chosen-plaintext", title="chosen plaintext", knows="chosen", attack=recover_chosen)

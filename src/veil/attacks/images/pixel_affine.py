@@ -16,13 +16,17 @@ Fewer than four different images leave A open; the ridge λ then takes the small
 of so much variance, and least squares trusted v that much less.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from veil.attacks.images.attack import as_large
+from veil.attacks.images.attack import ImageAttack, as_large
 from veil.images import require_batch
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ROUNDING = 1 / 12
 """Variance of what rounding to bytes adds to a value, in grey levels squared."""
@@ -105,3 +109,6 @@ def _moments(plain: Tensor, protected: Tensor) -> tuple[Tensor, Tensor]:
 
 def _at_once(images: Tensor) -> int:
     return max(1, _CHUNK // images[0].numel())
+
+
+ATTACK = ImageAttack(name="affine", title="affine map of every pixel", knows="pairs", attack=fit)

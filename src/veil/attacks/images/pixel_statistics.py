@@ -14,14 +14,19 @@ means and products nearest to those of the attacker's own images. Eight images a
 were; where it goes wrong, images come back as negatives, or in other colours.
 """
 
-import itertools
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+import itertools
+from typing import TYPE_CHECKING
 
 from veil.attacks.errors import AttackFailed
-from veil.attacks.images.recovered_keys import MAPS, PixelKey
+from veil.attacks.images.attack import ImageAttack
+from veil.attacks.images.recovered_keys import PixelKey, pixel_maps
 from veil.images import require_batch
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _MIDDLE = 127.5
 _CHUNK = 1 << 24  # values at a time, bounds memory
@@ -41,20 +46,21 @@ def recover(protected: Tensor, public: Tensor) -> PixelKey:
         AttackFailed: where neighbouring pixels have nothing in common: there is no common key.
         ValueError: where either is no such batch.
     """
-    for each in (protected, public):
-        require_batch(each, "statistics are of")
+    for images in (protected, public):
+        require_batch(images, "statistics are of")
     height, width = protected.shape[2:]
     if min(height, width) < 2:
         raise AttackFailed("pixels of a single row or column have too few neighbours")
     across, down = _products(protected)
+    possible = pixel_maps()
     maps, chosen, agree = torch.zeros(height, width, dtype=torch.int64), torch.zeros(height, width, 3, 3), 0
-    chosen[0, 0] = MAPS[0]
+    chosen[0, 0] = possible[0]
     for row, column in itertools.islice(itertools.product(range(height), range(width)), 1, None):
         left = chosen[row, column - 1] @ across[row, column - 1] if column else torch.zeros(3, 3)
         above = chosen[row - 1, column] @ down[row - 1, column] if row else torch.zeros(3, 3)
-        fits = (MAPS * torch.stack([left + above, left, above])[:, None]).sum((2, 3)).argmax(1)
+        fits = (possible * torch.stack([left + above, left, above])[:, None]).sum((2, 3)).argmax(1)
         agree += bool(row and column and fits[1] == fits[2])
-        maps[row, column], chosen[row, column] = fits[0], MAPS[fits[0]]
+        maps[row, column], chosen[row, column] = fits[0], possible[fits[0]]
     if agree < _AGREE * (height - 1) * (width - 1):
         raise AttackFailed("neighbouring pixels have nothing in common from image to image: there is no common key")
     return PixelKey(_common(maps, protected, public))
@@ -76,16 +82,19 @@ def _products(images: Tensor) -> tuple[Tensor, Tensor]:
 
 def _common(maps: Tensor, protected: Tensor, public: Tensor) -> Tensor:
     """The maps after the one that is common to them all and makes colours likest to the public ones."""
-    found, own = _centred(PixelKey(maps)(protected)), _centred(public)
-    means, products = found.mean((0, 2, 3)), _colours(found)
+    decrypted, own, possible = _centred(PixelKey(maps)(protected)), _centred(public), pixel_maps()
+    means, products = decrypted.mean((0, 2, 3)), _colours(decrypted)
     mean, product = own.mean((0, 2, 3)), _colours(own)
-    distance = (MAPS @ means - mean).square().sum(1)
-    distance += (MAPS @ products @ MAPS.transpose(1, 2) - product).square().sum((1, 2))
-    matrices = MAPS[distance.argmin()] @ MAPS[maps]
-    return (matrices[:, :, None] == MAPS).all(4).all(3).long().argmax(2)
+    distance = (possible @ means - mean).square().sum(1)
+    distance += (possible @ products @ possible.transpose(1, 2) - product).square().sum((1, 2))
+    matrices = possible[distance.argmin()] @ possible[maps]
+    return (matrices[:, :, None] == possible).all(4).all(3).long().argmax(2)
 
 
 def _colours(values: Tensor) -> Tensor:
     """Mean products of the three colours of a pixel: (3, 3)."""
     flat = values.transpose(0, 1).flatten(1)
     return flat @ flat.T / flat.shape[1]
+
+
+ATTACK = ImageAttack(name="pixel-statistics", title="key of pixels from statistics", knows="unpaired", attack=recover)

@@ -1,31 +1,34 @@
 """Keys as attacks recover them: what undoes a cipher of blocks or of pixels, whatever its real key is."""
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-
-import torch
-from torch import Tensor
+from functools import cache
+from typing import TYPE_CHECKING
 
 from veil.images import require_batch
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SIDE = 4
 NIBBLES = 2 * 3 * SIDE**2
 _CHUNK = 1 << 22  # values at a time, bounds memory
 
 
-def _signed_permutations() -> Tensor:
+@cache
+def pixel_maps() -> Tensor:
     """The 48 maps of a pixel as matrices, (48, 3, 3): by order of colours, then by complements."""
-    found = []
+    matrices = []
     for order in itertools.permutations(range(3)):
         for signs in itertools.product((1.0, -1.0), repeat=3):
             matrix = torch.zeros(3, 3)
             matrix[torch.arange(3), torch.tensor(order)] = torch.tensor(signs)
-            found.append(matrix)
-    return torch.stack(found)
-
-
-MAPS = _signed_permutations()
+            matrices.append(matrix)
+    return torch.stack(matrices)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +63,7 @@ class PixelKey:
     """What undoes the cipher, as far as it is known; a `veil.attacks.images.attack.Reconstruct`.
 
     Attributes:
-        maps: the number, below 48, of each pixel's map back, in `MAPS`: int64 (H, W).
+        maps: the number, below 48, of each pixel's map back, in `pixel_maps`: int64 (H, W).
         settled: share of the pixels, from 0 to 1, that are known for certain; None where that is not known.
     """
 
@@ -76,7 +79,7 @@ class PixelKey:
         require_batch(protected, "this key is for")
         if protected.shape[2:] != self.maps.shape:
             raise ValueError(f"this key is of images of {tuple(self.maps.shape)}, not {tuple(protected.shape[2:])}")
-        matrices = MAPS.to(protected.device)[self.maps.to(protected.device)]  # (H, W, 3, 3)
+        matrices = pixel_maps().to(protected.device)[self.maps.to(protected.device)]  # (H, W, 3, 3)
         sources = matrices.abs().argmax(3).permute(2, 0, 1)
         flips = 255 * (matrices.sum(3).permute(2, 0, 1) < 0).byte()
         return torch.cat([

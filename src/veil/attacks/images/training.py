@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -12,9 +10,7 @@ from veil import images
 from veil.runtime.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from veil.training.run import Run
 
 _PIXELS_AT_ONCE = 1 << 18
 
@@ -41,26 +37,22 @@ class Reconstruction:
         ])  # fmt: skip
 
 
-def run(
+def train(
     trained: Trained,
     step: Callable[[Tensor, loop.Moment], Mapping[str, Tensor]],
     network: nn.Module,
     count: int,
+    run: Run,
     *,
     epochs: int,
     batch_size: int,
-    folder: Path,
-    seed: int,
-    runner: "Fabric",
     settings: Mapping[str, object],
-    about: Mapping[str, object] | None = None,
-    **reporting: Any,
 ) -> Reconstruction:
     """Runs ``step`` on indices of ``count`` images, in a new order every epoch; see `veil.training.loop.run`.
 
     Args:
         network: what comes of it.
-        settings, about: what the result depends on: of the attack, and of the images that it is given.
+        settings: of the attack.
 
     Raises:
         ValueError: for fewer than two images, and as `loop.run` does.
@@ -72,11 +64,11 @@ def run(
     steps = count // size
 
     def batches(epoch: int, _: Generator) -> Iterator[Tensor]:
-        order = torch.randperm(count, generator=Generator().manual_seed(seed_of("order", seed, epoch)))
+        order = torch.randperm(count, generator=Generator().manual_seed(seed_of("order", run.seed, epoch)))
         yield from torch.split(order[: steps * size], size)
 
     log = loop.run(
-        trained, batches, step, epochs=epochs, steps_per_epoch=steps, folder=folder, seed=seed,
-        settings={**settings, **(about or {})}, runner=runner, **reporting,
+        trained, batches, step, epochs=epochs, steps_per_epoch=steps, settings={**settings, **run.about},
+        **run.reporting,
     )  # fmt: skip
     return Reconstruction(network.eval(), log)

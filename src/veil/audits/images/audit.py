@@ -1,21 +1,24 @@
 """The audit of a protection of images: every attack, what it gives back, and floors, as rows.
 
 Attackers have images of their own (``parts.train``): half of them protected and half plain where they have no pairs,
-all of them both ways where they have. They are judged on others (``parts.test``), protected by the same key. Each row
-says what came back of those, by every metric of `veil.metrics.recovery`; rows of floors say the same of guesses. Rows
-of the kind ``shown`` hold pictures of what came back of a few images, the first judged ones or others that are given.
+all of them both ways where they have. They are judged on others (``parts.test``), protected by the same key. A row says
+what came back of those, by every metric of `veil.metrics.recovery`; rows of floors say the same of guesses. Rows of the
+kind ``shown`` hold pictures of what came back of a few images, the first judged ones or others that are given.
+
+What rows depend on (`about`) says nothing of attacks: these name their settings themselves, so that new ones, and
+those of other packages, go into folders that stand.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
 from veil.attacks.errors import AttackFailed
-from veil.attacks.images import ATTACKS, AttackRow, Reconstruct
+from veil.attacks.images import ImageAttack, words_of
+from veil.attacks.images.attack import AttackersImages, Reconstruct
 from veil.audits.images.subjects import Subject
 from veil.data.labelled_images import LabelledImages, Parts
 from veil.jobs.rows import Row, RowFile, pack
@@ -23,9 +26,8 @@ from veil.metrics import recovery
 from veil.models.classifier import Classifier
 from veil.runtime.scales import Scale
 from veil.runtime.seeds import seed_of
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from veil.runtime.tables import reason_of
+from veil.training.run import Run
 
 FEW = (1, 2, 4, 8, 16)
 """Pairs that an attacker has who has a handful: the least number that gives everything is what counts."""
@@ -52,43 +54,53 @@ SCALES: dict[Scale, AuditSettings] = {
 }
 
 
-def about(subject: Subject, parts: Parts, scale: Scale, classifier: Classifier | None, seed: int) -> dict[str, Any]:
-    """What the rows of an audit depend on, whichever attacks are made; these name their settings themselves."""
-    return {
-        "protection": subject.name, "described": subject.described, "form": subject.form,
-        "data": f"{parts.name} {parts.fingerprint}", "side": parts.test.images.shape[-1],
-        "settings": asdict(SCALES[scale]),
-        "classifier": None if classifier is None else f"{classifier.name} {classifier.fingerprint()}", "seed": seed,
-    }  # fmt: skip
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ImageAudit:
+    """What is audited, on which images, and how much of it.
 
+    Attributes:
+        subject: the protection.
+        parts: plain images: attackers' own to train, others to judge.
+        scale: how much.
+        classifier: trained on plain images of these classes, to read what comes back; None where there is none.
+    """
 
-def _settings(row: AttackRow, scale: Scale) -> Any:
-    return None if row.settings is None else replace(row.settings, **row.scales.get(scale, {}))
+    subject: Subject
+    parts: Parts
+    scale: Scale
+    classifier: Classifier | None = None
+
+    @property
+    def settings(self) -> AuditSettings:
+        """How much that is."""
+        return SCALES[self.scale]
+
+    def about(self, seed: int) -> dict[str, Any]:
+        """What the rows of the audit depend on, whichever attacks are made."""
+        subject, parts, reader = self.subject, self.parts, self.classifier
+        return {
+            "protection": subject.name, "described": subject.described, "form": subject.form,
+            "data": f"{parts.name} {parts.fingerprint}", "side": parts.test.images.shape[-1],
+            "settings": asdict(self.settings),
+            "classifier": None if reader is None else f"{reader.name} {reader.fingerprint()}", "seed": seed,
+        }  # fmt: skip
 
 
 def audit(
-    subject: Subject,
-    parts: Parts,
+    audited: ImageAudit,
+    attacks: Sequence[ImageAttack],
     rows: RowFile,
+    run: Run,
     *,
-    scale: Scale,
-    attacks: list[str],
-    classifier: Classifier | None,
-    folder: Path,
-    seed: int,
-    runner: "Fabric",
     mark: Mapping[str, Any] | None = None,
     shown: Tensor | None = None,
     say: Callable[[str], None] = lambda line: None,
-    **reporting: Any,
 ) -> list[Row]:
     """Makes every attack that has no row yet.
 
     Args:
         rows: where they go.
-        attacks: keys of `veil.attacks.ATTACKS`.
-        classifier: trained on plain images of these classes; None where there is none.
-        folder: for checkpoints of attacks that are trained.
+        run: seed of the audit; folder for checkpoints of attacks that are trained, and how they are.
         mark: fields of this audit's rows that tell them from others among ``rows``.
         shown: images of the size of the judged ones, uint8 (N, 3, H, W), that reports show instead of these; none are
             shown where N is 0.
@@ -98,40 +110,21 @@ def audit(
         All rows of this audit.
 
     Raises:
-        ValueError: where the protection changes the number or channels of images, or makes them smaller.
+        ValueError: where the protection or an attack fails in its code, or gives no such images as it has to.
         TrainingError: where the training of an attack diverges.
     """
     marked = _Marked(rows, dict(mark or {}))
-    scene = _Scene.of(subject, parts, SCALES[scale], classifier, seed, shown)
+    scene = _Scene.of(audited, run.seed, shown)
     _floors(scene, marked)
-    for name in attacks:
-        row = ATTACKS[name]
-        for count in FEW if row.knows == "few" else (None,):
-            of_it: Row = {"attack": name, "pairs": count}
-            measured, pictured = marked.find(kind="attack", **of_it), scene.pictured(marked, **of_it)
-            if measured and (pictured or "failed" in measured[0]):
+    for attack in attacks:
+        for pairs in attack.knowledge.pairs:
+            fewer = [] if pairs is None else marked.find(kind="attack", attack=attack.name)
+            if not _lacking(scene, marked, attack, pairs):
                 continue
-            fewer = [] if count is None or measured else marked.find(kind="attack", attack=name)
-            if any("failed" in each or each["exact"] == 1 for each in fewer):
+            if not _measured(marked, attack, pairs) and any("failed" in row or row["exact"] == 1 for row in fewer):
                 break  # fewer pairs gave everything, or were too many for it already
-            say(row.title + (f", pairs: {count}" if count is not None else ""))
-            settings = _settings(row, scale)
-            trained = {} if settings is None else {
-                "settings": settings, "folder": folder / name, "seed": seed, "runner": runner,
-                "about": {"protection": f"{subject.name} {subject.described}", "data": parts.fingerprint}, **reporting,
-            }  # fmt: skip
-            about_it: Row = {"kind": "attack", **of_it}
-            if settings is not None:
-                about_it["settings"] = asdict(settings)
-            try:
-                reconstruct = _made(row, scene, count, trained)
-            except AttackFailed as failure:
-                marked.add(about_it | {"failed": str(failure)})
-                continue
-            if not measured:
-                marked.add(about_it | _settled(reconstruct) | scene.judge(scene.undone(reconstruct)))
-            if not pictured:
-                marked.add({"kind": "shown", **of_it, "pictures": _packed(scene.undone_shown(reconstruct))})
+            say(attack.title + (f", pairs: {pairs}" if pairs is not None else ""))
+            _make(scene, marked, attack, pairs, audited, run)
     return marked.find()
 
 
@@ -154,58 +147,52 @@ class _Scene:
     """Images of an audit: the attacker's, before and after, and those that are judged."""
 
     subject: Subject
-    own: Tensor
-    own_protected: Tensor
+    own: AttackersImages
     judged: LabelledImages
     judged_protected: Tensor
     shown: Tensor
     shown_protected: Tensor
     classifier: Classifier | None
-    generator: Generator
 
     @classmethod
-    def of(
-        cls, subject: Subject, parts: Parts, settings: AuditSettings, classifier: Classifier | None, seed: int,
-        shown: Tensor | None,
-    ) -> "_Scene":  # fmt: skip
+    def of(cls, audited: ImageAudit, seed: int, shown: Tensor | None) -> "_Scene":
+        subject, parts, settings = audited.subject, audited.parts, audited.settings
         generator = Generator().manual_seed(seed_of("audit", seed))
         own = parts.train.images[_drawn(len(parts.train), settings.own, generator)]
         chosen = _drawn(len(parts.test), settings.judged, generator)
         judged = LabelledImages(parts.test.images[chosen], parts.test.labels[chosen], parts.test.classes)
-        protected = [_protected(subject, each, generator) for each in (own, judged.images)]
+        own_protected, judged_protected = (_protected(subject, plain, generator) for plain in (own, judged.images))
         if shown is None:
-            pictured = judged.images[:SHOWN], protected[1][:SHOWN]
+            pictured = judged.images[:SHOWN], judged_protected[:SHOWN]
         else:
             drawn = Generator().manual_seed(seed_of("shown", seed))
             pictured = shown, _protected(subject, shown, drawn) if len(shown) else shown
-        return cls(subject, own, protected[0], judged, protected[1], *pictured, classifier, generator)
-
-    @property
-    def halves(self) -> tuple[Tensor, Tensor]:
-        """T1, protected, and T2, plain: no image is in both."""
-        half = len(self.own) // 2
-        return self.own_protected[:half], self.own[half:]
+        given = AttackersImages(own, own_protected, lambda images: _called(subject, images, generator))
+        return cls(subject, given, judged, judged_protected, *pictured, audited.classifier)
 
     def judge(self, reconstructed: Tensor) -> Row:
-        found = recovery.recovery(
-            self.judged.images, reconstructed, self.judged.labels if self.classifier else None, self.classifier
+        return asdict(
+            recovery.recovery(
+                self.judged.images, reconstructed, self.judged.labels if self.classifier else None, self.classifier
+            )
         )
-        return asdict(found)
 
-    def pictured(self, rows: "_Marked", **fields: Any) -> bool:
+    def pictured(self, rows: _Marked, **fields: Any) -> bool:
         """Whether there are pictures of that already, or none are wanted."""
         return not len(self.shown) or bool(rows.find(kind="shown", **fields))
 
-    def undone(self, reconstruct: Reconstruct) -> Tensor:
-        """What an attack makes of the judged images."""
-        return self._in_size(reconstruct(self.judged_protected))
+    def undone(self, reconstruct: Reconstruct, protected: Tensor) -> Tensor:
+        """What an attack makes of protected images, in the size of the plain ones.
 
-    def undone_shown(self, reconstruct: Reconstruct) -> Tensor:
-        """What it makes of those that are shown."""
-        return self._in_size(reconstruct(self.shown_protected))
-
-    def _in_size(self, images: Tensor) -> Tensor:
+        Raises:
+            ValueError: where it does not give as many images of that size and type.
+        """
         height, width = self.judged.images.shape[2:]
+        images = reconstruct(protected)
+        if images.dtype != torch.uint8 or images.shape != protected.shape:
+            raise ValueError(
+                f"the attack gives {images.dtype} {tuple(images.shape)} for protected uint8 {tuple(protected.shape)}"
+            )
         return images[:, :, :height, :width].contiguous()
 
 
@@ -221,44 +208,97 @@ def _protected(subject: Subject, plain: Tensor, generator: Generator) -> Tensor:
     """Protected images, by parts.
 
     Raises:
-        ValueError: where they are no images of at least that size.
+        ValueError: where they are no images of at least that size, or the protection fails.
     """
-    found = torch.cat([subject.protect(part, generator) for part in torch.split(plain, 500)])
-    if found.dtype != torch.uint8 or found.ndim != 4 or found.shape[:2] != plain.shape[:2] or any(
-        found.shape[side] < plain.shape[side] for side in (2, 3)
-    ):  # fmt: skip
+    protected = torch.cat([_called(subject, part, generator) for part in torch.split(plain, 500)])
+    larger = all(protected.shape[side] >= plain.shape[side] for side in (2, 3)) if protected.ndim == 4 else False
+    if protected.dtype != torch.uint8 or not larger or protected.shape[:2] != plain.shape[:2]:
         raise ValueError(
-            f"{subject.name} makes {found.dtype} {tuple(found.shape)} of uint8 {tuple(plain.shape)}: "
+            f"{subject.name} makes {protected.dtype} {tuple(protected.shape)} of uint8 {tuple(plain.shape)}: "
             "an audit needs images of the same number and channels, and no smaller ones"
         )
-    return found
+    return protected
+
+
+def _called(subject: Subject, plain: Tensor, generator: Generator) -> Tensor:
+    """What the protection, which may be anybody's, makes of images.
+
+    Raises:
+        ValueError: where it fails, or gives no tensor.
+    """
+    try:
+        protected: object = subject.protect(plain, generator)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{subject.name} fails on images {tuple(plain.shape)}: {reason_of(error)}") from error
+    if not isinstance(protected, Tensor):
+        raise ValueError(f"{subject.name} gives a {type(protected).__name__}, not a tensor of images")
+    return protected
 
 
 def _floors(scene: _Scene, rows: _Marked) -> None:
     """What is there before any attack: plain images, protected ones, and guesses."""
     plain = scene.judged.images
-    floors = {"plain": plain, **recovery.floors(plain, scene.judged_protected, scene.halves[1])}
+    floors = {"plain": plain, **recovery.floors(plain, scene.judged_protected, scene.own.halves[1])}
     for name, images in floors.items():
         if not rows.find(kind="floor", floor=name):
             rows.add({"kind": "floor", "floor": name, **scene.judge(images)})
-    as_it_is = scene.undone_shown(lambda protected: protected)
+    as_it_is = scene.undone(lambda protected: protected, scene.shown_protected)
     for name, images in {"plain": scene.shown, "protected": as_it_is}.items():
         if not scene.pictured(rows, floor=name):
             rows.add({"kind": "shown", "floor": name, "pictures": _packed(images)})
 
 
-def _made(row: AttackRow, scene: _Scene, count: int | None, trained: dict[str, Any]) -> Reconstruct:
-    extra = trained | ({"form": scene.subject.form} if row.form else {})
-    match row.knows:
-        case "protected":
-            return row.make(scene.halves[0], **extra)
-        case "unpaired":
-            return row.make(*scene.halves, **extra)
-        case "few" | "pairs":
-            return row.make(scene.own[:count], scene.own_protected[:count], **extra)
-        case "chosen":
-            height, width = scene.own.shape[2:]
-            return row.make(lambda images: scene.subject.protect(images, scene.generator), height, width, **extra)
+def _measured(rows: _Marked, attack: ImageAttack, pairs: int | None) -> list[Row]:
+    return rows.find(kind="attack", attack=attack.name, pairs=pairs)
+
+
+def _lacking(scene: _Scene, rows: _Marked, attack: ImageAttack, pairs: int | None) -> bool:
+    """Whether there is a row, or pictures, to be made."""
+    measured = _measured(rows, attack, pairs)
+    if measured and "failed" in measured[0]:
+        return False
+    return not measured or not scene.pictured(rows, attack=attack.name, pairs=pairs)
+
+
+def _make(
+    scene: _Scene, rows: _Marked, attack: ImageAttack, pairs: int | None, audited: ImageAudit, run: Run
+) -> None:  # fmt: skip
+    """Makes an attack, and adds what rows it lacks."""
+    named: Row = {"attack": attack.name, "pairs": pairs}
+    settings = attack.settings_at(audited.scale)
+    row: Row = {"kind": "attack", **named, **words_of(attack)}
+    if settings is not None:
+        row["settings"] = asdict(settings)
+    try:
+        reconstruct = _attacked(scene, attack, pairs, audited, run)
+    except AttackFailed as failure:
+        rows.add(row | {"failed": str(failure)})
+        return
+    if not _measured(rows, attack, pairs):
+        judged = scene.judge(scene.undone(reconstruct, scene.judged_protected))
+        rows.add(row | _settled(reconstruct) | judged)
+    if not scene.pictured(rows, **named):
+        pictures = _packed(scene.undone(reconstruct, scene.shown_protected))
+        rows.add({"kind": "shown", **named, **words_of(attack), "pictures": pictures})
+
+
+def _attacked(
+    scene: _Scene, attack: ImageAttack, pairs: int | None, audited: ImageAudit, run: Run
+) -> Reconstruct:  # fmt: skip
+    """What the attack comes to, given what its attacker knows.
+
+    Raises:
+        AttackFailed: where it gives nothing.
+    """
+    options: dict[str, Any] = {}
+    if attack.takes_form:
+        options["form"] = scene.subject.form
+    settings = attack.settings_at(audited.scale)
+    if settings is not None:
+        subject = scene.subject
+        about = {"protection": f"{subject.name} {subject.described}", "data": audited.parts.fingerprint}
+        options |= {"settings": settings, "run": run.at(attack.name, about=about)}
+    return attack.attack(*attack.knowledge.arguments(scene.own, pairs), **options)
 
 
 def _settled(reconstruct: Reconstruct) -> Row:

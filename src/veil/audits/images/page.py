@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from veil.attacks.images import ATTACKS
+from veil.attacks.images import knowledge_of, title_of
+from veil.audits.images.verdicts import LEVELS as LEVELS
 from veil.audits.images.verdicts import Verdict, floor, verdicts
+from veil.images.forms import FORMS
 from veil.jobs.rows import Row, unpack
+from veil.protections.image_protection import KEYS, ImageProtection
 from veil.report import figures
 from veil.report.page import Page, Picture, Section, Table
 
@@ -18,29 +21,23 @@ FLOORS = {
     "mean": "guess: the mean image",
     "unrelated": "guess: another image",
 }
-LEVELS = {
-    "exact": "broken, exactly",
-    "broken": "broken",
-    "leaks": "leaks",
-    "nothing": "nothing found",
-    "untried": "not tried",
-}
 _COLUMNS = {
     "ssim": "SSIM", "ms_ssim": "MS-SSIM", "psnr": "PSNR, dB", "lpips": "LPIPS", "visible": "shows",
     "accuracy": "named rightly, %", "exact": "exact, %",
 }  # fmt: skip
 
 
-def page(rows: Sequence[Row], about: Mapping[str, Any], source: str) -> Page:
+def page(rows: Sequence[Row], about: Mapping[str, Any], source: str, protection: ImageProtection | None = None) -> Page:
     """The page of an audit.
 
     Args:
         rows: of one audit, with its floors.
-        about: what they depend on, as `veil.audits.images.audit.about` has it.
+        about: what they depend on, as `veil.audits.images.audit.ImageAudit.about` has it.
         source: data, hardware, time and command, in prose.
+        protection: what was audited, to say in words what it is.
     """
-    found = verdicts(rows)
     text = (
+        *(() if protection is None else _described(protection)),
         f"Images of {about['data'].split()[0]} at {about['side']}×{about['side']}. Attackers had "
         f"{about['settings']['own']:,} images of their own at most, and were judged on {about['settings']['judged']:,} "
         "others. What stronger attackers than these would find is not known: an audit shows what breaks, never that "
@@ -49,7 +46,7 @@ def page(rows: Sequence[Row], about: Mapping[str, Any], source: str) -> Page:
     return Page(
         f"Audit of {about['protection']}", source, text,
         (
-            Section("verdicts", "Verdicts", tables=(verdict_table(found),)),
+            Section("verdicts", "Verdicts", tables=(verdict_table(verdicts(rows)),)),
             Section("attacks", "Attacks", (_legend(rows),), (attack_table(rows),)),
             Section("pictures", "What came back", pictures=(pictures("reconstructions", rows),)),
         ),
@@ -57,12 +54,25 @@ def page(rows: Sequence[Row], about: Mapping[str, Any], source: str) -> Page:
     )  # fmt: skip
 
 
+def _described(protection: ImageProtection) -> tuple[str, ...]:
+    """What a protection is, in its row's words."""
+    return (
+        f"{_sentence(protection.title)} It uses {KEYS[protection.key]}. Meant to keep images from: "
+        f"{_sentence(protection.threat, capital=False)} An attacker may know that it changes "
+        f"{FORMS[protection.form]}. Known to break it: {_sentence(protection.broken_by, capital=False)}",
+    )
+
+
+def _sentence(text: str, *, capital: bool = True) -> str:
+    return f"{text[0].upper() if capital else text[0]}{text[1:].rstrip('.')}."
+
+
 def verdict_table(found: Sequence[Verdict]) -> Table:
     """A line for each kind of attacker."""
     return Table(
-        "By what an attacker has; each can also do what those above can.",
+        "By what an attacker has. Each can also do what those above can, and the strongest of all that counts.",
         ("an attacker who …", "verdict", "because"),
-        tuple((each.attacker, LEVELS[each.level], each.text) for each in found),
+        tuple((verdict.attacker, LEVELS[verdict.level], verdict.text) for verdict in found),
     )
 
 
@@ -83,10 +93,8 @@ def attack_table(rows: Sequence[Row]) -> Table:
 
 
 def _has(row: Row) -> str:
-    return {
-        "protected": "protected images", "unpaired": "and own images", "few": "pairs", "chosen": "chosen images",
-        "pairs": "any number of pairs",
-    }[ATTACKS[row["attack"]].knows]  # fmt: skip
+    knowledge = knowledge_of(row)
+    return "not known" if knowledge is None else knowledge.title
 
 
 def _cells(row: Row, columns: Sequence[str]) -> list[str]:
@@ -128,10 +136,10 @@ def _pictured(row: Row) -> str:
     """What stands above a row's pictures."""
     if "floor" in row:
         return FLOORS[row["floor"]].removeprefix("the ").removesuffix(" itself")
-    return ATTACKS[row["attack"]].title + (f", pairs: {row['pairs']}" if row.get("pairs") is not None else "")
+    return title_of(row) + (f", pairs: {row['pairs']}" if row.get("pairs") is not None else "")
 
 
 def strip(row: Row) -> NDArray[Any]:
     """A row's pictures side by side: (H, N·(W + 2), 3), white between them."""
     images = unpack(row["pictures"])
-    return np.concatenate([np.pad(each, ((0, 0), (0, 2), (0, 0)), constant_values=255) for each in images], 1)
+    return np.concatenate([np.pad(image, ((0, 0), (0, 2), (0, 0)), constant_values=255) for image in images], 1)

@@ -1,25 +1,27 @@
 """What rows of an audit say, for each kind of attacker, in plain words.
 
-The strongest attack is the one that counts, by each metric by itself: one that gives back shapes in wrong colours has a
-low SSIM. `lift` puts a metric between its floor, 0, and what the plain images have, 1; the floor is the best of the
-guesses that need no protected image.
+An attacker can do whatever one who knows less can, so all of these attacks count. The strongest is the one that counts,
+by each metric by itself: one that gives back shapes in wrong colours has a low SSIM. `lift` puts a metric between its
+floor, 0, and what the plain images have, 1; the floor is the best of the guesses that need no protected image.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from veil.attacks.images import ATTACKS, Knowledge
+from veil.attacks.images import KNOWLEDGE, knowledge_of, title_of
 from veil.jobs.rows import Row
 
-ATTACKERS: dict[str, tuple[Knowledge, ...]] = {
-    "sees protected images": ("protected",),
-    "also has plain images of their own": ("unpaired",),
-    "knows or chose a handful of the images": ("few", "chosen"),
-    "may have as many images protected as they like": ("pairs",),
+ATTACKERS: Mapping[str, int] = {knowledge.attacker: knowledge.rank for knowledge in KNOWLEDGE.values()}
+"""Kinds of attackers, from the weakest on, and the rank of what they know."""
+LEVELS = {
+    "exact": "broken, exactly",
+    "broken": "broken",
+    "leaks": "leaks",
+    "nothing": "nothing found",
+    "untried": "not tried",
 }
 METRICS = ("ssim", "visible", "accuracy")
 GUESSES = ("mean", "unrelated")
-ORDER = ("untried", "nothing", "leaks", "broken", "exact")
 _ABOVE = "As above: "
 BROKEN, LEAKS = 0.5, 0.1
 """Lifts from which images count as given back, and as showing in part."""
@@ -31,9 +33,9 @@ class Verdict:
 
     Attributes:
         attacker: a key of `ATTACKERS`.
-        level: of `ORDER`: ``exact``, ``broken``, ``leaks`` or ``nothing``; ``untried`` where no attack was made.
-        text: a sentence.
-        strongest: the row with the highest lift, of the attacks of this kind; None where all failed.
+        level: a key of `LEVELS`; ``untried`` where no attack of this kind was made, and weaker ones give nothing.
+        text: a sentence or two.
+        strongest: the row with the highest lift of all that the attacker can do; None where nothing was tried.
     """
 
     attacker: str
@@ -49,8 +51,8 @@ def floor(rows: Sequence[Row], name: str) -> Row:
 
 def guess(rows: Sequence[Row], metric: str) -> float | None:
     """What the better guess reaches without any protected image."""
-    found = [row[metric] for name in GUESSES if (row := floor(rows, name))[metric] is not None]
-    return max(found, default=None)
+    values = [row[metric] for name in GUESSES if (row := floor(rows, name))[metric] is not None]
+    return max(values, default=None)
 
 
 def lift(rows: Sequence[Row], row: Row, metric: str) -> float | None:
@@ -66,54 +68,60 @@ def lifts(rows: Sequence[Row], row: Row) -> dict[str, float]:
     return {metric: value for metric in METRICS if (value := lift(rows, row, metric)) is not None}
 
 
-def made(rows: Sequence[Row]) -> list[Row]:
+def attempts(rows: Sequence[Row], most: int, least: int = 0) -> list[Row]:
+    """Rows of attacks, of ranks of knowledge from ``least`` to ``most``; those that failed, too."""
+    known = ((row, knowledge_of(row)) for row in rows if row["kind"] == "attack")
+    return [row for row, knowledge in known if knowledge is not None and least <= knowledge.rank <= most]
+
+
+def reconstructions(rows: Sequence[Row]) -> list[Row]:
     """Rows of attacks that gave something."""
     return [row for row in rows if row["kind"] == "attack" and "failed" not in row]
 
 
-def strongest(rows: Sequence[Row], metric: str, knows: Sequence[Knowledge]) -> Row | None:
-    """The attack with the highest value of a metric, of those with that knowledge; the protected image itself counts
-    as an attack of everybody's."""
-    found = [row for row in made(rows) if ATTACKS[row["attack"]].knows in knows]
-    found = [row for row in [*found, floor(rows, "protected")] if row[metric] is not None]
-    return max(found, key=lambda row: float(row[metric]), default=None)
+def strongest(rows: Sequence[Row], metric: str, most: int, least: int = 0) -> Row | None:
+    """The attack with the highest value of a metric, of such ranks of knowledge; the protected image itself counts as
+    an attack of everybody's."""
+    worked = [*reconstructions(attempts(rows, most, least)), floor(rows, "protected")]
+    return max((row for row in worked if row[metric] is not None), key=lambda row: float(row[metric]), default=None)
 
 
 def verdicts(rows: Sequence[Row]) -> list[Verdict]:
     """One for each kind of attacker, from the weakest on. What a weaker one can do, a stronger one can."""
     found: list[Verdict] = []
-    for each in _alone(rows):
-        worst = max(found, key=lambda one: ORDER.index(one.level), default=each)
-        if ORDER.index(each.level) < ORDER.index(worst.level):
-            text = worst.text if worst.text.startswith(_ABOVE) else f"{_ABOVE}{worst.text}"
-            each = Verdict(each.attacker, worst.level, text, worst.strongest)
-        found.append(each)
+    before = ""
+    for attacker, rank in ATTACKERS.items():
+        level, text, best = _all_together(rows, rank)
+        own = attempts(rows, rank, rank)
+        if not own and rank and level == "nothing":
+            found.append(Verdict(attacker, "untried", "No attack of this kind was made.", None))
+            continue
+        shown = f"{_ABOVE}{text}" if text == before else text
+        if own and not reconstructions(own):
+            reasons = "; ".join(f"{title_of(row)}: {row['failed']}" for row in own)
+            shown = f"{shown} No attack of this kind worked: {reasons}."
+        found.append(Verdict(attacker, level, shown, best))
+        before = text
     return found
 
 
-def _alone(rows: Sequence[Row]) -> Iterator[Verdict]:
-    """What each kind of attacker gets by attacks of that kind."""
-    for attacker, knows in ATTACKERS.items():
-        tried = [row for row in rows if row["kind"] == "attack" and ATTACKS[row["attack"]].knows in knows]
-        found = [row for row in tried if "failed" not in row]
-        if knows == ("protected",):
-            found.append(floor(rows, "protected"))
-        if not tried and not found:
-            yield Verdict(attacker, "untried", "No attack of this kind was made.", None)
-            continue
-        exact = [row for row in found if row["exact"] == 1]
-        if exact:
-            first = min(exact, key=lambda row: row.get("pairs") or 0)
-            yield Verdict(attacker, "exact", _exact(first), first)
-            continue
-        if not found:
-            reasons = "; ".join(f"{ATTACKS[row['attack']].title}: {row['failed']}" for row in tried)
-            yield Verdict(attacker, "nothing", f"No attack worked: {reasons}.", None)
-            continue
-        best = max(found, key=lambda row: max(lifts(rows, row).values(), default=0.0))
-        most = max(lifts(rows, best).values(), default=0.0)
-        level = "broken" if most >= BROKEN else "leaks" if most >= LEAKS else "nothing"
-        yield Verdict(attacker, level, _text(rows, found, level), best)
+def _all_together(rows: Sequence[Row], rank: int) -> tuple[str, str, Row]:
+    """What all attacks up to a rank give: level, sentence, and the strongest of them."""
+    worked = [*reconstructions(attempts(rows, rank)), floor(rows, "protected")]
+    exact = [row for row in worked if row["exact"] == 1]
+    if exact:
+        first = min(exact, key=lambda row: (_rank(row), row.get("pairs") or 0))
+        return "exact", _exact(first), first
+    best = max(worked, key=lambda row: max(lifts(rows, row).values(), default=0.0))
+    most = max(lifts(rows, best).values(), default=0.0)
+    level = "broken" if most >= BROKEN else "leaks" if most >= LEAKS else "nothing"
+    return level, _text(rows, worked, level), best
+
+
+def _rank(row: Row) -> int:
+    """Of what its attacker knows; nobody needs to know anything for a floor."""
+    knowledge = None if row["kind"] == "floor" else knowledge_of(row)
+    return -1 if knowledge is None else knowledge.rank
 
 
 def _exact(row: Row) -> str:
@@ -130,10 +138,10 @@ def _exact(row: Row) -> str:
 
 def named(row: Row) -> str:
     """What an attack or floor is called in a sentence."""
-    return "the protected image itself" if row["kind"] == "floor" else ATTACKS[row["attack"]].title
+    return "the protected image itself" if row["kind"] == "floor" else title_of(row)
 
 
-def _text(rows: Sequence[Row], found: Sequence[Row], level: str) -> str:
+def _text(rows: Sequence[Row], worked: Sequence[Row], level: str) -> str:
     """The strongest of some attacks by each metric."""
     start = {
         "broken": "Images come back", "leaks": "Something of the images shows",
@@ -144,7 +152,7 @@ def _text(rows: Sequence[Row], found: Sequence[Row], level: str) -> str:
         least, most = guess(rows, metric), floor(rows, "plain")[metric]
         if least is None or most is None:
             continue
-        row = max(found, key=lambda each: float(each[metric]))
+        row = max(worked, key=lambda one: float(one[metric]))
         parts.append(f"{title.format(row[metric])} by {named(row)} (a guess {_number(metric, least)}, plain images "
                      f"{_number(metric, most)})")  # fmt: skip
     return f"{start}: {'; '.join(parts)}."

@@ -5,12 +5,16 @@ several threads. Threads within such short operations would wait for each other 
 work where other processes keep a core busy; so there are threads over pieces. `torch.set_num_threads` says how many.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-from torch import Tensor
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Work = TypeVar("Work")
 Piece = tuple[slice, slice]

@@ -1,13 +1,11 @@
-"""What every cipher is made of: the streams that a key gives, the cipher itself, and its row in the table."""
+"""What every cipher is made of: the streams that a key gives, and the cipher itself."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol
 
-SECRET_BITS = 256
-"""Bits of a secret key (`veil.protections.ciphers.keys`), from which all else is expanded."""
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 
 class Stream(Protocol):
@@ -19,7 +17,7 @@ class Stream(Protocol):
         """bool (n,)."""
 
     def integers(self, n: int, below: int) -> Tensor:
-        """int64 (n,), each from 0 to ``below`` - 1, all alike."""
+        """int64 (n,), from 0 to ``below`` - 1, all alike."""
 
     def permutation(self, n: int) -> Tensor:
         """int64 (n,), all n! orders alike."""
@@ -51,33 +49,9 @@ class Cipher(Protocol):
                 their keys were thrown away.
         """
 
+    def __call__(self, images: Tensor, generator: Generator | None = None, /) -> Tensor:
+        """`encrypt`, as a protection is called (`veil.protections.image_protection.Protect`).
 
-@dataclass(frozen=True, kw_only=True)
-class CipherRow:
-    """A row of the table of ciphers.
-
-    Attributes:
-        summary: what it does to an image, in a few words.
-        create: makes the cipher: ``create(key)``, with its settings where it has any; or ``create()`` where
-            ``decrypts`` is false, for then there is no key to keep.
-        settings: their class, if it has any.
-        decrypts: whether whoever has the key gets the images back.
-        key_space: number of keys for images of a height and width, exactly; slow above some 1,000 pixels a side.
-        key_bits: its base-2 logarithm.
-        attacks: what is known to break it.
-        adaptation: the network that makes its images fit for convolutions, a key of
-            `veil.models.architectures.ADAPTATIONS`.
-    """
-
-    summary: str
-    create: Callable[..., Cipher]
-    settings: type | None
-    decrypts: bool
-    key_space: Callable[[int, int], int]
-    key_bits: Callable[[int, int], float]
-    attacks: str
-    adaptation: str
-
-    def effective_bits(self, height: int, width: int) -> float:
-        """Bits to guess for who tries all keys: the 256 of the secret, at most. No known attack does that."""
-        return min(self.key_bits(height, width), SECRET_BITS)
+        Args:
+            generator: for keys that are drawn; with None they come from the operating system.
+        """

@@ -25,9 +25,10 @@ from veil import images
 from veil.images import ImageError, Photo
 from veil.jobs import folders, lossless
 from veil.jobs.folders import FolderError, Item, Row
-from veil.protections.ciphers import CIPHERS
+from veil.protections import PROTECTIONS
 from veil.protections.ciphers.cipher import Cipher
 from veil.protections.ciphers.keys import Key
+from veil.protections.image_protection import ImageProtection
 from veil.runtime.files import printable
 
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
@@ -43,7 +44,7 @@ class Encrypted:
 
     Attributes:
         folder: where its ``run.json`` lies.
-        cipher: a key of `CIPHERS`.
+        cipher: name of a row of `veil.protections.PROTECTIONS`.
         key: fingerprint of the key; None where every image had its own.
         size: height and width that all images were resized to, if they were.
         rows: of the images that are done, by their output's name.
@@ -63,7 +64,7 @@ class Encrypted:
 def encrypt_folder(
     inputs: Sequence[Path],
     out: Path,
-    cipher: str,
+    cipher: str | ImageProtection,
     key: Key | None = None,
     *,
     format: str = "png",
@@ -76,7 +77,7 @@ def encrypt_folder(
     """Encrypts files and folders of images into ``out``; goes on where an earlier run stopped.
 
     Args:
-        cipher: a key of `CIPHERS`.
+        cipher: a row of `veil.protections.PROTECTIONS` that uses keys, or what `Table.resolve` takes.
         key: for the ciphers that decrypt; none for the others.
         format: one of `LOSSLESS`.
         size: resize images to ``size`` × ``size`` pixels first, for a network of that input.
@@ -90,7 +91,8 @@ def encrypt_folder(
         ValueError: for an unknown cipher, a key too many or too few, a format that loses, or a size out of range.
         folders.FolderError: where the job cannot start or go on.
     """
-    scheme = _create(cipher, key)
+    row = _named(cipher)
+    scheme = row.build(key)
     suffix = lossless.suffix_of(format, _HARM)
     lossless.check_size(size, max_pixels)
 
@@ -102,10 +104,10 @@ def encrypt_folder(
         }
 
     settings = {
-        "version": VERSION, "cipher": cipher, "key": key.fingerprint if key else None, "format": format, "size": size,
+        "version": VERSION, "cipher": row.name, "key": key.fingerprint if key else None, "format": format, "size": size,
     }  # fmt: skip
     return lossless.run(
-        inputs, out, scheme.encrypt, settings=settings, format=format, suffix=suffix, size=size, max_pixels=max_pixels,
+        inputs, out, scheme, settings=settings, format=format, suffix=suffix, size=size, max_pixels=max_pixels,
         workers=workers, described=described, started=started, finished=finished,
     )  # fmt: skip
 
@@ -114,7 +116,7 @@ def decrypt_folder(
     inputs: Sequence[Path],
     out: Path,
     key: Key,
-    cipher: str | None = None,
+    cipher: str | ImageProtection | None = None,
     *,
     format: str = "png",
     max_pixels: int = images.MAX_PIXELS,
@@ -125,7 +127,8 @@ def decrypt_folder(
     """Decrypts files and folders that `encrypt_folder` wrote into ``out``; goes on where an earlier run stopped.
 
     Args:
-        cipher: needed only for images that lie in no folder of `encrypt_folder`; their padding stays on.
+        cipher: needed only for images that lie in no folder of `encrypt_folder`, whose padding stays on; and where the
+            cipher is in no table.
         format: one of `LOSSLESS`.
         workers, started, finished: as for `encrypt_folder`.
 
@@ -138,13 +141,14 @@ def decrypt_folder(
             with another key or cipher, or with keys that were thrown away.
     """
     suffix = lossless.suffix_of(format, _HARM)
-    if cipher is not None and not (cipher in CIPHERS and CIPHERS[cipher].decrypts):
-        known = ", ".join(name for name, row in CIPHERS.items() if row.decrypts)
-        raise ValueError(f"a cipher that decrypts is one of {known}, not {cipher!r}")
+    given = None if cipher is None else _named(cipher)
+    if given is not None and not given.decrypts:
+        known = ", ".join(name for name, row in PROTECTIONS.items() if row.decrypts)
+        raise ValueError(f"a cipher that decrypts is one of {known}, not {given.name!r}")
     find = _finder()
     sources = [path for path, _ in folders.find(inputs, images.SUFFIXES, out).files]
-    cipher = _agreed(sources, find, key.fingerprint, cipher)
-    scheme = _create(cipher, key)
+    agreed = _agreed(sources, find, key.fingerprint, given)
+    scheme = agreed.cipher(key)
 
     def decrypt(item: Item) -> Row:
         begun = time.perf_counter()
@@ -153,8 +157,9 @@ def decrypt_folder(
         _require_lossless(item.source)
         origin, row = find(item.source)
         plain, notes = _decrypted(photo, scheme, origin, row)
-        if row is None and cipher == "tanaka":
-            notes.append("no row of its encryption beside it: padding to a multiple of 4 pixels, if any, stays on")
+        if row is None and agreed.multiple > 1:
+            padding = f"padding to a multiple of {agreed.multiple} pixels"
+            notes.append(f"no row of its encryption beside it: {padding}, if any, stays on")
         lossless.save(plain, item.out, format)
         return {
             "file": item.name,
@@ -169,22 +174,24 @@ def decrypt_folder(
         }
 
     # Not "cipher": these images are encrypted no more.
-    settings = {"version": VERSION, "decrypted": cipher, "key": key.fingerprint, "format": format}
+    settings = {"version": VERSION, "decrypted": agreed.name, "key": key.fingerprint, "format": format}
     return folders.run(
         inputs, out, lambda items: folders.in_threads(items, decrypt, fails=lossless.FAILS, workers=workers),
         suffixes=images.SUFFIXES, suffix=suffix, settings=settings, synced=False, started=started, finished=finished,
     )  # fmt: skip
 
 
-def _create(cipher: str, key: Key | None) -> Cipher:
-    if cipher not in CIPHERS:
-        raise ValueError(f"there is no cipher {cipher!r}; there are {', '.join(CIPHERS)}")
-    row = CIPHERS[cipher]
-    if row.decrypts and key is None:
-        raise ValueError(f"{cipher} takes a key")
-    if not row.decrypts and key is not None:
-        raise ValueError(f"{cipher} takes no key: every image has its own, which is thrown away")
-    return row.create(key) if row.decrypts else row.create()
+def _named(cipher: str | ImageProtection) -> ImageProtection:
+    """The row of a cipher.
+
+    Raises:
+        UnknownName: where there is none.
+        ValueError: for a protection that is no cipher.
+    """
+    row = PROTECTIONS.resolve(cipher) if isinstance(cipher, str) else cipher
+    if row.key == "none":
+        raise ValueError(f"{row.name} is no cipher: it uses no key")
+    return row
 
 
 def _decrypted(photo: Photo, cipher: Cipher, origin: Encrypted | None, row: Row | None) -> tuple[Tensor, list[str]]:
@@ -259,7 +266,7 @@ def _read_encrypted(folder: Path) -> Encrypted | None:
     cipher = settings.get("cipher") if isinstance(settings, dict) else None
     if cipher is None:
         return None
-    if not isinstance(cipher, str) or cipher not in CIPHERS or settings.get("version") != VERSION:
+    if not isinstance(cipher, str) or settings.get("version") != VERSION:
         raise FolderError(f"{printable(folder)} was encrypted by another version of Veil")
     key, size = settings.get("key"), settings.get("size")
     if not isinstance(key, str | None) or not isinstance(size, int | None):
@@ -273,31 +280,34 @@ def _read_encrypted(folder: Path) -> Encrypted | None:
     return Encrypted(folder, cipher, key, size, {row["out"]: row for row in rows})
 
 
-def _agreed(files: Sequence[Path], find: Finder, key: str, cipher: str | None) -> str:
+def _agreed(files: Sequence[Path], find: Finder, key: str, given: ImageProtection | None) -> ImageProtection:
     """The cipher that all files were encrypted with, as their folders say, and the caller.
 
     Args:
         key: fingerprint of the key to decrypt with.
+        given: by the caller. What a folder names is looked up among the rows of the table, and never imported.
 
     Raises:
         FolderError: where they do not agree, the key is another one, or nobody says which cipher it was.
     """
-    ciphers = {cipher} if cipher is not None else set()
+    rows = {given.name: given} if given is not None else {}
     for origin, file in {find(file)[0]: file for file in files}.items():
         if origin is None:
-            if cipher is None:
+            if given is None:
                 raise FolderError(
                     f"which cipher? No run.json of `veil encrypt` lies beside or above {printable(file)}; say --cipher"
                 )
             continue
-        named = printable(origin.folder)
-        if not CIPHERS[origin.cipher].decrypts:
+        named, called = printable(origin.folder), printable(origin.cipher)
+        if given is not None and given.name != origin.cipher:
+            raise FolderError(f"{named} was encrypted with {called}, not with {given.name}")
+        if given is None and origin.cipher not in PROTECTIONS:
+            raise FolderError(f"{named} was encrypted with {called}, which this Veil does not have; say --cipher")
+        row = rows.setdefault(origin.cipher, given or PROTECTIONS[origin.cipher])
+        if not row.decrypts:
             raise FolderError(f"{named} was encrypted with a key per image, thrown away: nobody can decrypt it")
         if origin.key != key:
             raise FolderError(f"{named} was encrypted with the key {origin.key}, not with {key}")
-        if cipher not in (None, origin.cipher):
-            raise FolderError(f"{named} was encrypted with {origin.cipher}, not with {cipher}")
-        ciphers.add(origin.cipher)
-    if len(ciphers) > 1:
-        raise FolderError(f"encrypted with {', '.join(sorted(ciphers))}: decrypt one after the other")
-    return ciphers.pop()
+    if len(rows) > 1:
+        raise FolderError(f"encrypted with {', '.join(sorted(rows))}: decrypt one after the other")
+    return next(iter(rows.values()))

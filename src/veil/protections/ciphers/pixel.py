@@ -24,18 +24,26 @@ each where a mask says so. All is bit operations on planes, eight pixels at a ti
 images at once.
 """
 
+from __future__ import annotations
+
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-
-import torch
-from torch import Tensor
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 from veil.images import require_batch
-from veil.protections.ciphers import keys
 from veil.protections.ciphers.batches import SERIAL, Piece, piece_of, pieces, share
-from veil.protections.ciphers.cipher import Key, Stream
+from veil.protections.image_protection import ImageProtection, Protect
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from veil.protections.ciphers.cipher import Key, Stream
+
+    Step = Callable[[Tensor, Tensor, slice], None]
+    """Takes the pixels of a piece, where to put the new ones, and which rows they are from."""
 
 ORDERS = tuple(itertools.permutations(range(3)))
 """Of order number o, channel c of the encrypted pixel is channel ORDERS[o][c] of the pixel."""
@@ -56,6 +64,10 @@ class PixelSame:
 
     def __repr__(self) -> str:
         return "PixelSame()"
+
+    def __call__(self, images: Tensor, generator: Generator | None = None, /) -> Tensor:
+        """`encrypt`; nothing is drawn."""
+        return self.encrypt(images)
 
     def encrypt(self, images: Tensor) -> Tensor:
         """uint8 (N, 3, height, width) to the same.
@@ -90,7 +102,7 @@ class PixelSame:
         """The masks of `scramble` for images of a size: uint8 (6, height, width)."""
         stream = self._key.stream("pixel", f"{height}x{width}")
         signs = stream.bits(3 * height * width).view(torch.uint8).neg()
-        swaps = _SWAPS[stream.integers(height * width, len(ORDERS))].t().flatten()
+        swaps = _swaps()[stream.integers(height * width, len(ORDERS))].t().flatten()
         return torch.cat([signs, swaps]).view(6, height, width).to(device)
 
 
@@ -99,13 +111,30 @@ class PixelDifferent:
 
     Args:
         throwaway: gives a stream whose key exists nowhere else; asked anew for every piece of a batch, in order.
+            None draws it from the operating system.
     """
 
-    def __init__(self, throwaway: Callable[[], Stream] = keys.throwaway) -> None:
-        self._throwaway = throwaway
+    def __init__(self, throwaway: Callable[[], Stream] | None = None) -> None:
+        from veil.protections.ciphers import keys
+
+        self._throwaway = throwaway or keys.throwaway
 
     def __repr__(self) -> str:
         return "PixelDifferent()"
+
+    def __call__(self, images: Tensor, generator: Generator | None = None, /) -> Tensor:
+        """`encrypt`; with a generator, by keys from it.
+
+        The images of a training get a fresh key each time that they are seen. If these keys come from the generator,
+        that is from the seed of the training, a run that was stopped and goes on sees the same images as one that was
+        not. What leaves a client for good is encrypted without a generator: its keys come from the operating system.
+
+        Raises:
+            ValueError: where the images are not such a batch.
+        """
+        if generator is None:
+            return self.encrypt(images)
+        return PixelDifferent(lambda: _drawn(generator)).encrypt(images)
 
     def encrypt(self, images: Tensor) -> Tensor:
         """uint8 (N, 3, height, width) to the same; to other images each time.
@@ -144,21 +173,19 @@ def key_bits(height: int, width: int) -> float:
 # On pieces: pixels (n, 3, length), where one integer holds up to eight bytes. Of the six masks, (length,) or (n,
 # length), three say where a channel is complemented and three where colours are exchanged: 255 for yes, 0 for no.
 
-Step = Callable[[Tensor, Tensor, slice], None]
-"""Takes the pixels of a piece, where to put the new ones, and which rows they are from."""
-
-_INTEGERS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.uint8}
+_INTEGERS = {8: "int64", 4: "int32", 2: "int16", 1: "uint8"}  # of torch, by their bytes
 
 
 def by_pieces(images: Tensor, start: Callable[[], Step]) -> Tensor:
     """Images (N, 3, H, W) changed piece by piece, each by a step of its own: which thread takes it does not matter."""
     size = next(size for size in _INTEGERS if images.shape[2] * images.shape[3] % size == 0)
+    integers: torch.dtype = getattr(torch, _INTEGERS[size])
     out = torch.empty(images.shape, dtype=torch.uint8, device=images.device)
 
     @torch.inference_mode()
     def work(waiting: Iterator[tuple[Piece, Step]]) -> None:
         for piece, step in waiting:
-            before, after = (piece_of(batch, piece).flatten(2).view(_INTEGERS[size]) for batch in (images, out))
+            before, after = (piece_of(batch, piece).flatten(2).view(integers) for batch in (images, out))
             step(before, after, piece[1])
 
     cut = pieces(images, most=3 * size * SERIAL, rows=8)  # one channel to an operation
@@ -204,7 +231,18 @@ def exchanges_of(order: tuple[int, ...]) -> tuple[bool, ...]:
     raise ValueError(f"{order} is no order of three colours")
 
 
-_SWAPS = torch.tensor([exchanges_of(order) for order in ORDERS], dtype=torch.uint8).neg_()
+@cache
+def _swaps() -> Tensor:
+    """For every order of the colours, 255 where an exchange is made, else 0: uint8 (6, 3)."""
+    return torch.tensor([exchanges_of(order) for order in ORDERS], dtype=torch.uint8).neg_()
+
+
+def _drawn(generator: Generator) -> Stream:
+    """The stream of a key that a generator gives."""
+    from veil.protections.ciphers.keys import Key
+
+    secret = torch.randint(256, (32,), generator=generator, dtype=torch.uint8)
+    return Key(secret.numpy().tobytes()).stream("pixel", "image keys of a training")
 
 
 def fresh_masks(stream: Stream, pixels: Tensor) -> list[Tensor]:
@@ -217,16 +255,59 @@ def fresh_masks(stream: Stream, pixels: Tensor) -> list[Tensor]:
     size = math.prod(shape) * pixels.element_size()
     eights = -(-size // 8)
     bits = torch.frombuffer(bytearray(stream.bytes(4 * eights)), dtype=torch.uint8)
-    thirds = stream.integers(eights, len(_ONCE))
-    drawn = [_BITS.index_select(0, each.int()) for each in bits.chunk(4)]
-    drawn += [_ONCE.index_select(0, thirds), _TWICE.index_select(0, thirds)]
+    once, twice = masks_of_eight(3, 1), masks_of_eight(3, 2)
+    thirds = stream.integers(eights, len(once))
+    drawn = [masks_of_eight(2, 1).index_select(0, of_one.int()) for of_one in bits.chunk(4)]
+    drawn += [once.index_select(0, thirds), twice.index_select(0, thirds)]
     return [mask.view(torch.uint8)[:size].view(pixels.dtype).view(shape).to(pixels.device) for mask in drawn]
 
 
+@cache
 def masks_of_eight(below: int, least: int) -> Tensor:
     """For all ways of eight numbers, eight bytes in an int64: 255 where the number is at least ``least``."""
     ways = torch.tensor(list(itertools.product(range(below), repeat=8)), dtype=torch.uint8)
     return ways.ge(least).byte().neg_().view(torch.int64)[:, 0].contiguous()
 
 
-_BITS, _ONCE, _TWICE = masks_of_eight(2, 1), masks_of_eight(3, 1), masks_of_eight(3, 2)
+_THREAT = "people, and the staff of a cloud that trains a network on encrypted images; they lack the key"
+
+
+def _same(key: Key | None, settings: object) -> Protect:
+    assert key is not None
+    return PixelSame(key)
+
+
+def _different(key: Key | None, settings: object) -> Protect:
+    return PixelDifferent()
+
+
+SAME = ImageProtection(
+    name="pixel-same",
+    title="values complemented and colours permuted, pixel by pixel, alike in all images",
+    threat=_THREAT,
+    broken_by=(
+        "a few dozen encrypted images give the key by their statistics alone, a few known ones do, too; min(v, 255 "
+        "- v) shows shapes without it; unshared weight attack and GAN attack without pairs"
+    ),
+    create=_same,
+    form="pixels",
+    key="one",
+    family="pixel",
+    decrypts=True,
+    key_space=key_space,
+    key_bits=key_bits,
+    adaptation="pixel",
+)
+DIFFERENT = ImageProtection(
+    name="pixel-different",
+    title="values complemented and colours permuted, pixel by pixel, by a key for every image that nobody keeps",
+    threat=_THREAT,
+    broken_by="min(v, 255 - v) shows shapes without any key; GAN attack without pairs",
+    create=_different,
+    form="pixels",
+    key="per image",
+    family="pixel",
+    key_space=key_space,
+    key_bits=key_bits,
+    adaptation="pixel",
+)

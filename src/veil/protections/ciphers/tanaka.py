@@ -27,17 +27,23 @@ How it is fast: eight words of 64 bits, 16 nibbles each, are transposed as two m
 same transposition leads back.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
-
-import torch
-from torch import Tensor
+from functools import cache
+from typing import TYPE_CHECKING, Literal, get_args
 
 from veil.images import require_batch
 from veil.protections.ciphers.batches import SERIAL, Piece, piece_of, pieces, share
-from veil.protections.ciphers.cipher import Key
+from veil.protections.image_protection import ImageProtection, Protect
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from veil.protections.ciphers.cipher import Key
 
 SIDE = 4
 NIBBLES = 2 * 3 * SIDE**2
@@ -74,7 +80,7 @@ class Moves:
     sources: tuple[Tensor, ...]
     flips: tuple[Tensor, ...]
 
-    def to(self, device: torch.device) -> "Moves":
+    def to(self, device: torch.device) -> Moves:
         return Moves(tuple(half.to(device) for half in self.sources), tuple(half.to(device) for half in self.flips))
 
 
@@ -92,6 +98,10 @@ class Tanaka:
 
     def __repr__(self) -> str:
         return f"Tanaka({self.settings})"
+
+    def __call__(self, images: Tensor, generator: Generator | None = None, /) -> Tensor:
+        """`encrypt`; nothing is drawn."""
+        return self.encrypt(images)
 
     def encrypt(self, images: Tensor) -> Tensor:
         """uint8 (N, 3, height, width) to the same, with height and width rounded up to multiples of 4.
@@ -161,22 +171,24 @@ def pad(images: Tensor, out: Tensor) -> None:
 
 # Plane 8·(3·row + channel) + 2·column + high holds the low (0) or high (1) nibbles of that place in the block: 32 bits
 # are four columns, the first in the lowest bits.
-_PLANES = torch.tensor(
-    [
-        8 * (3 * row + channel) + 2 * column + high
-        for high in range(2)
-        for row in range(SIDE)
-        for column in range(SIDE)
-        for channel in range(3)
-    ]
-)
+@cache
+def _planes() -> Tensor:
+    return torch.tensor(
+        [
+            8 * (3 * row + channel) + 2 * column + high
+            for high in range(2)
+            for row in range(SIDE)
+            for column in range(SIDE)
+            for channel in range(3)
+        ]
+    )
 
 
 def moves(permutation: Tensor, reversal: Tensor) -> Moves:
     """The paper's permutation, int64 (96,), and reversal, bool (96,), in terms of planes."""
-    sources, flips = torch.empty_like(permutation), torch.empty_like(permutation)
-    sources[_PLANES] = _PLANES[permutation]
-    flips[_PLANES] = -(reversal ^ reversal[permutation]).long()
+    sources, flips, planes = torch.empty_like(permutation), torch.empty_like(permutation), _planes()
+    sources[planes] = planes[permutation]
+    flips[planes] = -(reversal ^ reversal[permutation]).long()
     return Moves(sources.chunk(2), flips[:, None].chunk(2))
 
 
@@ -212,10 +224,7 @@ def block_rows(images: Tensor) -> Tensor:
 
 
 # Words that change places, as a distance, and what of them does: a shift and the bits that stay in the lower half.
-_ROUNDS = [
-    (distance, torch.tensor(shift), torch.tensor(mask))
-    for distance, shift, mask in ((4, 16, 0x0000FFFF0000FFFF), (2, 8, 0x00FF00FF00FF00FF), (1, 4, 0x0F0F0F0F0F0F0F0F))
-]
+_ROUNDS = (4, 16, 0x0000FFFF0000FFFF), (2, 8, 0x00FF00FF00FF00FF), (1, 4, 0x0F0F0F0F0F0F0F0F)
 
 
 class Planes:
@@ -237,7 +246,7 @@ class Planes:
         self._rounds = []
         for distance, shift, mask in _ROUNDS:
             low, high = self.nibbles.view(NIBBLES // 2 // distance, 2, distance * words).unbind(1)
-            self._rounds.append((low, high, change.view(low.shape), shift, mask))
+            self._rounds.append((low, high, change.view(low.shape), torch.tensor(shift), torch.tensor(mask)))
 
     def transpose(self) -> None:
         """Of every eight rows of ``nibbles``, nibble j in row k changes places with nibble k in row j.
@@ -250,3 +259,30 @@ class Planes:
             change.bitwise_xor_(high).bitwise_and_(mask)
             high.bitwise_xor_(change)
             low.bitwise_xor_(change.bitwise_left_shift_(shift))
+
+
+def _create(key: Key | None, settings: TanakaSettings | None) -> Protect:
+    assert key is not None
+    return Tanaka(key, settings)
+
+
+PROTECTION = ImageProtection(
+    name="tanaka",
+    title="half bytes of every block of 4×4 pixels permuted and complemented, alike in all blocks",
+    threat="people, and the staff of a cloud that trains a network on encrypted images; they lack the key",
+    broken_by=(
+        "sixteen encrypted images give what people see of the key by their statistics alone; one known image "
+        "gives all of it; equal blocks stay equal, so that flat areas and outlines show at a quarter of the "
+        "resolution; GAN attack without pairs"
+    ),
+    create=_create,
+    form="blocks",
+    key="one",
+    family="tanaka",
+    decrypts=True,
+    multiple=SIDE,
+    settings=TanakaSettings,
+    key_space=key_space,
+    key_bits=key_bits,
+    adaptation="block",
+)

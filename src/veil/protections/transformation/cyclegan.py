@@ -15,25 +15,21 @@ How it is fast: each network is asked once for what several losses need. φ and 
 a and b in one batch, φ(x) needs no gradient, and the discriminators' weights get none while the generators learn.
 """
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Generator, Tensor, nn
-
-from veil import images, metrics
-from veil.models.patch_discriminator import PatchDiscriminator
-from veil.models.unet import UNet
-from veil.protections.transformation import fitting, losses
-from veil.protections.transformation.fitting import Fitted, Material
-from veil.protections.transformation.frozen_networks import Guide
-from veil.runtime.seeds import seed_of
-from veil.training import loop
-from veil.training.checkpoints import Trained
+from veil.protections.transformation.method import TransformationMethod
+from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    from torch import Generator, Tensor, nn
+
+    from veil.protections.transformation.fitting import TrainedNetworks, TrainingImages
+    from veil.protections.transformation.frozen_networks import FrozenNetworks
+    from veil.training.loop import Moment
+    from veil.training.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,102 +74,101 @@ class CycleGanSettings:
             raise ValueError(f"margin must be positive, not {self.margin}")
 
 
-class ReplayPool(nn.Module):
-    """Images that a generator made earlier (Shrivastava et al. 2017), as CycleGAN keeps them; in the checkpoint, too.
+def train(images: TrainingImages, frozen: FrozenNetworks, settings: CycleGanSettings, run: Run) -> TrainedNetworks:
+    """Trains G_AB, from the last checkpoint in the run's folder on.
 
     Args:
-        size: how many; 0 keeps none.
-        shape: of an image.
-    """
-
-    def __init__(self, size: int, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.register_buffer("kept", torch.zeros(size, *shape))
-        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
-        self.kept: Tensor
-        self.filled: Tensor
-
-    def exchange(self, made: Tensor, generator: Generator) -> Tensor:
-        """Keeps the first images that come; then half of the new ones take the place of kept ones, which are shown.
-
-        Args:
-            made: (N, C, H, W); not changed.
-        """
-        size, filled = len(self.kept), int(self.filled)
-        if not size:
-            return made
-        shown = made.clone()
-        fill = min(size - filled, len(made))
-        self.kept[filled : filled + fill] = made[:fill].float()
-        self.filled += fill
-        rest = torch.arange(fill, len(made))
-        rest = rest[torch.rand(len(rest), generator=generator) < 0.5][:size]
-        places = torch.randperm(size, generator=generator)[: len(rest)]
-        shown[rest] = self.kept[places].to(made.dtype)
-        self.kept[places] = made[rest].float()
-        return shown
-
-
-def train(
-    material: Material,
-    guide: Guide,
-    settings: CycleGanSettings,
-    *,
-    folder: Path,
-    seed: int,
-    runner: "Fabric",
-    about: dict[str, object] | None = None,
-    **reporting: Any,
-) -> Fitted:
-    """Trains G_AB, from the last checkpoint in ``folder`` on; see `veil.protections.transformation.fitting.run`.
-
-    Args:
-        material: with x_p.
-        guide: h_θ and φ, on the runner's device.
-        about: what else the result depends on.
+        images: with x_p.
+        frozen: h_θ and φ, on the runner's device.
 
     Raises:
-        ValueError: where there are no x_p; and as `fitting.run` does.
-        TrainingError: as `fitting.run` does.
+        ValueError: where there are no x_p; and as `fitting.train` does.
+        TrainingError: as `fitting.train` does.
     """
-    if material.protected is None:
-        raise ValueError("the CycleGAN is trained with preliminary protected images")
-    torch.manual_seed(seed_of("weights", seed))
-    to_protected, to_plain = UNet(settings.width, settings.skips), UNet(settings.width)
-    judge_plain, judge_protected = (PatchDiscriminator(settings.discriminator_width) for _ in range(2))
-    modules: dict[str, nn.Module] = {
-        "g_ab": to_protected, "g_ba": to_plain, "f_a": judge_plain, "f_b": judge_protected,
-    }  # fmt: skip
-    for each in modules.values():
-        each.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    shape = tuple(material.plain.shape[1:])
-    pools = {name: ReplayPool(settings.replay, shape).to(runner.device) for name in ("pool_a", "pool_b")}
-    generators = _adam([to_protected, to_plain], settings)
-    discriminators = _adam([judge_plain, judge_protected], settings)
-    g_ab, g_ba, f_a, f_b = (runner.setup_module(each) for each in modules.values())
-    plain, protected = material.plain.to(runner.device), material.protected.to(runner.device)
-    labels = material.labels.to(runner.device)
+    from veil.protections.transformation import fitting
+    from veil.training.checkpoints import Trained
 
-    def step(index: Tensor, now: loop.Moment) -> dict[str, Tensor]:
-        index = index.to(runner.device)
+    if images.protected is None:
+        raise ValueError("the CycleGAN is trained with preliminary protected images")
+    networks = _Networks(settings, tuple(images.plain.shape[1:]), run)
+    step = _Step(networks, frozen, settings, images.plain, images.protected, images.labels, run)
+    optimizers = {"generators": networks.generators, "discriminators": networks.discriminators}
+    return fitting.train(
+        Trained(networks.modules, optimizers), step, images, frozen, run,
+        network=networks.to_protected, inverse=networks.to_plain, epochs=settings.epochs,
+        batch_size=settings.batch_size, settings=asdict(settings),
+    )  # fmt: skip
+
+
+class _Networks:
+    """The four networks, their optimisers, and the pools of made images."""
+
+    def __init__(self, settings: CycleGanSettings, shape: tuple[int, ...], run: Run) -> None:
+        from veil.models.patch_discriminator import PatchDiscriminator
+        from veil.models.unet import UNet
+        from veil.protections.transformation.replay_pool import ReplayPool
+        from veil.runtime.seeds import seed_of
+
+        torch.manual_seed(seed_of("weights", run.seed))
+        self.to_protected, self.to_plain = UNet(settings.width, settings.skips), UNet(settings.width)
+        self.judge_plain, self.judge_protected = (PatchDiscriminator(settings.discriminator_width) for _ in range(2))
+        networks: dict[str, nn.Module] = {
+            "g_ab": self.to_protected, "g_ba": self.to_plain, "f_a": self.judge_plain, "f_b": self.judge_protected,
+        }  # fmt: skip
+        for network in networks.values():
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.pools = {name: ReplayPool(settings.replay, shape).to(run.runner.device) for name in ("pool_a", "pool_b")}
+        self.modules = networks | self.pools
+        self.generators = _adam([self.to_protected, self.to_plain], settings)
+        self.discriminators = _adam([self.judge_plain, self.judge_protected], settings)
+        self.g_ab, self.g_ba, self.f_a, self.f_b = (run.runner.setup_module(network) for network in networks.values())
+
+    def judges_learn(self, learn: bool) -> None:
+        """Whether the discriminators' weights get gradients."""
+        for judge in (self.judge_plain, self.judge_protected):
+            judge.requires_grad_(learn)
+
+
+class _Step:
+    """One update of the generators, then one of the discriminators."""
+
+    def __init__(
+        self, networks: _Networks, frozen: FrozenNetworks, settings: CycleGanSettings, plain: Tensor, protected: Tensor,
+        labels: Tensor, run: Run,
+    ) -> None:  # fmt: skip
+        self.networks, self.frozen, self.settings, self.runner = networks, frozen, settings, run.runner
+        self.plain, self.protected, self.labels = (part.to(run.runner.device) for part in (plain, protected, labels))
+
+    def __call__(self, index: Tensor, now: Moment) -> dict[str, Tensor]:
+        from veil.images import to_float
+
+        index = index.to(self.runner.device)
         x, x_p = (
-            images.to_float(each[index]).contiguous(memory_format=torch.channels_last) for each in (plain, protected)
+            to_float(part[index]).contiguous(memory_format=torch.channels_last) for part in (self.plain, self.protected)
         )
-        y = labels[index]
-        for each in (judge_plain, judge_protected):
-            each.requires_grad_(False)
-        b, a = g_ab(x), g_ba(x_p)
-        x_again, x_p_again = g_ba(b), g_ab(a)
-        with runner.autocast():
+        a, b, values, accuracy = self._generate(x, x_p, self.labels[index])
+        discriminator = self._discriminate(x, x_p, a.detach(), b.detach(), now.generator)
+        return {**values, "discriminator": discriminator, "accuracy": accuracy}
+
+    def _generate(self, x: Tensor, x_p: Tensor, y: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor], Tensor]:
+        """Updates the generators; a, b, the losses, and how often h_θ is right about b."""
+        from veil import metrics
+        from veil.protections.transformation import losses
+
+        networks, settings = self.networks, self.settings
+        networks.judges_learn(False)
+        b, a = networks.g_ab(x), networks.g_ba(x_p)
+        x_again, x_p_again = networks.g_ba(b), networks.g_ab(a)
+        with self.runner.autocast():
             with torch.no_grad():
-                shown = guide.features(x)
-            features, logits = guide.both(torch.cat([b, a]))
+                of_plain = self.frozen.features(x)
+            features, logits = self.frozen.both(torch.cat([b, a]))
         of_b, of_a = features.chunk(2)
         logits_b, logits_a = logits.chunk(2)
         terms = {
-            "adversarial_a": losses.adversarial(f_a(a), real=True),
-            "adversarial_b": losses.adversarial(f_b(b), real=True),
-            "perceptual": losses.perceptual(shown, of_b, of_a, settings.margin),
+            "adversarial_a": losses.adversarial(networks.f_a(a), real=True),
+            "adversarial_b": losses.adversarial(networks.f_b(b), real=True),
+            "perceptual": losses.perceptual(of_plain, of_b, of_a, settings.margin),
             "classification": losses.classification(logits_b, logits_a, y),
             "reconstruction": losses.reconstruction(x, x_again, x_p, x_p_again),
             "visible": metrics.visible(x, b).mean(),
@@ -181,31 +176,48 @@ def train(
         weights = settings.perceptual, settings.classification, settings.reconstruction
         cycle = losses.cycle(terms["perceptual"], terms["classification"], terms["reconstruction"], weights)
         objective = losses.gan(terms["adversarial_a"], terms["adversarial_b"], cycle, settings.adversarial)
-        runner.backward(objective + settings.hiding * terms["visible"])
-        generators.step()
-        generators.zero_grad()
+        self.runner.backward(objective + settings.hiding * terms["visible"])
+        networks.generators.step()
+        networks.generators.zero_grad()
+        accuracy = logits_b.argmax(1).eq(y).float().mean()
+        return a, b, {name: value.detach() for name, value in terms.items()}, accuracy
 
-        for each in (judge_plain, judge_protected):
-            each.requires_grad_(True)
-        made_a = pools["pool_a"].exchange(a.detach(), now.generator)
-        made_b = pools["pool_b"].exchange(b.detach(), now.generator)
-        judged_a = losses.discriminator(f_a(x), f_a(made_a))
-        judged_b = losses.discriminator(f_b(x_p), f_b(made_b))
-        runner.backward(judged_a + judged_b)
-        discriminators.step()
-        discriminators.zero_grad()
-        return {name: value.detach() for name, value in terms.items()} | {
-            "discriminator": (judged_a + judged_b).detach() / 2,
-            "accuracy": logits_b.argmax(1).eq(y).float().mean(),
-        }
+    def _discriminate(self, x: Tensor, x_p: Tensor, a: Tensor, b: Tensor, generator: Generator) -> Tensor:
+        """Updates the discriminators; their mean loss."""
+        from veil.protections.transformation import losses
 
-    return fitting.run(
-        Trained(modules | pools, {"generators": generators, "discriminators": discriminators}), step, material, guide,
-        network=to_protected, inverse=to_plain, epochs=settings.epochs, batch_size=settings.batch_size, folder=folder,
-        seed=seed, runner=runner, settings=asdict(settings) | (about or {}), **reporting,
-    )  # fmt: skip
+        networks = self.networks
+        networks.judges_learn(True)
+        made_a = networks.pools["pool_a"].exchange(a, generator)
+        made_b = networks.pools["pool_b"].exchange(b, generator)
+        judged_a = losses.discriminator(networks.f_a(x), networks.f_a(made_a))
+        judged_b = losses.discriminator(networks.f_b(x_p), networks.f_b(made_b))
+        self.runner.backward(judged_a + judged_b)
+        networks.discriminators.step()
+        networks.discriminators.zero_grad()
+        return (judged_a + judged_b).detach() / 2
 
 
 def _adam(networks: list[nn.Module], settings: CycleGanSettings) -> torch.optim.Adam:
     parameters = [parameter for network in networks for parameter in network.parameters()]
     return torch.optim.Adam(parameters, lr=settings.learning_rate, betas=settings.betas)
+
+
+METHOD = TransformationMethod(
+    name="cyclegan",
+    title="two U-Nets and two judges, towards preliminary protected images (Sirichotedumrong and Kiya 2020)",
+    train=train,
+    settings=CycleGanSettings,
+    presets={
+        "paper": CycleGanSettings(),
+        "veil": CycleGanSettings(
+            learning_rate=1e-3, perceptual=-0.25, classification=1.0, margin=2.0, hiding=1.0, skips=2
+        ),
+    },
+    scales={
+        "smoke": {"epochs": 2, "width": 8, "discriminator_width": 8, "batch_size": 20},
+        "cpu": {"epochs": 6, "width": 16, "discriminator_width": 32},
+        "paper": {},
+    },
+    preliminary=True,
+)

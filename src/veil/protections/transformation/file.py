@@ -9,29 +9,26 @@ The file is safetensors: the weights as float16, and in the header a card, as JS
 trained on and how, and what was measured.
 """
 
-import difflib
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
-
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Generator, Tensor
+from typing import TYPE_CHECKING, Any, Self
 
 from veil import images
-from veil.models.unet import STRIDE, UNet
 from veil.runtime.files import write_atomically
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from veil.models.unet import UNet
 
 KIND, HEADER = "veil transformation 1", "veil"
-SUFFIX = ".safetensors"
-PACKAGED = Path(str(files("veil.protections.transformation") / "packaged"))
-DEFAULT = "transformation-cifar10"
 _SIZES, _WIDEST = ("width", "skips", "up"), 256
 MAX_PIXELS = 12_000_000
 """Of one image: a U-Net of width 16 takes some 5 GB for it."""
@@ -50,7 +47,7 @@ class Transformation:
     Attributes:
         name: what reports call it.
         network: maps images in [0, 1] to images in (0, 1).
-        method: how it was trained, a key of `veil.protections.transformation.METHODS`.
+        method: how it was trained, the name of a row of `veil.protections.transformation.METHODS`.
         training, measured: of its card, for people.
     """
 
@@ -65,7 +62,9 @@ class Transformation:
         for value in self.network.state_dict().values():
             value.copy_(_rounded(value))  # as its file will have them: what is measured is what is released
 
-    @torch.inference_mode()
+    def __repr__(self) -> str:
+        return f"Transformation({self.name!r}, {self.fingerprint})"
+
     def __call__(self, batch: Tensor, generator: Generator | None = None) -> Tensor:
         """Transforms images, uint8 (N, 3, H, W) of any size, on their device; the same shape and type.
 
@@ -85,14 +84,16 @@ class Transformation:
                 f"images of {pixels / 1e6:.1f} megapixels are too large to transform: at most {MAX_PIXELS / 1e6:g}"
             )
         self.network.to(batch.device)
-        return torch.cat([self._transformed(part) for part in torch.split(batch, _together(batch))])
+        with torch.inference_mode():
+            parts = [self._transformed(part) for part in torch.split(batch, _together(batch))]
+        return torch.cat(parts)  # out here: whoever trains on them may change them
 
     def _transformed(self, part: Tensor) -> Tensor:
         """Some images, always as many for the network, filled up by the last one: see `_together`."""
         missing = _together(part) - len(part)
         filled = torch.cat([part, part[-1:].expand(missing, -1, -1, -1)]) if missing else part
-        found = self.network(images.to_float(filled).contiguous(memory_format=torch.channels_last))
-        return images.quantise(found[: len(part)]).contiguous()
+        transformed = self.network(images.to_float(filled).contiguous(memory_format=torch.channels_last))
+        return images.quantise(transformed[: len(part)]).contiguous()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -107,6 +108,8 @@ class Transformation:
 
     def save(self, file: Path) -> None:
         """Writes the file, whole or not at all."""
+        from safetensors.torch import save
+
         card = {
             "kind": KIND, "name": self.name, "method": self.method,
             "network": self.network.options, "fingerprint": self.fingerprint,
@@ -121,6 +124,10 @@ class Transformation:
         Raises:
             TransformationError: in one line, for any other file.
         """
+        from safetensors import SafetensorError, safe_open
+
+        from veil.models.unet import UNet
+
         try:
             with safe_open(file, "pt") as stored:
                 card = _card((stored.metadata() or {}).get(HEADER))
@@ -138,30 +145,10 @@ class Transformation:
         if not all(bool(torch.isfinite(value).all()) for value in network.state_dict().values()):
             raise TransformationError(f"{file}: the weights hold values that are not finite")
         fields = {name: card[name] for name in ("name", "method", "training", "measured")}
-        found = cls(network=network, **fields)
-        if found.fingerprint != card["fingerprint"]:
+        transformation = cls(network=network, **fields)
+        if transformation.fingerprint != card["fingerprint"]:
             raise TransformationError(f"{file}: the weights are not those that its card speaks of")
-        return found
-
-
-def packaged() -> list[str]:
-    """Names of the transformations that come with Veil."""
-    return sorted(path.stem for path in PACKAGED.glob("*" + SUFFIX))
-
-
-def find(name: str | Path) -> Transformation:
-    """The packaged transformation of that name, or the one in the file of that name.
-
-    Raises:
-        TransformationError: where there is neither, or the file cannot be used.
-    """
-    if name in packaged():
-        return Transformation.load(PACKAGED / f"{name}{SUFFIX}")
-    if Path(name).is_file() or Path(name).suffix == SUFFIX:
-        return Transformation.load(Path(name))
-    near = difflib.get_close_matches(str(name), packaged(), 4, 0.3)
-    hint = f"; near it: {', '.join(near)}" if near else ""
-    raise TransformationError(f"there is no transformation {name}: neither a file nor packaged{hint}")
+        return transformation
 
 
 def _rounded(value: Tensor) -> Tensor:
@@ -175,6 +162,8 @@ def _together(batch: Tensor) -> int:
     some values to the other side. And as many for each thread, because group normalisation cuts a batch into as many
     pieces as there are threads: one that ends within an image would make its sums depend on its place in the batch.
     """
+    from veil.models.unet import STRIDE
+
     height, width = batch.shape[2:]
     padded: int = -(-height // STRIDE) * -(-width // STRIDE) * STRIDE**2
     if batch.device.type != "cpu":
@@ -202,7 +191,7 @@ def _card(text: str | None) -> dict[str, Any]:
     except (json.JSONDecodeError, KeyError, TypeError, RecursionError):
         raise ValueError("its header does not say so") from None
     network = card["network"]
-    if set(network) != {"width", "skips", "up", "norm"} or not all(isinstance(network[each], int) for each in _SIZES):
+    if set(network) != {"width", "skips", "up", "norm"} or not all(isinstance(network[size], int) for size in _SIZES):
         raise ValueError("its card is damaged")
     if max(network["width"], network["up"]) > _WIDEST:
         raise ValueError(f"its card speaks of a U-Net of width {max(network['width'], network['up'])}")

@@ -10,21 +10,23 @@ transformed, and turned back (where the training has a network for that).
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from veil import images, metrics
+from veil import images as pictures
+from veil import metrics
 from veil.images import Photo
 from veil.models.unet import UNet
 from veil.protections.transformation import losses
-from veil.protections.transformation.frozen_networks import Guide
+from veil.protections.transformation.frozen_networks import FrozenNetworks
 from veil.runtime.files import write_atomically
 from veil.runtime.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
+from veil.training.run import Run
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -35,7 +37,7 @@ _VISIBLE, _LOST, _WON = 0.3, 0.5, 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class TrainingImages:
     """Images that a transformation is trained with, uint8 (N, 3, H, W), and labels of h_θ's classes, int64 (N,).
 
     Attributes:
@@ -53,8 +55,8 @@ class Material:
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
-    """A network that was trained, the one that turns its images back (where the method has one), and the log."""
+class TrainedNetworks:
+    """h_p as it was trained, the network that turns its images back (where the method has one), and the log."""
 
     network: UNet
     inverse: UNet | None
@@ -64,29 +66,26 @@ class Fitted:
 Step = Callable[[Tensor, loop.Moment], Mapping[str, float | Tensor]]
 
 
-def run(
+def train(
     trained: Trained,
     step: Step,
-    material: Material,
-    guide: Guide,
+    images: TrainingImages,
+    frozen: FrozenNetworks,
+    run: Run,
     *,
     network: UNet,
     inverse: UNet | None = None,
     epochs: int,
     batch_size: int,
-    folder: Path,
-    seed: int,
-    runner: "Fabric",
     settings: Mapping[str, object],
-    **reporting: Any,
-) -> Fitted:
+) -> TrainedNetworks:
     """Runs ``step`` on indices of images, in a new order every epoch; see `veil.training.loop.run`.
 
     Raises:
         ValueError: as `loop.run` does; where images cannot be divided among devices.
         TrainingError: as `loop.run` does.
     """
-    count = len(material.plain)
+    count, runner = len(images.plain), run.runner
     batch = min(batch_size, count)
     if batch % runner.world_size or batch < 2 * runner.world_size:
         raise ValueError(f"batches of {batch} images cannot be divided among {runner.world_size} devices")
@@ -95,36 +94,36 @@ def run(
     steps = count // batch
 
     def batches(epoch: int, _: Generator) -> Iterator[Tensor]:
-        order = torch.randperm(count, generator=Generator().manual_seed(seed_of("order", seed, epoch)))
+        order = torch.randperm(count, generator=Generator().manual_seed(seed_of("order", run.seed, epoch)))
         for whole in torch.split(order[: steps * batch], batch):
             yield whole[own]
 
     def after_epoch(epoch: int) -> dict[str, float]:
         network.eval()  # the next epoch trains it again
         if runner.is_global_zero:
-            _draw(material, network, inverse, folder / GRIDS / f"{epoch + 1:04}.png", runner.device)
-        return watch(network, material, guide, runner)
+            _draw(images, network, inverse, run.folder / GRIDS / f"{epoch + 1:04}.png", runner.device)
+        return watch(network, images, frozen, runner)
 
     log = loop.run(
-        trained, batches, step, epochs=epochs, steps_per_epoch=steps, folder=folder, seed=seed, settings=settings,
-        after_epoch=after_epoch, runner=runner, **reporting,
+        trained, batches, step, epochs=epochs, steps_per_epoch=steps, settings={**settings, **run.about},
+        after_epoch=after_epoch, **run.reporting,
     )  # fmt: skip
-    return Fitted(network, inverse, log)
+    return TrainedNetworks(network, inverse, log)
 
 
 @torch.inference_mode()
-def watch(network: UNet, material: Material, guide: Guide, runner: "Fabric") -> dict[str, float]:
+def watch(network: UNet, images: TrainingImages, frozen: FrozenNetworks, runner: "Fabric") -> dict[str, float]:
     """What is left in images that were not trained on, in float32."""
     hits, similarity, distance = 0.0, 0.0, 0.0
-    for first in range(0, len(material.watched), _PART):
-        plain = material.watched[first : first + _PART]
-        released = images.quantise(network(images.to_float(plain.to(runner.device))))
-        features = guide.features(images.to_float(plain.to(runner.device)))
-        others, logits = guide.both(images.to_float(released))
-        hits += float(logits.argmax(1).cpu().eq(material.watched_labels[first : first + _PART]).sum())
+    for first in range(0, len(images.watched), _PART):
+        plain = images.watched[first : first + _PART]
+        released = pictures.quantise(network(pictures.to_float(plain.to(runner.device))))
+        features = frozen.features(pictures.to_float(plain.to(runner.device)))
+        others, logits = frozen.both(pictures.to_float(released))
+        hits += float(logits.argmax(1).cpu().eq(images.watched_labels[first : first + _PART]).sum())
         similarity += len(plain) * (metrics.ssim(plain, released.cpu()) or 0.0)
         distance += len(plain) * float(losses.feature(features, others).mean() / losses.unrelated(features))
-    count = len(material.watched)
+    count = len(images.watched)
     return {
         "watched_accuracy": hits / count, "watched_ssim": similarity / count, "watched_distance": distance / count,
     }  # fmt: skip
@@ -136,14 +135,14 @@ def collapse(row: Row, accuracy: float) -> list[str]:
     Args:
         accuracy: of h_θ on plain images, 0 to 1.
     """
-    found = []
+    troubles = []
     if row["visible"] > _VISIBLE:
-        found.append(f"transformed images show what was in them ({row['visible']:.2f} of 1)")
+        troubles.append(f"transformed images show what was in them ({row['visible']:.2f} of 1)")
     if row["watched_accuracy"] < _LOST * accuracy:
-        found.append(f"the classifier reads too little (accuracy {row['watched_accuracy']:.2f} of {accuracy:.2f})")
+        troubles.append(f"the classifier reads too little (accuracy {row['watched_accuracy']:.2f} of {accuracy:.2f})")
     if row.get("discriminator", 1.0) < _WON:
-        found.append(f"the discriminators tell all images apart (loss {row['discriminator']:.3f})")
-    return found
+        troubles.append(f"the discriminators tell all images apart (loss {row['discriminator']:.3f})")
+    return troubles
 
 
 def tiled(rows: list[Tensor]) -> Tensor:
@@ -153,26 +152,26 @@ def tiled(rows: list[Tensor]) -> Tensor:
 
 
 @torch.inference_mode()
-def _draw(material: Material, network: UNet, inverse: UNet | None, file: Path, device: torch.device) -> None:
-    plain = material.watched[:_SHOWN]
-    transformed = network(images.to_float(plain.to(device)))
+def _draw(images: TrainingImages, network: UNet, inverse: UNet | None, file: Path, device: torch.device) -> None:
+    plain = images.watched[:_SHOWN]
+    transformed = network(pictures.to_float(plain.to(device)))
     rows = [plain]
-    if material.watched_protected is not None:
-        rows.append(material.watched_protected[:_SHOWN])
-    rows.append(images.quantise(transformed).cpu())
+    if images.watched_protected is not None:
+        rows.append(images.watched_protected[:_SHOWN])
+    rows.append(pictures.quantise(transformed).cpu())
     if inverse is not None:
-        rows.append(images.quantise(inverse(images.to_float(rows[-1].to(device)))).cpu())
+        rows.append(pictures.quantise(inverse(pictures.to_float(rows[-1].to(device)))).cpu())
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, images.encode(Photo(tiled(rows)), "png"), synced=False)
+    write_atomically(file, pictures.encode(Photo(tiled(rows)), "png"), synced=False)
 
 
-def split(material: Material, watched: int) -> Material:
-    """``material`` without any watched images, with its last ones to be watched instead."""
-    learn, held = slice(0, len(material.plain) - watched), slice(len(material.plain) - watched, None)
-    protected = material.protected
+def split(images: TrainingImages, watched: int) -> TrainingImages:
+    """``images`` without any watched ones, with its last ones to be watched instead."""
+    learn, held = slice(0, len(images.plain) - watched), slice(len(images.plain) - watched, None)
+    protected = images.protected
     return replace(
-        material, plain=material.plain[learn], labels=material.labels[learn],
-        watched=material.plain[held], watched_labels=material.labels[held],
+        images, plain=images.plain[learn], labels=images.labels[learn],
+        watched=images.plain[held], watched_labels=images.labels[held],
         protected=None if protected is None else protected[learn],
         watched_protected=None if protected is None else protected[held],
     )  # fmt: skip

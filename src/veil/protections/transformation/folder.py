@@ -19,6 +19,8 @@ from torch import Tensor
 
 from veil.jobs import lossless
 from veil.jobs.folders import Row
+from veil.protections import of_transformation
+from veil.protections.image_protection import ImageProtection
 from veil.protections.transformation.file import MAX_PIXELS, Transformation
 
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
@@ -29,7 +31,7 @@ _HARM = "networks learn other images"
 def transform_folder(
     inputs: Sequence[Path],
     out: Path,
-    transformation: Transformation,
+    transformation: Transformation | ImageProtection,
     *,
     format: str = "png",
     size: int | None = None,
@@ -42,6 +44,7 @@ def transform_folder(
     """Transforms files and folders of images into ``out``; goes on where an earlier run stopped.
 
     Args:
+        transformation: a network, or any other protection that uses no key.
         format: one of `LOSSLESS`.
         size: resize images to ``size`` × ``size`` pixels first, for a network of that input.
         max_pixels: refuse images of more. Beyond `MAX_PIXELS` only images that ``size`` makes smaller are transformed.
@@ -53,20 +56,30 @@ def transform_folder(
         A row per image, in the order of the inputs. Fields: docs/transformation.md.
 
     Raises:
-        ValueError: for a format that loses, or a size out of range.
+        ValueError: for a protection that uses keys, a format that loses, or a size out of range.
         folders.FolderError: where the job cannot start or go on.
     """
     suffix = lossless.suffix_of(format, _HARM)
     lossless.check_size(size, min(max_pixels, MAX_PIXELS))
 
+    row = transformation if isinstance(transformation, ImageProtection) else of_transformation(transformation)
+    if row.key != "none":
+        raise ValueError(f"{row.name} uses keys, and is no transformation: see `veil encrypt`")
+    protect = row.build()
+
     def change(batch: Tensor) -> Tensor:
-        return transformation(batch.to(device)).cpu()
+        return protect(batch.to(device)).cpu()
 
     settings = {
-        "version": VERSION, "transformation": transformation.fingerprint, "name": transformation.name, "format": format,
+        "version": VERSION, "transformation": fingerprint_of(protect, row.name), "name": row.name, "format": format,
         "size": size,
     }  # fmt: skip
     return lossless.run(
         inputs, out, change, settings=settings, format=format, suffix=suffix, size=size, max_pixels=max_pixels,
         workers=workers, started=started, finished=finished,
     )  # fmt: skip
+
+
+def fingerprint_of(protect: object, name: str) -> str:
+    """What tells a transformation from others: its fingerprint; its name where it is code, which has none."""
+    return str(getattr(protect, "fingerprint", name))

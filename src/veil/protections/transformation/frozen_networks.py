@@ -6,24 +6,27 @@ where such weights cannot be had, the same layer of h_θ itself (``own``), if th
 second ReLU of VGG16", which, read literally, is ``relu1_2``; later work of its laboratory takes ``relu2_2``, as here.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor, nn
+from veil.runtime.lazy import torch
 
-from veil.models import catalog
-from veil.models.classifier import Classifier
-from veil.models.vgg import VGG13
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from veil.models.classifier import Classifier
+    from veil.models.vgg import VGG13
 
 Layer = Literal["relu1_2", "relu2_2"]
 Features = Literal["own", "vgg16"]
-_ENDS = {"relu1_2": 4, "relu2_2": 9}  # of torchvision's VGG16 `features`
+_ENDS: dict[Layer, int] = {"relu1_2": 4, "relu2_2": 9}  # of torchvision's VGG16 `features`
 
 
 @dataclass(frozen=True, eq=False)
-class Guide:
+class FrozenNetworks:
     """h_θ and φ. Images are float [0, 1], (N, 3, H, W); gradients flow to them alone.
 
     Attributes:
@@ -37,25 +40,27 @@ class Guide:
     vgg16: Classifier | None = None
 
     @classmethod
-    def of(cls, classifier: Classifier, layer: Layer = "relu2_2", features: Features = "own") -> "Guide":
-        """
+    def of(cls, classifier: Classifier, layer: Layer = "relu2_2", features: Features = "own") -> FrozenNetworks:
+        """h_θ with the features that are named.
+
         Raises:
             ValueError: where ``own`` features are wanted of a network that is no `VGG13`.
             zoo.ZooMissing, zoo.HubError: where VGG16 cannot be had.
         """
-        if features == "own":
-            if not isinstance(classifier.network, VGG13):
-                raise ValueError(
-                    f"{classifier.name} is no vgg13, whose features could be taken: train one, or take vgg16"
-                )
-            return cls(classifier, layer)
-        return cls(classifier, layer, catalog.load("torchvision/vgg16"))
+        from veil.models import catalog
+        from veil.models.vgg import VGG13
 
-    def to(self, device: torch.device) -> "Guide":
+        if features == "vgg16":
+            return cls(classifier, layer, catalog.load("torchvision/vgg16"))
+        if not isinstance(classifier.network, VGG13):
+            raise ValueError(f"{classifier.name} is no vgg13, whose features could be taken: train one, or take vgg16")
+        return cls(classifier, layer)
+
+    def to(self, device: torch.device) -> FrozenNetworks:
         """Moves the networks, in place."""
-        for each in (self.classifier, self.vgg16):
-            if each is not None:
-                each.to(device)
+        for network in (self.classifier, self.vgg16):
+            if network is not None:
+                network.to(device)
         return self
 
     def features(self, images: Tensor) -> Tensor:
@@ -63,7 +68,7 @@ class Guide:
         if self.vgg16 is None:
             return self._own.until(self.classifier.preprocessing(images), self.layer)
         normalise = self.vgg16.preprocessing
-        mean, std = (images.new_tensor(each).view(1, 3, 1, 1) for each in (normalise.mean, normalise.std))
+        mean, std = (images.new_tensor(value).view(1, 3, 1, 1) for value in (normalise.mean, normalise.std))
         return self._vgg16((images - mean) / std)  # type: ignore[no-any-return]
 
     def both(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,6 +78,8 @@ class Guide:
 
     @property
     def _own(self) -> VGG13:
+        from veil.models.vgg import VGG13
+
         network = self.classifier.network
         assert isinstance(network, VGG13)
         return network

@@ -5,9 +5,15 @@ Squared norms are means over all values, so that no weight depends on the size o
 the adversarial loss is CycleGAN's: least squares.
 """
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from veil.runtime.lazy import functional as F
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def adversarial(judged: Tensor, *, real: bool) -> Tensor:
@@ -40,12 +46,11 @@ def perceptual(features: Tensor, of_transformed: Tensor, of_returned: Tensor, ma
         margin: None is the paper's form, which has no upper bound. Else an image counts in units of the distance
             between different plain images, and as ``margin`` at most: then it pulls no further.
     """
-    distances = (feature(features, each) for each in (of_transformed, of_returned))
+    transformed, returned = feature(features, of_transformed), feature(features, of_returned)
     if margin is not None:
         unit = unrelated(features)
-        distances = ((each / unit).clamp_max(margin) for each in distances)
-    first, second = (each.mean() for each in distances)
-    return first + second
+        transformed, returned = (transformed / unit).clamp_max(margin), (returned / unit).clamp_max(margin)
+    return transformed.mean() + returned.mean()
 
 
 def feature(one: Tensor, other: Tensor) -> Tensor:

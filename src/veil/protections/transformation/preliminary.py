@@ -12,19 +12,21 @@ Deviations: the paper gives neither ε nor α; the defaults come from the sweep 
 stay within [0, 1], and are rounded to bytes at the end.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
-
 from veil import images as pictures
-from veil.models.classifier import Classifier
+from veil.runtime.lazy import functional as F
+from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from torch import Tensor
+
+    from veil.models.classifier import Classifier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,7 @@ def protect(
     classifier: Classifier,
     settings: PreliminarySettings,
     *,
-    runner: "Fabric",
+    runner: Fabric,
     batch_size: int = 128,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tensor:
@@ -79,14 +81,14 @@ def protect(
     for first in range(0, len(images), batch_size):
         part = slice(first, first + batch_size)
         plain = pictures.to_float(images[part].to(runner.device))
-        found = descend(plain, labels[part].to(runner.device), classifier, settings, runner)
-        done.append(pictures.quantise(found).cpu())
+        protected = descend(plain, labels[part].to(runner.device), classifier, settings, runner)
+        done.append(pictures.quantise(protected).cpu())
         progress(min(first + batch_size, len(images)), len(images))
     return torch.cat(done)
 
 
 def descend(
-    plain: Tensor, labels: Tensor, classifier: Classifier, settings: PreliminarySettings, runner: "Fabric"
+    plain: Tensor, labels: Tensor, classifier: Classifier, settings: PreliminarySettings, runner: Fabric
 ) -> Tensor:
     """Equation (3), all steps: x and x_p in [0, 1], (N, 3, H, W)."""
     limit, step = settings.epsilon / 255, settings.step / 255

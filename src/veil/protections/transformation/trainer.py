@@ -1,12 +1,12 @@
 """A transformation from a set of images: who is trained on what, and what was measured in the end.
 
-`make` chooses images, makes preliminary protected ones where the method needs them (kept beside the checkpoint, so that
-a training that was stopped does not make them again), trains, and returns the network with its card. `judge` asks h_θ
-and the metrics about test images, once.
+`train_transformation` chooses images, makes preliminary protected ones where the method needs them (kept beside the
+checkpoint, so that a training that was stopped does not make them again), trains, and returns the network with its
+card. `measure` asks h_θ and the metrics about test images, once.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +18,18 @@ from torch import Generator, Tensor
 from veil import images, metrics
 from veil.data.labelled_images import LabelledImages, Parts
 from veil.models.classifier import Classifier
-from veil.protections.transformation import METHODS, fitting, losses, preliminary
+from veil.models.unet import UNet
+from veil.protections.transformation import fitting, losses, preliminary
 from veil.protections.transformation.file import Transformation
-from veil.protections.transformation.fitting import Fitted, Material
-from veil.protections.transformation.frozen_networks import Guide
+from veil.protections.transformation.fitting import TrainingImages
+from veil.protections.transformation.frozen_networks import FrozenNetworks
+from veil.protections.transformation.method import TransformationMethod
 from veil.protections.transformation.preliminary import PreliminarySettings
 from veil.runtime.files import write_atomically
 from veil.runtime.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Row
+from veil.training.run import Run
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -38,85 +41,99 @@ _PART = 250
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
-    """A transformation, and the training that it came from."""
+class TrainedTransformation:
+    """A transformation, the network that turns its images back (where the method has one), and the training's log."""
 
     transformation: Transformation
-    fitted: Fitted
+    inverse: UNet | None
+    log: list[Row]
 
 
-def make(
+@dataclass(frozen=True, kw_only=True)
+class TransformationPlan:
+    """What a transformation is trained by.
+
+    Attributes:
+        name: of the transformation.
+        method: a row of `veil.protections.transformation.METHODS`.
+        settings: of the method.
+        noise: of the preliminary protected images.
+        count: how many images, chosen by the run's seed; None takes all. `WATCHED` of them, a tenth at most, are
+            watched.
+    """
+
+    name: str
+    method: TransformationMethod
+    settings: Any
+    noise: PreliminarySettings = field(default_factory=PreliminarySettings)
+    count: int | None = None
+
+
+def train_transformation(
     parts: Parts,
-    guide: Guide,
-    method: str,
-    settings: Any,
-    noise: PreliminarySettings,
+    frozen: FrozenNetworks,
+    plan: TransformationPlan,
+    run: Run,
     *,
-    name: str,
-    count: int | None,
-    folder: Path,
     shared: Path | None = None,
-    seed: int,
-    runner: "Fabric",
     say: Callable[[str], None] = lambda line: None,
-    about: dict[str, object] | None = None,
-    logged: Callable[[Row], None] = loop.report,
-    **reporting: Any,
-) -> Made:
+) -> TrainedTransformation:
     """Trains a transformation network on training images of ``parts``.
 
     Args:
-        guide: h_θ, of these images' classes, and φ.
-        method: a key of `METHODS`.
-        settings: of the method.
-        noise: of the preliminary protected images.
-        name: of the transformation.
-        count: how many images, chosen by ``seed``; None takes all. `WATCHED` of them, a tenth at most, are watched.
-        folder: for checkpoints, the log and pictures.
-        shared: folder for preliminary protected images, where trainings share them; None takes ``folder``.
-        about: further things that the training's card says.
-        say: called with a line about what is being done, and with what `fitting.collapse` finds.
-        logged, reporting: see `veil.training.loop.run`.
+        frozen: h_θ, of these images' classes, and φ.
+        run: with the folder for checkpoints, the log and pictures; what ``about`` says the training's card says, too.
+        shared: folder for preliminary protected images, where trainings share them; None takes the run's.
+        say: called with a line about what is being done, and with what `fitting.collapse` says.
 
     Raises:
         ValueError: where h_θ has other classes, or there are too few images; as the method's ``train`` does.
         TrainingError: as the method's ``train`` does.
     """
-    row = METHODS[method]
-    if len(guide.classifier.classes) != len(parts.train.classes):
+    if len(frozen.classifier.classes) != len(parts.train.classes):
         raise ValueError(
-            f"{guide.classifier.name} knows {len(guide.classifier.classes)} classes, {parts.name} has "
+            f"{frozen.classifier.name} knows {len(frozen.classifier.classes)} classes, {parts.name} has "
             f"{len(parts.train.classes)}"
         )
-    total = len(parts.train) if count is None else min(count, len(parts.train))
-    order = torch.randperm(len(parts.train), generator=Generator().manual_seed(seed_of("images", seed)))[:total]
-    plain, labels = parts.train.images[order], parts.train.labels[order]
-    described: dict[str, object] = {
-        "data": f"{parts.name} {parts.fingerprint}", "images": total, "seed": seed,
-        "classifier": guide.classifier.fingerprint(), "features": guide.named, **(about or {}),
-    }  # fmt: skip
-    if row.preliminary:
-        described |= {"preliminary": asdict(noise)}
-    guide.to(runner.device)
+    plain, labels = _chosen(parts, plan.count, run.seed)
+    described = _described(parts, frozen, plan, len(plain), run)
+    frozen.to(run.runner.device)
     protected = None
-    if row.preliminary:
-        protected = _preliminary(plain, labels, guide.classifier, noise, shared or folder, described, runner, say)
-    material = fitting.split(Material(plain, labels, plain[:0], labels[:0], protected), min(WATCHED, total // 10))
-    held_out = LabelledImages(material.watched, material.watched_labels, parts.train.classes)
-    reachable = accuracy(guide.classifier, held_out)
+    if plan.method.preliminary:
+        folder = shared or run.folder
+        protected = _preliminary(plain, labels, frozen.classifier, plan.noise, folder, described, run.runner, say)
+    whole = TrainingImages(plain, labels, plain[:0], labels[:0], protected)
+    training_images = fitting.split(whole, min(WATCHED, len(plain) // 10))
+    held_out = LabelledImages(training_images.watched, training_images.watched_labels, parts.train.classes)
+    reachable = accuracy(frozen.classifier, held_out)
 
     def log_and_warn(row: Row) -> None:
-        logged(row)
+        run.logged(row)
         for trouble in fitting.collapse(row, reachable):
             say(f"epoch {row['epoch'] + 1}: {trouble}")
 
-    fitted = row.train(
-        material, guide, settings, folder=folder, seed=seed, runner=runner, about=described, logged=log_and_warn,
-        **reporting,
-    )  # fmt: skip
-    card = described | {"settings": asdict(settings), "precision": loop.precision_of(runner)}
-    made = Transformation(name, fitted.network.cpu(), method, card)
-    return Made(made, fitted)
+    trained = plan.method.train(training_images, frozen, plan.settings, run.at(about=described, logged=log_and_warn))
+    card = described | {"settings": asdict(plan.settings), "precision": loop.precision_of(run.runner)}
+    transformation = Transformation(plan.name, trained.network.cpu(), plan.method.name, card)
+    return TrainedTransformation(transformation, trained.inverse, trained.log)
+
+
+def _chosen(parts: Parts, count: int | None, seed: int) -> tuple[Tensor, Tensor]:
+    """Some training images, and their labels."""
+    total = len(parts.train) if count is None else min(count, len(parts.train))
+    order = torch.randperm(len(parts.train), generator=Generator().manual_seed(seed_of("images", seed)))[:total]
+    return parts.train.images[order], parts.train.labels[order]
+
+
+def _described(
+    parts: Parts, frozen: FrozenNetworks, plan: TransformationPlan, count: int, run: Run
+) -> dict[str, object]:
+    """What the card says of the training, and on what its checkpoint depends."""
+    described: dict[str, object] = {
+        "data": f"{parts.name} {parts.fingerprint}", "images": count, "seed": run.seed,
+        "classifier": frozen.classifier.fingerprint(), "features": frozen.named, **run.about,
+    }  # fmt: skip
+    return described | ({"preliminary": asdict(plan.noise)} if plan.method.preliminary else {})
 
 
 def _preliminary(
@@ -127,9 +144,9 @@ def _preliminary(
     file, key = folder / PRELIMINARY, f"{seed_of(sorted(described.items())):016x}"
     if file.is_file():
         try:
-            found = load_file(file)
-            if key in found:
-                return found[key]
+            kept = load_file(file)
+            if key in kept:
+                return kept[key]
         except SafetensorError:
             pass
     protected = preliminary.protect(
@@ -143,7 +160,9 @@ def _preliminary(
 
 
 @torch.inference_mode()
-def judge(transformation: Transformation, guide: Guide, test: LabelledImages, seed: int) -> dict[str, float | None]:
+def measure(
+    transformation: Transformation, frozen: FrozenNetworks, test: LabelledImages, seed: int
+) -> dict[str, float | None]:
     """What is left in test images, as bytes: for h_θ, and for the eye, with the same for pairs of unrelated images.
 
     Returns:
@@ -152,28 +171,27 @@ def judge(transformation: Transformation, guide: Guide, test: LabelledImages, se
         transformed images, and ``unrelated_…`` between plain images and other transformed ones; ``plain_…`` between
         plain images and other plain ones.
     """
-    guide.to(torch.device("cpu"))
-    parts = [transformation(each) for each in torch.split(test.images, _PART)]
-    transformed = torch.cat(parts)
+    frozen.to(torch.device("cpu"))
+    transformed = torch.cat([transformation(part) for part in torch.split(test.images, _PART)])
     order = torch.randperm(len(test), generator=Generator().manual_seed(seed_of("unrelated", seed)))
-    other = order[torch.argsort(order).roll(1)]  # each image gets another one
+    other = order[torch.argsort(order).roll(1)]  # every image gets another one
     compared = {"": transformed, "unrelated_": transformed[other], "plain_": test.images[other]}
-    found: dict[str, float | None] = {
-        "accuracy": accuracy(guide.classifier, LabelledImages(transformed, test.labels, test.classes)),
-        "plain_accuracy": accuracy(guide.classifier, test),
+    measured: dict[str, float | None] = {
+        "accuracy": accuracy(frozen.classifier, LabelledImages(transformed, test.labels, test.classes)),
+        "plain_accuracy": accuracy(frozen.classifier, test),
     }
     for prefix, images_of in compared.items():
-        found |= {prefix + name: value for name, value in _likeness(test.images, images_of, guide).items()}
-    return found
+        measured |= {prefix + name: value for name, value in _likeness(test.images, images_of, frozen).items()}
+    return measured
 
 
-def _likeness(plain: Tensor, released: Tensor, guide: Guide) -> dict[str, float | None]:
+def _likeness(plain: Tensor, released: Tensor, frozen: FrozenNetworks) -> dict[str, float | None]:
     visible = distance = 0.0
     for one, other in zip(torch.split(plain, _PART), torch.split(released, _PART), strict=True):
         x, y = images.to_float(one), images.to_float(other)
         visible += float(metrics.visible(x, y).sum())
-        features = guide.features(x)
-        distance += len(one) * float(losses.feature(features, guide.features(y)).mean() / losses.unrelated(features))
+        features = frozen.features(x)
+        distance += len(one) * float(losses.feature(features, frozen.features(y)).mean() / losses.unrelated(features))
     try:
         lpips: float | None = metrics.lpips(plain, released)
     except (ImportError, RuntimeError, ValueError):

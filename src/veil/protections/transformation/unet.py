@@ -14,29 +14,25 @@ did, and takes Adam, which is further after few epochs. There the way down begin
 be read by h_θ it need not learn anew. All images that go through it are plain, so that it has batch normalisation.
 """
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
-from veil import images, metrics
-from veil.data.augmentation import crop_and_flip
-from veil.models.classifier import Preprocessing
-from veil.models.unet import UNet
-from veil.models.vgg import VGG13
-from veil.protections.transformation import fitting, losses
-from veil.protections.transformation.fitting import Fitted, Material
-from veil.protections.transformation.frozen_networks import Guide
-from veil.runtime.seeds import seed_of
-from veil.training import loop
-from veil.training.checkpoints import Trained
-from veil.training.classification import one_cycle
+from veil.protections.transformation.method import TransformationMethod
+from veil.runtime.lazy import functional as F
+from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    from torch import Tensor
+
+    from veil.models.classifier import Preprocessing
+    from veil.models.unet import UNet
+    from veil.models.vgg import VGG13
+    from veil.protections.transformation.fitting import TrainedNetworks, TrainingImages
+    from veil.protections.transformation.frozen_networks import FrozenNetworks
+    from veil.training.loop import Moment
+    from veil.training.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,94 +79,138 @@ class UNetSettings:
             raise ValueError(f"margin must be positive, not {self.margin}")
 
 
-def train(
-    material: Material,
-    guide: Guide,
-    settings: UNetSettings,
-    *,
-    folder: Path,
-    seed: int,
-    runner: "Fabric",
-    about: dict[str, object] | None = None,
-    **reporting: Any,
-) -> Fitted:
-    """Trains h_p, from the last checkpoint in ``folder`` on; see `veil.protections.transformation.fitting.run`.
+def train(images: TrainingImages, frozen: FrozenNetworks, settings: UNetSettings, run: Run) -> TrainedNetworks:
+    """Trains h_p, from the last checkpoint in the run's folder on.
 
     Args:
-        guide: h_θ and φ, on the runner's device.
-        about: what else the result depends on.
+        frozen: h_θ and φ, on the runner's device.
 
     Raises:
-        ValueError: where the network is to start with an h_θ that is no `VGG13`; and as `fitting.run` does.
-        TrainingError: as `fitting.run` does.
+        ValueError: where the network is to start with an h_θ that is no `VGG13`; and as `fitting.train` does.
+        TrainingError: as `fitting.train` does.
     """
-    torch.manual_seed(seed_of("weights", seed))
-    network = _network(guide, settings).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    rate = settings.learning_rate
-    optimizer: torch.optim.Optimizer = (
-        torch.optim.SGD(network.parameters(), lr=rate, momentum=0.9)
-        if settings.optimizer == "sgd"
-        else torch.optim.Adam(network.parameters(), lr=rate, betas=(0.5, 0.999))
-    )
-    model, prepared = runner.setup(network, optimizer)
-    plain, labels = material.plain.to(runner.device), material.labels.to(runner.device)
+    from veil.protections.transformation import fitting
+    from veil.runtime.seeds import seed_of
+    from veil.training.checkpoints import Trained
 
-    def step(index: Tensor, now: loop.Moment) -> dict[str, Tensor]:
-        for group in prepared.param_groups:
-            group["lr"] = rate * (one_cycle(now.progress) if settings.optimizer == "adam" else 1)
-        index = index.to(runner.device)
-        seen = crop_and_flip(plain[index], now.generator, padding=settings.padding, flip=settings.flip)
-        x, y = images.to_float(seen), labels[index]
-        b = model(x)
-        with runner.autocast():
-            with torch.no_grad():
-                shown = guide.features(x)
-            features, logits = guide.both(b)
-        distance = losses.feature(shown, features)
-        if settings.margin is not None:
-            distance = (distance / losses.unrelated(shown)).clamp_max(settings.margin)
-        classification = F.cross_entropy(logits.float(), y)
-        shows = metrics.visible(x, b).mean()
-        runner.backward(classification - settings.weight * distance.mean() + settings.hiding * shows)
-        prepared.step()
-        prepared.zero_grad()
-        return {
-            "classification": classification.detach(), "perceptual": distance.mean().detach(),
-            "visible": shows.detach(), "accuracy": logits.argmax(1).eq(y).float().mean(),
-        }  # fmt: skip
-
-    return fitting.run(
-        Trained({"network": network}, {settings.optimizer: prepared.optimizer}), step, material, guide,
-        network=network, epochs=settings.epochs, batch_size=settings.batch_size, folder=folder, seed=seed,
-        runner=runner, settings=asdict(settings) | (about or {}), **reporting,
+    torch.manual_seed(seed_of("weights", run.seed))
+    network = _network(frozen, settings).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    step = _Step(network, frozen, settings, images.plain, images.labels, run)
+    return fitting.train(
+        Trained({"network": network}, {settings.optimizer: step.optimizer.optimizer}), step, images, frozen, run,
+        network=network, epochs=settings.epochs, batch_size=settings.batch_size, settings=asdict(settings),
     )  # fmt: skip
 
 
-def _network(guide: Guide, settings: UNetSettings) -> UNet:
+class _Step:
+    """One update of the network."""
+
+    def __init__(
+        self, network: UNet, frozen: FrozenNetworks, settings: UNetSettings, plain: Tensor, labels: Tensor, run: Run
+    ) -> None:
+        self.frozen, self.settings, self.runner = frozen, settings, run.runner
+        self.network, self.optimizer = run.runner.setup(network, _optimizer(network, settings))
+        self.plain, self.labels = plain.to(run.runner.device), labels.to(run.runner.device)
+
+    def __call__(self, index: Tensor, now: Moment) -> dict[str, Tensor]:
+        from veil.training.classification import one_cycle
+
+        settings = self.settings
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * (one_cycle(now.progress) if settings.optimizer == "adam" else 1)
+        values = self._losses(index.to(self.runner.device), now.generator)
+        self.runner.backward(
+            values["classification"] - settings.weight * values["perceptual"] + settings.hiding * values["visible"]
+        )
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return {name: value.detach() for name, value in values.items()}
+
+    def _losses(self, index: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """What is minimised, and how often h_θ is right."""
+        from veil import images, metrics
+        from veil.data.augmentation import crop_and_flip
+        from veil.protections.transformation import losses
+
+        settings = self.settings
+        cropped = crop_and_flip(self.plain[index], generator, padding=settings.padding, flip=settings.flip)
+        x, y = images.to_float(cropped), self.labels[index]
+        b = self.network(x)
+        with self.runner.autocast():
+            with torch.no_grad():
+                of_plain = self.frozen.features(x)
+            features, logits = self.frozen.both(b)
+        distance = losses.feature(of_plain, features)
+        if settings.margin is not None:
+            distance = (distance / losses.unrelated(of_plain)).clamp_max(settings.margin)
+        return {
+            "classification": F.cross_entropy(logits.float(), y), "perceptual": distance.mean(),
+            "visible": metrics.visible(x, b).mean(), "accuracy": logits.argmax(1).eq(y).float().mean(),
+        }  # fmt: skip
+
+
+def _optimizer(network: UNet, settings: UNetSettings) -> torch.optim.Optimizer:
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(network.parameters(), lr=settings.learning_rate, momentum=0.9)
+    return torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
+
+
+def _network(frozen: FrozenNetworks, settings: UNetSettings) -> UNet:
     """A fresh one."""
+    from veil.models.unet import UNet
+    from veil.models.vgg import VGG13
+
     if not settings.start:
         return UNet(settings.width, settings.skips, norm="batch")
-    trained = guide.classifier.network
+    trained = frozen.classifier.network
     if not isinstance(trained, VGG13):
-        raise ValueError(f"{guide.classifier.name} is no vgg13, which the way down could begin with")
+        raise ValueError(f"{frozen.classifier.name} is no vgg13, which the way down could begin with")
     network = UNet(trained.width, settings.skips, up=settings.width, norm="batch")
-    begin(network, trained, guide.classifier.preprocessing)
+    begin(network, trained, frozen.classifier.preprocessing)
     return network
 
 
-@torch.no_grad()
 def begin(network: UNet, trained: VGG13, given: Preprocessing) -> None:
     """Copies the convolutions of ``trained``, and their normalisation, to the first five resolutions on the way down.
 
     ``network`` sees 2x - 1 where ``trained`` saw (x - mean) / std: the first convolution and its normalisation take
     that up. At the border the two differ, where zeros are other colours.
     """
-    stages = [module for module in trained.layers if not isinstance(module, nn.MaxPool2d)]
+    stages = [module for module in trained.layers if not isinstance(module, torch.nn.MaxPool2d)]
     layers = [module for convolutions in network.down for module in convolutions]  # type: ignore[attr-defined]
     for target, source in zip(layers, stages, strict=False):
         target.load_state_dict(source.state_dict())
     first, norm = layers[0], layers[1]
-    std = first.weight.new_tensor(given.std).view(1, 3, 1, 1)
-    mean = first.weight.new_tensor(given.mean).view(1, 3, 1, 1)
-    norm.running_mean -= (first.weight * (0.5 - mean) / std).sum((1, 2, 3))
-    first.weight /= 2 * std
+    with torch.no_grad():
+        std = first.weight.new_tensor(given.std).view(1, 3, 1, 1)
+        mean = first.weight.new_tensor(given.mean).view(1, 3, 1, 1)
+        norm.running_mean -= (first.weight * (0.5 - mean) / std).sum((1, 2, 3))
+        first.weight /= 2 * std
+
+
+METHOD = TransformationMethod(
+    name="unet",
+    title="one U-Net against a frozen classifier (Ito et al. 2021)",
+    train=train,
+    settings=UNetSettings,
+    presets={
+        "paper": UNetSettings(),
+        "veil": UNetSettings(
+            batch_size=64,
+            optimizer="adam",
+            learning_rate=2e-3,
+            weight=0.1,
+            margin=2.0,
+            padding=4,
+            flip=True,
+            hiding=1.0,
+            skips=2,
+            start=True,
+        ),
+    },
+    scales={
+        "smoke": {"epochs": 2, "width": 8, "batch_size": 20},
+        "cpu": {"epochs": 12, "width": 16},
+        "paper": {},
+    },
+)

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from veil.protections.ciphers import CIPHERS
 from veil.recipes import free_photos
 from veil.recipes.recipe import Evidence
 from veil.recipes.sirichotedumrong2020.table1_accuracy import NAMES, protect
@@ -23,13 +22,13 @@ from veil.report import figures
 from veil.report.page import Picture, Section
 
 PHOTO, SIDE = "chelsea", 96
+SHOWN = ("tanaka", "pixel-same", "pixel-different", "transformed")
 
 
 def images() -> dict[str, NDArray[Any]]:
     """The photo and what each protection makes of it, by title."""
     photo = free_photos.read(PHOTO, SIDE)[None]
-    protections = (*CIPHERS, "transformed")
-    shown = {"original": photo} | {NAMES[each]: protect(each, 0)(photo, torch.Generator()) for each in protections}
+    shown = {"original": photo} | {NAMES[each]: protect(each, 0)(photo, torch.Generator()) for each in SHOWN}
     return {title: image[0].permute(1, 2, 0).numpy() for title, image in shown.items()}
 
 

@@ -16,7 +16,8 @@ import torch
 from torch import Generator, Tensor
 
 from veil.attacks.errors import AttackFailed
-from veil.attacks.images import Reconstruct, block_statistics, pixel_statistics
+from veil.attacks.images import block_statistics, pixel_statistics
+from veil.attacks.images.attack import Reconstruct
 from veil.audits.images.subjects import subject
 from veil.jobs.rows import Row
 from veil.metrics.recovery import recovery

@@ -26,10 +26,9 @@ from veil.data import small_images, synthetic
 from veil.data.labelled_images import Parts
 from veil.jobs.rows import Row
 from veil.models.residual import ResNet18
-from veil.protections.ciphers import CIPHERS
+from veil.protections import PROTECTIONS as ROWS
 from veil.protections.ciphers.keys import Key
-from veil.protections.ciphers.transforms import protection
-from veil.protections.transformation.file import DEFAULT, Transformation, find
+from veil.protections.transformation import Transformation, packaged
 from veil.recipes.recipe import Conditions, Evidence
 from veil.report.numbers import spread
 from veil.report.page import Section, Table
@@ -61,7 +60,7 @@ SEEDS: dict[Scale, int] = {"smoke": 1, "cpu": 1, "paper": 3}
 AS_GOOD = 0.01
 """Difference of accuracies below which two networks are equally good."""
 PIXEL_BASED, RANDOM = ("pixel-same", "pixel-different"), "pixel-random"
-ADAPTATION = {each: CIPHERS[each].adaptation if each in CIPHERS else None for each in PROTECTIONS}
+ADAPTATION = {each: ROWS[each].adaptation if each in ROWS else None for each in PROTECTIONS}
 COPIES = {"ba8f3de662af4e43": "CIFAR-10 (JPEG copy)"}
 """Data by fingerprint that is not what its name says: 30.5 dB from the originals, on average."""
 
@@ -122,15 +121,15 @@ def protect(name: str, seed: int) -> Protection:
         return unprotected
     if name == "transformed":
         return transformation()
-    row = CIPHERS[name]
+    row = ROWS[name]
     secret = torch.randint(256, (32,), generator=Generator().manual_seed(seed_of("key", seed)), dtype=torch.uint8)
-    return protection(row.create(Key(secret.numpy().tobytes())) if row.decrypts else row.create())
+    return row.build(Key(secret.numpy().tobytes()) if row.takes_key else None)
 
 
 @cache
 def transformation() -> Transformation:
     """The packaged network, which was trained on CIFAR-10; the paper takes its own for all sets, too."""
-    return find(DEFAULT)
+    return packaged.load()
 
 
 def row_of(
@@ -286,7 +285,8 @@ def _of_the_transformation(rows: list[Row], setting: Setting) -> str:
 
 def _harder(rows: list[Row], setting: Setting) -> str:
     """Whether encrypted images are harder to learn from, and more so with more classes."""
-    few, many = ([_lost(rows, data, name) for name in PROTECTIONS if name in CIPHERS] for data in setting.data)
+    ciphers = [name for name in PROTECTIONS if name in ROWS and ROWS[name].key != "none"]
+    few, many = ([_lost(rows, data, name) for name in ciphers] for data in setting.data)
     if min(few) <= 0 or min(many) <= 0:
         return ""
     more = "; the more so with 100 classes" if all(a < b for a, b in zip(few, many, strict=True)) else ""

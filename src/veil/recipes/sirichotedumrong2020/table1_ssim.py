@@ -19,10 +19,20 @@ from torch import Generator, Tensor
 
 from veil import training
 from veil.attacks.images import ATTACKS
-from veil.audits.images import audit as audited
+from veil.audits.images.audit import SCALES, ImageAudit, audit
 from veil.audits.images.page import pictures
 from veil.audits.images.subjects import Subject, subject
-from veil.audits.images.verdicts import ATTACKERS, BROKEN, METRICS, floor, guess, made, named, strongest, verdicts
+from veil.audits.images.verdicts import (
+    BROKEN,
+    METRICS,
+    attempts,
+    floor,
+    guess,
+    named,
+    reconstructions,
+    strongest,
+    verdicts,
+)
 from veil.data import photo_sets, small_images
 from veil.data import synthetic as made_data
 from veil.data.decoding import decode
@@ -30,7 +40,7 @@ from veil.data.labelled_images import LabelledImages, Parts
 from veil.data.labelled_photos import IMAGENET_CLASSES
 from veil.jobs.rows import Row
 from veil.models import catalog
-from veil.protections.transformation.file import DEFAULT
+from veil.protections.transformation.packaged import DEFAULT
 from veil.recipes import free_photos
 from veil.recipes.recipe import Conditions, Evidence
 from veil.recipes.sirichotedumrong2020 import table1_accuracy, transformation
@@ -39,6 +49,7 @@ from veil.report.numbers import duration
 from veil.report.page import Picture, Section, Table
 from veil.runtime.scales import Scale
 from veil.runtime.seeds import seed_of
+from veil.training.run import Run
 
 ITEM = "table1-ssim"
 PROTECTIONS = ("transformed", "pixel-same", "pixel-different", "tanaka")
@@ -49,8 +60,8 @@ PRINTED_SSIM: dict[str, tuple[float | None, float]] = {
     "tanaka": (None, 0.7152),
 }
 """UWA and GA, as printed; None is N/A."""
-WITHOUT = tuple(each for title in list(ATTACKERS)[:2] for each in ATTACKERS[title])
-WITH = tuple(each for title in list(ATTACKERS)[2:] for each in ATTACKERS[title])
+WITHOUT, WITH = (0, 1), (2, 3)
+"""Least and highest rank of what attackers know who have no pairs, and who have."""
 PHOTOS, PHOTOS_JUDGED = "nips17", 100
 SHOWN = ("chelsea", "astronaut")
 _CREDIT = "; ".join(free_photos.CREDITS[name] for name in SHOWN)
@@ -76,7 +87,7 @@ def measure(conditions: Conditions) -> None:
     """Rows of an audit for each data set and protection."""
     sets, scale = SETTINGS[conditions.scale], conditions.scale
     about = {"data": ", ".join(f"{each.data} at {each.side}×{each.side}" for each in sets),
-             "classifiers": [each.classifier for each in sets], "settings": asdict(audited.SCALES[scale])}  # fmt: skip
+             "classifiers": [each.classifier for each in sets], "settings": asdict(SCALES[scale])}  # fmt: skip
     with conditions.rows(ITEM, about) as rows:
         if 0 in rows.complete:
             return
@@ -89,11 +100,13 @@ def measure(conditions: Conditions) -> None:
                 def say(line: str, title: str = f"{each.data}, {NAMES[name]}") -> None:
                     conditions.say(f"{title}: {line}")
 
-                audited.audit(
-                    _subject(name), parts, rows, scale=scale, attacks=list(ATTACKS), classifier=reader, seed=0,
-                    folder=conditions.work / conditions.paper / scale / "attackers" / each.data / name, runner=runner,
+                folder = conditions.work / conditions.paper / scale / "attackers" / each.data / name
+                audit(
+                    ImageAudit(subject=_subject(name), parts=parts, scale=scale, classifier=reader),
+                    list(ATTACKS.values()), rows,
+                    Run(folder=folder, seed=0, runner=runner, logged=lambda row: None),
                     mark={"data": each.data, "protection": name, "seed": 0}, shown=_shown(each.side, each is sets[0]),
-                    logged=lambda row: None, say=say,
+                    say=say,
                 )  # fmt: skip
         rows.finish((0,))
 
@@ -202,10 +215,10 @@ def _as_it_should_be(data: str, by_protection: dict[str, list[Row]]) -> Table:
     titles = {"ssim": "SSIM", "visible": "shows", "accuracy": "named rightly by a classifier"}
     lines = []
     for name, rows in by_protection.items():
-        for title, knows in (("without pairs", WITHOUT), ("with pairs", WITH)):
+        for title, (least, most) in (("without pairs", WITHOUT), ("with pairs", WITH)):
             cells = []
             for metric in metrics:
-                row = strongest(rows, metric, knows)
+                row = strongest(rows, metric, most, least)
                 cells.append("–" if row is None else f"{row[metric]:.3f} ({named(row)})")
             lines.append((f"{NAMES[name]}, {title}", *cells))
     rows = by_protection[PROTECTIONS[0]]
@@ -231,9 +244,10 @@ def _verdicts(by_protection: dict[str, list[Row]]) -> Table:
 
 def _claims(by_protection: dict[str, list[Row]], cyclegan: Row | None) -> Table:
     """The paper's claims about attacks, and what became of them; with the row of our CycleGAN with its losses."""
-    by_ga = {name: row for name, rows in by_protection.items() for row in made(rows) if row["attack"] == "ga"}
+    worked = {name: reconstructions(rows) for name, rows in by_protection.items()}
+    by_ga = {name: row for name, rows in worked.items() for row in rows if row["attack"] == "ga"}
     ga = {name: row["ssim"] for name, row in by_ga.items()}
-    best = {name: [max(_reached(rows, knows)) for knows in (WITHOUT, WITH)] for name, rows in by_protection.items()}
+    best = {name: [max(_reached(rows, *ranks)) for ranks in (WITHOUT, WITH)] for name, rows in by_protection.items()}
     least = min(ga, key=lambda name: ga[name], default="")
     return Table(
         "The paper’s claims about attacks.", ("the paper says", "here"),
@@ -276,7 +290,7 @@ def _uwa(by_protection: dict[str, list[Row]]) -> str:
     above = [
         row["ssim"] > (guess(rows, "ssim") or 0.0)
         for rows in (by_protection["pixel-different"], by_protection["pixel-same"])
-        for row in made(rows) if row["attack"] == "uwa"
+        for row in reconstructions(rows) if row["attack"] == "uwa"
     ]  # fmt: skip
     return f"gives {'something' if any(above) else 'nothing'} back of the pixel-based cipher"
 
@@ -288,10 +302,10 @@ def _lowest(best: dict[str, list[float]], place: int) -> str:
     return "lowest is " + "; ".join(f"{NAMES[name]}, {best[name][place]:.3f}" for name in others)
 
 
-def _reached(rows: Sequence[Row], knows: Sequence[str]) -> list[float]:
-    """SSIM of attacks of some kinds, and of the protected image itself."""
-    found = [row for row in made(rows) if ATTACKS[row["attack"]].knows in knows]
-    return [float(row["ssim"]) for row in [*found, floor(rows, "protected")]]
+def _reached(rows: Sequence[Row], least: int, most: int) -> list[float]:
+    """SSIM of attacks of some ranks of knowledge, and of the protected image itself."""
+    worked = reconstructions(attempts(rows, most, least))
+    return [float(row["ssim"]) for row in [*worked, floor(rows, "protected")]]
 
 
 def _text(audits: dict[str, dict[str, list[Row]]]) -> tuple[str, ...]:
@@ -313,11 +327,11 @@ def _text(audits: dict[str, dict[str, list[Row]]]) -> tuple[str, ...]:
 def _one_key(by_protection: dict[str, list[Row]]) -> list[str]:
     """That ciphers with one key fall to statistics, where they do."""
     by_statistics = {"pixel-same": "pixel-statistics", "tanaka": "block-statistics"}
+    worked = {name: reconstructions(by_protection[name]) for name in by_statistics}
     found = [
-        max((row for row in made(by_protection[name]) if row["attack"] == attack), key=lambda row: float(row["ssim"]),
-            default=None)
+        max((row for row in worked[name] if row["attack"] == attack), key=lambda row: float(row["ssim"]), default=None)
         for name, attack in by_statistics.items()
-    ]  # fmt: skip
+    ]
     if any(row is None or row["ssim"] < BROKEN for row in found):
         return []
     seconds = max(row["seconds"] for row in found if row is not None)

@@ -20,13 +20,16 @@ from torch import Tensor
 from veil import images, metrics, training
 from veil.data.labelled_images import Parts
 from veil.jobs.rows import Row, pack, unpack
-from veil.protections.transformation import METHODS, Guide, PreliminarySettings, trainer
+from veil.protections.transformation import METHODS, trainer
+from veil.protections.transformation.frozen_networks import FrozenNetworks
+from veil.protections.transformation.trainer import TrainedTransformation, TransformationPlan
 from veil.recipes import free_photos
 from veil.recipes.recipe import Conditions, Evidence
 from veil.recipes.sirichotedumrong2020 import preliminary, table1_accuracy
 from veil.report import figures
 from veil.report.page import Picture, Section, Table
 from veil.runtime.scales import Scale
+from veil.training.run import Run
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -72,10 +75,10 @@ def measure(conditions: Conditions) -> None:
         if lacking:
             runner = training.fabric(conditions.device, "auto")
             parts = table1_accuracy.load(conditions, data)
-            guide = Guide.of(preliminary.classifier(conditions, parts, runner))
+            frozen = FrozenNetworks.of(preliminary.classifier(conditions, parts, runner))
         for method, preset in lacking:
             conditions.say(NAMES[method, preset])
-            rows.add(_row(conditions, setting, parts, guide, method, preset, runner))
+            rows.add(_row(conditions, setting, parts, frozen, method, preset, runner))
         rows.finish((0,))
 
 
@@ -84,19 +87,23 @@ def _settings(setting: Setting, method: str, preset: str) -> Any:
 
 
 def _row(
-    conditions: Conditions, setting: Setting, parts: Parts, guide: Guide, method: str, preset: str, runner: "Fabric"
-) -> Row:
+    conditions: Conditions, setting: Setting, parts: Parts, frozen: FrozenNetworks, method: str, preset: str,
+    runner: "Fabric",
+) -> Row:  # fmt: skip
     settings = _settings(setting, method, preset)
     folder = conditions.work / conditions.paper / conditions.scale / f"{method}-{preset}"
-    made = trainer.make(
-        parts, guide, method, settings, PreliminarySettings(), name=f"{method}-{preset}",
-        count=setting.images[method], folder=folder, shared=folder.parent, seed=0, runner=runner, say=conditions.say,
+    plan = TransformationPlan(
+        name=f"{method}-{preset}", method=METHODS[method], settings=settings, count=setting.images[method]
+    )
+    run = Run(
+        folder=folder, seed=0, runner=runner,
         logged=lambda row: conditions.say(
             f"epoch {row['epoch'] + 1}: h_θ right {row['watched_accuracy']:.3f}, SSIM {row['watched_ssim']:.3f}"
         ),
     )  # fmt: skip
-    transformation, log = made.transformation, made.fitted.log
-    judged = trainer.judge(transformation, guide, parts.test, 0)
+    trained = trainer.train_transformation(parts, frozen, plan, run, shared=folder.parent, say=conditions.say)
+    transformation, log = trained.transformation, trained.log
+    judged = trainer.measure(transformation, frozen, parts.test, 0)
     file = folder / "transformation.safetensors"
     replace(transformation, measured={k: v for k, v in judged.items() if v is not None}).save(file)
     return {
@@ -104,24 +111,24 @@ def _row(
         "method": method, "preset": preset, "seed": 0, "epochs": settings.epochs,
         "network": transformation.network.options,
         "parameters": sum(each.numel() for each in transformation.network.parameters()),
-        "classifier": guide.classifier.fingerprint(), "features": guide.named,
+        "classifier": frozen.classifier.fingerprint(), "features": frozen.named,
         "transformation": transformation.fingerprint,
-        **judged, "returned_ssim": _returned(made, parts.test.images),
+        **judged, "returned_ssim": _returned(trained, parts.test.images),
         "training_seconds": round(sum(row["seconds"] for row in log), 1),
         "precision": training.precision_of(runner),
         "pictures": {name: pack(_shown(transformation(_photo(name))[0])) for name in PHOTOS},
     }  # fmt: skip
 
 
-def _returned(made: trainer.Made, plain: Tensor) -> float | None:
+def _returned(trained: TrainedTransformation, plain: Tensor) -> float | None:
     """SSIM of plain images with those that the training's own inverse makes of transformed ones."""
-    inverse = made.fitted.inverse
+    inverse = trained.inverse
     if inverse is None:
         return None
     inverse.cpu().eval()
     with torch.inference_mode():
         back = [
-            images.quantise(inverse(images.to_float(made.transformation(part)))) for part in torch.split(plain, 250)
+            images.quantise(inverse(images.to_float(trained.transformation(part)))) for part in torch.split(plain, 250)
         ]
     return metrics.ssim(plain, torch.cat(back))
 

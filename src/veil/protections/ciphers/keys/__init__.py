@@ -1,14 +1,16 @@
 """Secret keys of image ciphers: create, keep in a file (`file`), expand to bits, integers and permutations (`streams`).
 
-A key is 256 bits from the operating system. Whoever holds it can read what it hides. It is never printed, pickled or
-copied, and tracebacks do not show it.
+A key is 256 bits from the operating system. Whoever holds it can read what it hides. It is never printed or copied,
+tracebacks do not show it, and it is pickled for one purpose alone: when `multiprocessing` starts a worker process, such
+as those of a ``DataLoader``, the worker gets the key through a pipe, in memory.
 """
 
 import hmac
 import os
 import secrets
 from datetime import UTC, datetime
-from typing import NoReturn, Self
+from multiprocessing.context import get_spawning_popen
+from typing import Any, Self
 
 from veil.protections.ciphers.keys import file
 from veil.protections.ciphers.keys.file import Header, KeyFileError, check_free, header
@@ -101,5 +103,12 @@ class Key:
     def __deepcopy__(self, memo: object) -> Self:
         return self
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a key is not pickled: give the other process the key file's path")
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        """Only for a worker process that `multiprocessing` is starting: such a pickle goes through a pipe, no file.
+
+        Raises:
+            TypeError: for any other pickle.
+        """
+        if get_spawning_popen() is None:
+            raise TypeError("a key is not pickled: give the other process the key file's path")
+        return Key, (self._secret.reveal(), self.created)

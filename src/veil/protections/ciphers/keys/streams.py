@@ -19,20 +19,24 @@ Every call takes the bytes that follow those of the call before:
   the elements at n − 1 − k and v_k (Fisher and Yates).
 """
 
+from __future__ import annotations
+
 import os
 import re
 import secrets
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-import torch
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from numpy.typing import NDArray
-from torch import Tensor
 
 from veil.protections.ciphers.keys.secret import Hidden
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 SIZE = 32
 
