@@ -106,7 +106,7 @@ WRONG = [
     (["--cipher", "tanaka", "--per-image"], "--per-image does not go with tanaka, which has one key for all"),
     (["--cipher", "tanaka"], "give --key FILE, or --per-image"),
     (["--cipher", "pixel", "--per-image", "--key", "KEY"], "give --key FILE, or --per-image"),
-    (["--cipher", "caesar", "--key", "KEY"], "'tanaka', 'pixel'"),
+    (["--cipher", "caesar", "--key", "KEY"], "there is no cipher 'caesar'; there are tanaka, pixel"),
     (["--key", "KEY"], "Missing option '--cipher'"),
     (["--cipher", "tanaka", "--key", "nowhere.key"], "there is no nowhere.key"),
     (["--cipher", "tanaka", "--key", "KEY", "--format", "jpeg"], "JPEG changes pixels: changed ones decrypt to noise"),

@@ -70,9 +70,9 @@ def client_of(what: Any) -> Client | None:
     if not Path(what).is_file():
         return None
     try:
-        found = load(Path(what))
+        stored = load(Path(what))
     except ObfuscatorError:
         return None
-    if isinstance(found, Service):
+    if isinstance(stored, Service):
         raise ValueError(f"{what} is a service's file; what is audited is its client")
-    return found
+    return stored

@@ -22,64 +22,81 @@ ALL = "all"
 _COLOURS = {"exact": "red", "broken": "red", "leaks": "yellow", "nothing": "green", "untried": "dim"}
 
 
+Protection = Annotated[
+    str,
+    typer.Argument(
+        help=f"{', '.join(PROTECTIONS)}; a transformation file, the client's file of an obfuscator, or "
+        "package.module:callable on uint8 images (N, 3, H, W). With plain nothing is done to images.",
+        autocompletion=PROTECTIONS.names,
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for rows.jsonl, report.html and checkpoints.")]
+Data = Annotated[
+    str | None, typer.Option(help="Folder of a data set, as for `veil train`, or hub:NAME.", show_default=False)
+]
+Attacks = Annotated[
+    str,
+    typer.Option(
+        help=f"all, or some of {', '.join(ATTACKS)}, or package.module:attack, with commas between.",
+        autocompletion=lambda: [ALL, *ATTACKS.names()],
+    ),
+]
+AtScale = Annotated[
+    Scale, typer.Option(help="smoke: seconds, on made images; cpu: an hour on two cores; paper: a GPU.")
+]
+Side = Annotated[
+    int | None, typer.Option(min=1, help="Resize images to this. [default: as they are]", show_default=False)
+]
+Reader = Annotated[
+    str | None,
+    typer.Option(
+        help="Reads what came back: a model of these classes, see `veil models`. [default: none]",
+        show_default=False,
+    ),
+]
+KeyFile = Annotated[
+    Path | None, typer.Option(help="Key file of the cipher. [default: one that is drawn]", show_default=False)
+]
+ServiceFile = Annotated[
+    Path | None, typer.Option(help="Of a client: its service's file, to say what it reads.", show_default=False)
+]
+Embedder = Annotated[
+    Path | None,
+    typer.Option(help="Of a client: a face recogniser, ONNX, to say who is found again.", show_default=False),
+]
+Pictures = Annotated[
+    Path | None,
+    typer.Option(
+        help="Of a client: new folder for faces and what the strongest reconstructor draws of them, as "
+        "`veil study new` takes them.",
+        show_default=False,
+    ),
+]
+HowMany = Annotated[
+    int, typer.Option(min=1, help="With --save-reconstructions: of how many faces, the first of those judged.")
+]
+Seed = Annotated[int, typer.Option(help="Of images, keys and attackers.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")]
+
+
 def audit(
-    protection: Annotated[
-        str,
-        typer.Argument(
-            help=f"{', '.join(PROTECTIONS)}; a transformation file, the client's file of an obfuscator, or "
-            "package.module:callable on uint8 images (N, 3, H, W). With plain nothing is done to images.",
-            autocompletion=PROTECTIONS.names,
-        ),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for rows.jsonl, report.html and checkpoints.")],
-    data: Annotated[
-        str | None, typer.Option(help="Folder of a data set, as for `veil train`, or hub:NAME.", show_default=False)
-    ] = None,
-    attacks: Annotated[
-        str,
-        typer.Option(
-            help=f"all, or some of {', '.join(ATTACKS)}, or package.module:attack, with commas between.",
-            autocompletion=lambda: [ALL, *ATTACKS.names()],
-        ),
-    ] = ALL,
-    scale: Annotated[
-        Scale, typer.Option(help="smoke: seconds, on made images; cpu: an hour on two cores; paper: a GPU.")
-    ] = "cpu",
-    side: Annotated[
-        int | None, typer.Option(min=1, help="Resize images to this. [default: as they are]", show_default=False)
-    ] = None,
-    classifier: Annotated[
-        str | None,
-        typer.Option(
-            help="Reads what came back: a model of these classes, see `veil models`. [default: none]",
-            show_default=False,
-        ),
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option(help="Key file of the cipher. [default: one that is drawn]", show_default=False)
-    ] = None,
-    service: Annotated[
-        Path | None, typer.Option(help="Of a client: its service's file, to say what it reads.", show_default=False)
-    ] = None,
-    embedder: Annotated[
-        Path | None,
-        typer.Option(help="Of a client: a face recogniser, ONNX, to say who is found again.", show_default=False),
-    ] = None,
-    save_reconstructions: Annotated[
-        Path | None,
-        typer.Option(
-            help="Of a client: new folder for faces and what the strongest reconstructor draws of them, as "
-            "`veil study new` takes them.",
-            show_default=False,
-        ),
-    ] = None,
-    reconstructions: Annotated[
-        int, typer.Option(min=1, help="With --save-reconstructions: of how many faces, the first of those judged.")
-    ] = 100,
-    seed: Annotated[int, typer.Option(help="Of images, keys and attackers.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
-) -> None:  # fmt: skip
+    protection: Protection,
+    out: Out,
+    data: Data = None,
+    attacks: Attacks = ALL,
+    scale: AtScale = "cpu",
+    side: Side = None,
+    classifier: Reader = None,
+    key: KeyFile = None,
+    service: ServiceFile = None,
+    embedder: Embedder = None,
+    save_reconstructions: Pictures = None,
+    reconstructions: HowMany = 100,
+    seed: Seed = 0,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
     """Attack a protection in every way that Veil knows, and say what each kind of attacker gets.
 
     Attackers are trained from nothing, on images of their own, and judged on others. Rows are appended as they are

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from veil.attacks.images.attack import KNOWLEDGE, ImageAttack, Knowledge
+from veil.attacks.images.attack import KNOWLEDGE, AttackersImages, ImageAttack, Knowledge, Reconstruct
 from veil.runtime.tables import Table, UnknownName
 
 _OWN = {
@@ -57,8 +57,10 @@ def knowledge_of(row: Mapping[str, Any]) -> Knowledge | None:
 __all__ = [
     "ATTACKS",
     "KNOWLEDGE",
+    "AttackersImages",
     "ImageAttack",
     "Knowledge",
+    "Reconstruct",
     "knowledge_of",
     "resolve",
     "title_of",

@@ -225,7 +225,7 @@ UNSHARED_WEIGHTS = ImageAttack(
     knows="unpaired",
     attack=unshared_weights,
     takes_form=True,
-    settings=UnsharedWeightSettings(),
+    settings=UnsharedWeightSettings,
     scales={"smoke": {"epochs": 2, "batch_size": 12}, "cpu": {"epochs": 20}, "paper": {}},
 )
 GAN_ATTACK = ImageAttack(
@@ -234,6 +234,6 @@ GAN_ATTACK = ImageAttack(
     knows="unpaired",
     attack=gan_attack,
     takes_form=True,
-    settings=GanAttackSettings(),
+    settings=GanAttackSettings,
     scales={"smoke": {"epochs": 2, "batch_size": 12, "width": 8}, "cpu": {"epochs": 20, "width": 16}, "paper": {}},
 )

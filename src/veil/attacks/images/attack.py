@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from veil.attacks.errors import AttackFailed
@@ -126,7 +126,7 @@ class ImageAttack:
         attack: returns a `Reconstruct`, or raises `AttackFailed`. Where there are settings, it takes these as
             ``settings``, and where to train as ``run`` (`veil.training.run.Run`).
         takes_form: whether ``attack`` takes the scheme's form (`veil.images.forms`) as ``form``.
-        settings: of the paper; None where there is nothing to set.
+        settings: their class, whose defaults are the paper's; None where there is nothing to set.
         scales: changes to the settings by scale (`veil.runtime.scales`).
     """
 
@@ -135,7 +135,7 @@ class ImageAttack:
     knows: str
     attack: Callable[..., Reconstruct]
     takes_form: bool = False
-    settings: Any = None
+    settings: type[Any] | None = None
     scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -151,7 +151,7 @@ class ImageAttack:
 
     def settings_at(self, scale: str) -> Any:
         """Its settings at a scale; None where there is nothing to set."""
-        return None if self.settings is None else replace(self.settings, **self.scales.get(scale, {}))
+        return None if self.settings is None else self.settings(**self.scales.get(scale, {}))
 
 
 def padded(plain: Tensor, protected: Tensor) -> Tensor:

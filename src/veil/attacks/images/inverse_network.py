@@ -97,6 +97,6 @@ ATTACK = ImageAttack(
     title="inverse network",
     knows="pairs",
     attack=train,
-    settings=InverseSettings(),
+    settings=InverseSettings,
     scales={"smoke": {"epochs": 2, "batch_size": 12, "width": 8}, "cpu": {"epochs": 8, "width": 16}, "paper": {}},
 )

@@ -20,22 +20,22 @@ class ReplayPool(nn.Module):
         self.kept: Tensor
         self.filled: Tensor
 
-    def exchange(self, made: Tensor, generator: Generator) -> Tensor:
+    def exchange(self, generated: Tensor, generator: Generator) -> Tensor:
         """Keeps the first images that come; then half of the new ones take the place of kept ones, which are shown.
 
         Args:
-            made: (N, C, H, W); not changed.
+            generated: (N, C, H, W); not changed.
         """
         size, filled = len(self.kept), int(self.filled)
         if not size:
-            return made
-        shown = made.clone()
-        fill = min(size - filled, len(made))
-        self.kept[filled : filled + fill] = made[:fill].float()
+            return generated
+        shown = generated.clone()
+        fill = min(size - filled, len(generated))
+        self.kept[filled : filled + fill] = generated[:fill].float()
         self.filled += fill
-        rest = torch.arange(fill, len(made))
+        rest = torch.arange(fill, len(generated))
         rest = rest[torch.rand(len(rest), generator=generator) < 0.5][:size]
         places = torch.randperm(size, generator=generator)[: len(rest)]
-        shown[rest] = self.kept[places].to(made.dtype)
-        self.kept[places] = made[rest].float()
+        shown[rest] = self.kept[places].to(generated.dtype)
+        self.kept[places] = generated[rest].float()
         return shown
