@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from veil.protections.features.monitoring import by_attribute, watch
+from veil.protections.features.monitoring import by_attribute, mean_balanced_accuracy, watch
 
 
 class Seen(nn.Module):
@@ -41,3 +41,16 @@ def test_the_strongest_adversary_on_each_attribute_counts() -> None:
     assert by_attribute(networks(), plain, private, device) == []
     alone = watch(networks(1), plain, private, private, device)["watched_adversary"]
     assert alone == pytest.approx(sum(by_attribute(networks(1), plain, private, device)) / 2)
+
+
+def test_balanced_accuracy_by_hand() -> None:
+    logits = torch.tensor([[1.0, 1.0], [1.0, 1.0], [-1.0, 1.0], [1.0, -1.0]])
+    labels = torch.tensor([[True, True], [True, True], [True, True], [False, True]])
+    assert mean_balanced_accuracy(logits, labels) == pytest.approx(((2 / 3 + 0) / 2 + 3 / 4) / 2)
+
+
+def test_balanced_accuracies_are_those_of_commit_7c1583f() -> None:
+    generator = torch.Generator().manual_seed(5)
+    logits, labels = torch.randn(40, 3, generator=generator), torch.rand(40, 3, generator=generator) < 0.4
+    assert round(mean_balanced_accuracy(logits, labels), 7) == 0.4755158
+    assert round(mean_balanced_accuracy(logits, labels | True), 7) == 0.5

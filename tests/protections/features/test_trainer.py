@@ -20,9 +20,8 @@ from veil.protections.features.deep_obfuscator import (
     PRETRAINING,
     _Batch,
     _Game,
-    _mean_of,
 )
-from veil.protections.features.monitoring import balanced_accuracy, watch
+from veil.protections.features.monitoring import watch
 from veil.protections.features.settings import PHASES
 
 SMALL = ObfuscatorSettings(
@@ -312,17 +311,6 @@ def test_refusals(tmp_path: Path) -> None:
 def test_fewer_images_than_a_batch_are_one_batch(tmp_path: Path) -> None:
     found = fitted(tmp_path, replace(SMALL, batch_size=1000, pretraining=1, attackers=0, epochs=0))
     assert len(found.logs["pretraining"]) == 1
-
-
-def test_the_mean_image_is_the_mean() -> None:
-    given = material(32).images
-    torch.testing.assert_close(_mean_of(given), given.float().mean(0) / 255)
-
-
-def test_balanced_accuracy_by_hand() -> None:
-    logits = torch.tensor([[1.0, 1.0], [1.0, 1.0], [-1.0, 1.0], [1.0, -1.0]])
-    labels = torch.tensor([[True, True], [True, True], [True, True], [False, True]])
-    assert balanced_accuracy(logits, labels) == pytest.approx(((2 / 3 + 0) / 2 + 3 / 4) / 2)
 
 
 def test_watching_changes_nothing() -> None:

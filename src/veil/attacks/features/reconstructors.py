@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from veil import images
 from veil.attacks.features import training
+from veil.metrics.recovery import mean_image
 from veil.metrics.structural import ms_ssim
 from veil.models.feature_attackers import FromMean, ResRec, Standardised, URec, channels_of
 from veil.models.obfuscator import MirrorReconstructor, Shape
@@ -175,16 +176,11 @@ def train(
     return FeatureReconstruction(kept.network, size, kept.log, kept.best_epoch)
 
 
-def mean_image(plain: Tensor) -> Tensor:
-    """The mean of uint8 images (N, 3, H, W), in [0, 1], (3, H, W)."""
-    return sum((part.double().sum(0) for part in torch.split(plain, 256)), torch.zeros(())).float() / len(plain) / 255
-
-
 def _network(
     features: Tensor, plain: Tensor, size: tuple[int, int], row: ReconstructorRow, settings: ReconstructorSettings
 ) -> nn.Module:
     drawn = row.build(training.shape_of(features), size, settings.width)
-    start = mean_image(plain).cpu() if settings.prior else torch.full((3, *size), _GREY)
+    start = mean_image(plain) / 255 if settings.prior else torch.full((3, *size), _GREY)
     moments = training.moments(features, places=False)
     network = Standardised(FromMean(drawn, start), *moments)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

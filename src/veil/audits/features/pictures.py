@@ -26,7 +26,7 @@ _GREY = 128
 def floors(scene: Scene) -> None:
     """Pictures that need no features."""
     plain = scene.pictures
-    mean = _mean(scene.material.most.images)
+    mean = _mean_face(scene)
     pictures = {
         "plain": plain, "mean": mean.expand(plain.shape), "unrelated": plain[_others(scene, len(plain))],
         "grey": torch.full_like(plain, _GREY),
@@ -51,10 +51,9 @@ def _others(scene: Scene, count: int) -> Tensor:
     return found
 
 
-def _mean(images: Tensor) -> Tensor:
-    """The mean of uint8 images, (3, H, W), a part at a time."""
-    total = sum(part.sum(0, dtype=torch.int64) for part in torch.split(images, PART))
-    return (torch.as_tensor(total) / len(images)).round().to(torch.uint8)
+def _mean_face(scene: Scene) -> Tensor:
+    """Of all faces that an attacker can have: uint8 (3, H, W)."""
+    return recovery.mean_image(scene.material.most.images).round().to(torch.uint8)
 
 
 def reconstructions(scene: Scene) -> None:
@@ -123,7 +122,7 @@ def _inversion(scene: Scene) -> None:
     if features is None or not count:
         return
     settings = scene.settings.of_inversion()
-    mean = images.to_float(_mean(scene.material.most.images)[None])[0]
+    mean = images.to_float(_mean_face(scene)[None])[0]
 
     def invert(sent: Tensor) -> Tensor:
         scene.say(input_optimisation.INVERSION.title)

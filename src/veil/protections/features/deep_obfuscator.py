@@ -26,6 +26,7 @@ from torch import Generator, Tensor, nn
 
 from veil import images
 from veil.data.augmentation import crop_and_flip
+from veil.metrics.recovery import mean_image
 from veil.models.obfuscator import FeatureClassifier, is_vector
 from veil.protections.features import losses
 from veil.protections.features.monitoring import watch
@@ -43,7 +44,6 @@ PRETRAINING, ATTACKERS, ADVERSARIAL = "pretraining", "attackers", "adversarial"
 _KEPT_VECTORS, _KEPT_MAPS = 16, 2
 """Batches of features that adversaries learn from in a ``joint`` phase."""
 _NOISE_MEAN, _NOISE_DEVIATION = 0.5, 0.25
-_PART = 1000
 Scalars = dict[str, Tensor]
 
 
@@ -132,7 +132,7 @@ class _Game:
         self.kept: list[tuple[Tensor, Tensor, Tensor]] = []
         self.factor = 1.0
         self.fixed = noise(material.images[:1].shape, Generator().manual_seed(seed_of("noise", seed)))[0]
-        self.mean = _mean_of(material.images)
+        self.mean = (mean_image(material.images, torch.float64) / 255).float()
 
     def play(
         self, phases: tuple[str, ...], *, epochs: int, folder: Path, watched: Material | None, **of_the_run: Any
@@ -368,14 +368,6 @@ def _learn_from_kept(game: _Game, generator: Generator) -> Scalars:
         index = torch.randperm(len(features), generator=generator)[:size].to(features.device)
         found += [game.read(features[index], private[index], name) for name in game.adversaries]
     return {"adversary": torch.stack(found).mean()}
-
-
-def _mean_of(plain: Tensor) -> Tensor:
-    """The mean image, (3, H, W) in [0, 1], of uint8 images, which as floats are four times as large."""
-    total = torch.zeros(plain.shape[1:], dtype=torch.float64)
-    for part in torch.split(plain, _PART):
-        total += part.sum(0, dtype=torch.int32)
-    return (total / len(plain) / 255).float()
 
 
 def noise(shape: Iterable[int], generator: Generator) -> Tensor:

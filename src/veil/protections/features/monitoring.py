@@ -7,12 +7,14 @@ later learns is for an audit to say.
 """
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from veil import images, metrics
+from veil.metrics import attributes
 
 _PART = 250
 
@@ -54,9 +56,9 @@ def watch(
         if reconstructor is not None:
             drawn.append(images.quantise(reconstructor(features).clamp(0, 1)).cpu())
     scores = [torch.cat(each) for each in logits]
-    row = {"watched_classifier": balanced_accuracy(scores[0], target)}
+    row = {"watched_classifier": mean_balanced_accuracy(scores[0], target)}
     if scores[1:]:
-        row["watched_adversary"] = max(balanced_accuracy(each, private) for each in scores[1:])
+        row["watched_adversary"] = max(mean_balanced_accuracy(each, private) for each in scores[1:])
     if drawn:
         row["watched_reconstructor"] = metrics.ms_ssim(plain, torch.cat(drawn)) or 0.0
     return row
@@ -81,17 +83,15 @@ def by_attribute(networks: Watched, plain: Tensor, private: Tensor, device: torc
             found.append(adversary(features).cpu())
     scores = [torch.cat(each) for each in logits]
     columns = [slice(place, place + 1) for place in range(private.shape[1])]
-    return [max(balanced_accuracy(each[:, one], private[:, one]) for each in scores) for one in columns]
+    return [max(mean_balanced_accuracy(each[:, one], private[:, one]) for each in scores) for one in columns]
 
 
-def balanced_accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Mean over attributes, of the mean of how often each of their two values is named rightly; 0.5 is a guess.
+def mean_balanced_accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Mean over attributes of the balanced accuracy, 0.5 is a guess; of logits and labels (N, A).
 
-    An attribute that all images have, or none, counts with the one value that there is.
+    An attribute that all images have, or none, counts with the accuracy.
     """
-    right = (logits > 0) == labels
-    found = []
-    for column, truth in zip(right.T, labels.T, strict=True):
-        rates = [float(column[kind].float().mean()) for kind in (truth, ~truth) if kind.any()]
-        found.append(sum(rates) / len(rates))
-    return sum(found) / len(found)
+    return fmean(
+        (attributes.accuracy if bool((truth == truth[0]).all()) else attributes.balanced_accuracy)(scores, truth, 0.0)
+        for scores, truth in zip(logits.T, labels.T, strict=True)
+    )
