@@ -10,6 +10,11 @@ TORCH_FREE = (
     "import veil; veil.images.SUFFIXES",
     "from veil.protections.noise import SCHEMES; [(row.title, row.settings()) for row in SCHEMES.values()]",
     "from veil.attacks.noise import NOISE_ATTACKS; dict(NOISE_ATTACKS)",
+    "from veil.attacks.features import FEATURE_ATTACKERS; dict(FEATURE_ATTACKERS)",
+    "from veil.protections.features import PRESETS; dict(PRESETS)",
+    "from veil.audits.features import FeatureAuditResult, audit_client; import veil.audits.protocol",
+    "import veil; veil.obfuscate, veil.classify, veil.Features, veil.FeatureAuditResult",
+    "import veil.cli.obfuscate, veil.cli.obfuscate_train, veil.cli.audit_features, veil.cli.audit_pictures",
     "import veil.cli.protect",
     "import veil.runtime.lazy, veil.runtime.tables, veil.jobs.folders, veil.jobs.rows",
 )

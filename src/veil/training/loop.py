@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, Tensor
@@ -31,6 +31,7 @@ from torch import Generator, Tensor
 from veil.runtime import devices
 from veil.runtime.errors import UserError
 from veil.runtime.files import write_atomically
+from veil.runtime.precision import Precision as Precision
 from veil.runtime.seeds import seed_of
 from veil.training import checkpoints
 from veil.training.checkpoints import Row, Trained
@@ -38,7 +39,6 @@ from veil.training.checkpoints import Row, Trained
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes a second to import, which only training is worth
 
-Precision = Literal["auto", "32-true", "bf16-mixed"]
 CHECKPOINT, LOG, TABLE = "checkpoint", "log.jsonl", "log.csv"
 
 
