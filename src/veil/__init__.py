@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from veil import images as images
+    from veil.audits.features import FeatureAuditResult
     from veil.models.catalog import load as load_classifier
     from veil.models.classifier import Classifier, Preprocessing
+    from veil.protections.features.api import Answers, FeatureFolder, Features, classify, obfuscate
     from veil.protections.noise import SCHEMES
     from veil.protections.noise.protect import protect
     from veil.protections.noise.protector import Protector
@@ -20,25 +22,37 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "SCHEMES": "veil.protections.noise:SCHEMES",
+    "Answers": "veil.protections.features.api:Answers",
     "Classifier": "veil.models.classifier:Classifier",
+    "FeatureAuditResult": "veil.audits.features:FeatureAuditResult",
+    "FeatureFolder": "veil.protections.features.api:FeatureFolder",
+    "Features": "veil.protections.features.api:Features",
     "Preprocessing": "veil.models.classifier:Preprocessing",
     "Protected": "veil.protections.noise.results:Protected",
     "ProtectedFolder": "veil.protections.noise.results:ProtectedFolder",
     "Protector": "veil.protections.noise.protector:Protector",
+    "classify": "veil.protections.features.api:classify",
     "images": "veil.images",
     "load_classifier": "veil.models.catalog:load",
+    "obfuscate": "veil.protections.features.api:obfuscate",
     "protect": "veil.protections.noise.protect:protect",
 }
 __all__ = [
     "SCHEMES",
+    "Answers",
     "Classifier",
+    "FeatureAuditResult",
+    "FeatureFolder",
+    "Features",
     "Preprocessing",
     "Protected",
     "ProtectedFolder",
     "Protector",
     "__version__",
+    "classify",
     "images",
     "load_classifier",
+    "obfuscate",
     "protect",
 ]
 
