@@ -3,7 +3,7 @@
     python benchmarks/obfuscation.py --scale smoke
     python benchmarks/obfuscation.py --scale cpu
 
-Algorithm 1, cycles of four batches, on random images: `ours`, an epoch of `veil.protections.features.train` with all
+Algorithm 1, cycles of four batches, on random images: `ours`, an epoch of `deep_obfuscator.train` with all
 that it does; `obvious`, the same four phases as one writes them down: float32, all four networks computing gradients in
 every phase, and the optimiser of the phase stepping; `bare`, each forward and backward pass that the phases need, once,
 on tensors that are there already, in our precision, without losses and updates. All three take turns.
@@ -31,11 +31,12 @@ from torch import Generator, Tensor, nn
 
 from veil import training
 from veil.images import to_float
-from veil.protections import features
-from veil.protections.features import Material, Networks, ObfuscatorSettings, losses
-from veil.protections.features.deep_obfuscator import ADVERSARIAL, noise
+from veil.protections.features import ObfuscatorSettings, losses
+from veil.protections.features.deep_obfuscator import ADVERSARIAL, noise, train
+from veil.protections.features.training_data import Networks, TrainingFaces
 from veil.runtime.provenance import provenance
 from veil.runtime.seeds import seed_of
+from veil.training.run import Run
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -77,35 +78,33 @@ class Contest:
             0, 256, (self.count, 3, scale.side, scale.side // 2), dtype=torch.uint8, generator=generator
         )
         labels = torch.rand(2, self.count, 1, generator=generator) < 0.5
-        self.material = Material(torch.cat([half, half.flip(3)], 3), labels[0], labels[1])  # the same when mirrored
+        self.faces = TrainingFaces(torch.cat([half, half.flip(3)], 3), labels[0], labels[1])  # the same when mirrored
         self.runner, self.exact = training.fabric(device, "auto"), training.fabric(device, "32-true")
 
     def ours(self, runner: "Fabric | None" = None) -> tuple[float, dict[str, float]]:
         """Seconds of an epoch, and its mean losses."""
         with tempfile.TemporaryDirectory() as folder:
-            fitted = features.train(
-                self.material, self.settings, folder=Path(folder), seed=0, runner=runner or self.runner,
-                logged=lambda row: None,
-            )  # fmt: skip
-        row = fitted.logs[ADVERSARIAL][0]
+            run = Run(folder=Path(folder), seed=0, runner=runner or self.runner, logged=lambda row: None)
+            trained = train(self.faces, self.settings, run)
+        row = trained.logs[ADVERSARIAL][0]
         return float(row["seconds"]), {name: row[name] for name in ("classifier", "adversary", "reconstructor")}
 
     def obvious(self) -> tuple[float, dict[str, float]]:
         """The same epoch in float32, everything computed every time."""
         device, settings = self.runner.device, self.settings
-        networks = Networks.create(self.material, settings, 0)
+        networks = Networks.create(self.faces, settings, 0)
         modules = {name: module.to(device).train() for name, module in networks.named().items()}
         obfuscator, classifier, adversary, reconstructor = (modules[name] for name in NAMES)
         optimizers = {
             name: torch.optim.Adam(module.parameters(), lr=settings.learning_rate) for name, module in modules.items()
         }
-        wanted = noise(self.material.images[:1].shape, Generator().manual_seed(seed_of("noise", 0)))[0].to(device)
+        wanted = noise(self.faces.images[:1].shape, Generator().manual_seed(seed_of("noise", 0)))[0].to(device)
         order = torch.randperm(self.count, generator=Generator().manual_seed(seed_of("order", 0, ADVERSARIAL, 0)))
         sums: dict[str, float] = {"classifier": 0.0, "adversary": 0.0, "reconstructor": 0.0}
         began = time.perf_counter()
         for number, index in enumerate(torch.split(order, self.scale.batch)):
-            x = to_float(self.material.images[index].to(device))
-            target, private = (each[index].to(device) for each in (self.material.target, self.material.private))
+            x = to_float(self.faces.images[index].to(device))
+            target, private = (each[index].to(device) for each in (self.faces.target, self.faces.private))
             features = obfuscator(x)
             drawn = reconstructor(features)
             read = losses.attributes(classifier(features), target)
@@ -129,7 +128,7 @@ class Contest:
 
     def bare(self) -> float:
         """Seconds of the passes alone."""
-        networks = Networks.create(self.material, self.settings, 0)
+        networks = Networks.create(self.faces, self.settings, 0)
         modules = [
             self.runner.setup_module(module.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
             for module in networks.named().values()

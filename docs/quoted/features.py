@@ -87,7 +87,7 @@ def drawn(rows: list[Row], attack: str | None = None, metric: str = "ms_ssim") -
 
 def drawn_in_loop(rows: list[Row]) -> float:
     """MS-SSIM of what the training's own reconstructor draws."""
-    (row,) = (row for row in reconstructions(rows, retrained=False) if row["attack"] == "in-loop")
+    (row,) = (row for row in reconstructions(rows, in_loop=True) if row["attack"] == "in-loop")
     return float(row["ms_ssim"])
 
 

@@ -10,17 +10,16 @@ from typing import Any
 import obfuscators
 import pytest
 import torch
-import typer
 from commands import rows_of, said, veil
-from face_folders import content, made_folder, people
+from face_folders import made_folder
 from repository import REPOSITORY
 
 from veil import images
 from veil.audits.features import pictures as feature_pictures
+from veil.audits.protocol import faces_for
 from veil.cli import audit_pictures
-from veil.cli.audit_features import material_of, parts_for
 from veil.data import faces, synthetic_faces
-from veil.data.faces import FaceParts, Split
+from veil.data.faces import FaceParts
 from veil.images import Photo
 from veil.jobs.folders import FolderError
 from veil.protections.features.file import Client
@@ -40,7 +39,7 @@ def client(training: dict[str, Any]) -> Client:
     return obfuscators.tiny(**ATTRIBUTES, training=training)[0]
 
 
-# Who is judged
+# What is refused, and what is only warned of
 
 
 @pytest.fixture(scope="module")
@@ -49,85 +48,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_folder(tmp_path_factory.mktemp("data") / "faces")
 
 
-@pytest.mark.parametrize(("split", "seed"), [("paper", 0), ("paper", 3), ("official", 3)])
-def test_nobody_is_judged_whom_the_client_was_trained_with(split: Split, seed: int, data: Path) -> None:
-    """Read as of itself, the training's and the judged faces would share people."""
-    trained = faces.read(data, 32, split=split, seed=seed)
-    as_of_itself = faces.read(data, 32)
-    assert people(trained.train) & people(as_of_itself.test)
-    parts, known = parts_for(client(card(trained)), str(data))
-    assert known
-    material = material_of(parts, known=True, seed=0)
-    assert material.service is not None
-    whole = [people(each) for each in (material.service, material.validation, material.own, material.judged)]
-    assert sum(map(len, whole)) == len(set.union(*whole)) == 50
-    assert whole[0] == people(trained.train)
-    assert whole[2] | whole[3] == people(trained.test)
-    assert len(material.own) + len(material.judged) == len(trained.test)
-    assert abs(len(material.own) - len(material.judged)) <= 12
-    assert len(material.most) == len(trained.train) + len(material.own)
-    other = material_of(parts, known=True, seed=1)
-    assert people(other.judged) != people(material.judged)
-    again = material_of(parts, known=True, seed=0)
-    assert again.judged.images.equal(material.judged.images)
-
-
-def test_the_halves_are_of_images_where_nobody_is_known(tmp_path: Path) -> None:
-    data = made_folder(tmp_path / "faces", 100, identities=False)
-    trained = faces.read(data, 32, split="paper", seed=1)
-    parts, known = parts_for(client(card(trained)), str(data))
-    assert known
-    material = material_of(parts, known=known, seed=0)
-    assert (len(material.own), len(material.judged)) == (10, 10)
-    assert not content(material.own.images) & content(material.judged.images)
-    assert not content(trained.train.images) & content(material.judged.images)
-
-
-def test_the_same_faces_are_known_under_another_name(data: Path, tmp_path: Path) -> None:
-    (tmp_path / "renamed").symlink_to(data)
-    trained = faces.read(data, 32, split="paper")
-    parts, known = parts_for(client(card(trained)), str(tmp_path / "renamed"))
-    assert known
-    assert people(parts.train) == people(trained.train)
-
-
 def test_other_faces_of_that_name_are_refused(data: Path, tmp_path: Path, capsys: Captured) -> None:
     fewer = made_folder(tmp_path / "faces", 200)
-    subject = client(card(faces.read(data, 32, split="paper")))
-    with pytest.raises(typer.BadParameter, match="called faces, as the one that tiny was trained with, but not the sa"):
-        parts_for(subject, str(fewer))
-    subject.save(tmp_path / "client")
+    client(card(faces.read(data, 32, split="paper"))).save(tmp_path / "client")
     assert veil("audit", tmp_path / "client", "--data", fewer, "-o", tmp_path / "out", "--scale", "smoke") == 2
     assert "may have been trained with; give that very set" in said(capsys)
     assert not (tmp_path / "out").exists()
-
-
-def test_other_faces_are_read_as_anybody_reads_them(data: Path, tmp_path: Path, capsys: Captured) -> None:
-    other = made_folder(tmp_path / "others", 100, seed=5)
-    parts, known = parts_for(client(card(faces.read(data, 32, split="paper", seed=3))), str(other))
-    assert not known
-    assert parts.fingerprint == faces.read(other, 32).fingerprint
-    material = material_of(parts, known=known, seed=0)
-    assert material.service is None
-    assert people(material.own) == people(parts.train)
-    assert people(material.judged) == people(parts.test)
-    assert capsys.readouterr().err == ""
-
-
-def test_a_client_that_does_not_say_what_it_was_trained_with_is_warned_of(data: Path, capsys: Captured) -> None:
-    parts, known = parts_for(client({"data": "my own"}), str(data))
-    assert not known
-    assert parts.fingerprint == faces.read(data, 32).fingerprint
-    assert "tiny does not say which faces it was trained with" in said(capsys)
-
-
-def test_drawn_faces_are_those_of_the_training(capsys: Captured) -> None:
-    drawn = synthetic_faces.faces(600, 2, 32)
-    parts, known = parts_for(client(card(drawn) | {"split_seed": 2}), None)
-    assert known
-    assert parts.fingerprint == drawn.fingerprint
-    assert not parts_for(client(card(drawn)), None)[1]  # of another seed: others were drawn
-    assert capsys.readouterr().err == ""
 
 
 def test_what_all_faces_of_a_part_have_is_said_first(tmp_path: Path, capsys: Captured) -> None:
@@ -152,19 +78,19 @@ def test_an_audit_says_the_gap_and_leaves_what_a_study_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     """With a reconstructor that draws negatives, in place of the one that is trained."""
-    monkeypatch.setattr(feature_pictures, "drawn_again", lambda scene, faces: 255 - faces)
+    monkeypatch.setattr(feature_pictures, "drawn_again", lambda audit, faces: 255 - faces)
     drawn = synthetic_faces.faces(600, 0, 32)
     training = card(drawn) | {"adversary": {"on": "60 validation images", "balanced_accuracy": {"Male": 0.5125}}}
     client(training).save(tmp_path / "client")
     out, pictures = tmp_path / "out", tmp_path / "out/faces"
     command = ("audit", tmp_path / "client", "-o", out, "--scale", "smoke")
     assert veil(*command, "--save-reconstructions", pictures, "--reconstructions", "20", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)
     strongest = max(
         row["balanced_accuracy"] for row in rows_of(out)
         if row.get("kind") == "attribute" and row.get("attribute") == "Male"
     )  # fmt: skip
-    assert [{key: gap[key] for key in ("attribute", "training", "retrained", "gap")} for gap in found["gaps"]] == [
+    assert [{key: gap[key] for key in ("attribute", "training", "retrained", "gap")} for gap in printed["gaps"]] == [
         {
             "attribute": "Male",
             "training": 0.5125,
@@ -177,12 +103,12 @@ def test_an_audit_says_the_gap_and_leaves_what_a_study_takes(
     assert (about["known"], about["adversary"]) == (True, {"Male": 0.5125})
     assert about["faces"] == {"own": 60, "validation": 60, "judged": 60, "service": 420}
 
-    judged = material_of(drawn, known=True, seed=0).judged
+    judged = faces_for(client(training), drawn).judged
     names = [f"{number:06}.png" for number in range(20)]
     for name, face in zip(names, judged.images, strict=False):
         assert images.load(pictures / "original" / name).pixels.equal(face)
         assert images.load(pictures / "reconstructed" / name).pixels.equal(255 - face)
-    assert sorted(each.name for each in (pictures / "reconstructed").iterdir()) == names
+    assert sorted(file.name for file in (pictures / "reconstructed").iterdir()) == names
     assert judged.identities is not None
     rows = list(csv.reader((pictures / "identities.csv").read_text().splitlines()))
     assert rows == [
@@ -196,7 +122,7 @@ def test_an_audit_says_the_gap_and_leaves_what_a_study_takes(
     )  # fmt: skip
     assert len(made.study.questions) == 3
 
-    assert found["reconstructions"] == str(pictures)
+    assert printed["reconstructions"] == str(pictures)
     before = rows_of(out)
     assert veil(*command) == 0
     shown = " ".join(capsys.readouterr().out.split())
@@ -221,7 +147,7 @@ def test_pictures_of_strangers_have_no_identities(tmp_path: Path) -> None:
     some = synthetic_faces.faces(30, 0, 24).test
     unknown = faces.Faces(some.images, some.attributes, some.names, None)
     audit_pictures.write(unknown, some.images, tmp_path / "out")
-    assert sorted(each.name for each in (tmp_path / "out").iterdir()) == ["original", "reconstructed"]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["original", "reconstructed"]
     assert "--identities" not in audit_pictures.command(tmp_path / "out")
     assert studies.from_folders(
         tmp_path / "out/original", tmp_path / "out/reconstructed", None, Settings(questions=2, options=2, attention=1)

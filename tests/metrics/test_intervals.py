@@ -1,22 +1,41 @@
-"""Wilson's interval against SciPy's, and the bootstrap over people against simulated people."""
+"""Wilson's interval against its formula, and bootstraps against simulated people and against older numbers."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
-from scipy import stats
 from torch import Tensor
 
 from veil.metrics import intervals
-from veil.metrics.intervals import bootstrap, draws, numbered, over_people, sums, wilson
+from veil.metrics.intervals import bootstrap, draws, numbered, of_answers, over_people, sums, wilson
 
 
-@pytest.mark.parametrize(("hits", "count"), [(0, 7), (7, 7), (3, 10), (58, 100), (1, 1)])
-def test_wilson_solves_its_equation(hits: int, count: int) -> None:
+def by_formula(hits: float, count: int) -> tuple[float, float]:
+    """The textbook's."""
+    z, share = 1.959963984540054, hits / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return middle - half, middle + half
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 7), (7, 7), (3, 10), (58, 100), (1, 1), (2.5, 10), (36.5, 146)])
+def test_wilson_is_its_formula(hits: float, count: int) -> None:
+    """Of shared hits, too, which SciPy does not take."""
     low, high = wilson(hits, count)
-    expected = stats.binomtest(hits, count).proportion_ci(0.95, "wilson")
-    assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert (low, high) == pytest.approx(by_formula(hits, count), abs=1e-12)
     assert 0 <= low <= hits / count <= high <= 1
+
+
+def test_numbers_are_those_of_commit_7c1583f() -> None:
+    generator = torch.Generator().manual_seed(1)
+    right = torch.rand(60, generator=generator) < 0.4
+    assert over_people(right, torch.arange(60) // 4) == pytest.approx((0.23333333333333334, 0.4666666666666667))
+    shared = over_people(torch.full((30,), 0.25), torch.arange(30) // 3)
+    assert shared == pytest.approx((0.08094782420999441, 0.5578185757214502), abs=1e-14)
+    answers = np.random.default_rng(0).random((12, 7)) < 0.4
+    assert of_answers(answers, 3) == (0.25, 0.47619047619047616)
+    assert of_answers(answers, 3, questions=True) == (0.19047619047619047, 0.5476190476190477)
 
 
 @pytest.mark.parametrize(("hits", "count"), [(0, 0), (3, 2), (-1, 2), (math.nan, 2)])
@@ -83,6 +102,35 @@ def test_an_interval_holds_its_share() -> None:
     assert bootstrap(0.5, resampled, 10) == pytest.approx((0.405, 0.595))
     assert bootstrap(0.3, resampled, 10) == pytest.approx((0.3, 0.595))
     assert bootstrap(0.7, resampled, 10) == pytest.approx((0.405, 0.7))
+
+
+def test_answers_of_a_person_stay_together() -> None:
+    """Half of the people know everything, half nothing: shares are those of people, not of answers."""
+    right = np.zeros((40, 10), dtype=np.bool_)
+    right[:20] = True
+    low, high = of_answers(right, 0) or (0, 0)
+    spread = 1.96 * math.sqrt(0.25 / 40)
+    assert (low, high) == pytest.approx((0.5 - spread, 0.5 + spread), abs=0.02)
+    answers = wilson(200, 400)
+    assert high - low > 2.5 * (answers[1] - answers[0])
+
+
+def test_drawing_questions_anew_sees_what_people_share() -> None:
+    """Everybody knows the same half of the questions: people do not differ, questions do."""
+    right = np.zeros((40, 10), dtype=np.bool_)
+    right[:, :5] = True
+    assert of_answers(right, 0) == (0.5, 0.5)
+    low, high = of_answers(right, 0, questions=True) or (0, 0)
+    spread = 1.96 * math.sqrt(0.25 / 10)
+    assert (low, high) == pytest.approx((0.5 - spread, 0.5 + spread), abs=0.06)
+
+
+def test_an_interval_of_answers_has_a_seed_and_needs_two() -> None:
+    right = np.random.default_rng(0).random((9, 7)) < 0.4
+    assert of_answers(right, 3) == of_answers(right, 3)
+    assert of_answers(right[:1], 0) is None
+    assert of_answers(right[:, :1], 0, questions=True) is None
+    assert of_answers(right[:0], 0) is None
 
 
 @pytest.mark.parametrize("people", [torch.arange(3), torch.arange(4.0), torch.arange(4) > 1, torch.arange(4)[None]])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from veil.data import synthetic
 from veil.metrics import Recovery, fidelity, floors, ms_ssim, visible
-from veil.metrics.recovery import recovery
+from veil.metrics.recovery import mean_image, recovery
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +176,13 @@ def test_floors_refuse_what_does_not_belong_together(photos: Tensor) -> None:
         floors(photos[:2], photos[:2], photos[..., :-1])
     with pytest.raises(ValueError, match="floors take"):
         floors(photos[:2], photos[:2], photos / 255)
+
+
+def test_the_mean_image_is_as_exact_as_its_type() -> None:
+    """And bit by bit what three functions of commit 7c1583f gave: one that rounds, one for weights, one for targets."""
+    images = noise(600, 3, 5, 4)
+    torch.testing.assert_close(mean_image(images, torch.float64), images.double().mean(0))
+    assert torch.equal(mean_image(images).round(), (images.sum(0, dtype=torch.int64) / len(images)).round())
+    assert torch.equal(mean_image(images) / 255, images.double().sum(0).float() / len(images) / 255)
+    target = (images.double().sum(0) / len(images) / 255).float()
+    assert torch.equal((mean_image(images, torch.float64) / 255).float(), target)

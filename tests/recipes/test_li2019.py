@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from veil import training
-from veil.audits.features import audit
-from veil.audits.features.scene import FeatureAuditSettings
+from veil.audits.features.audit import measure
+from veil.audits.features.running import RunningAudit
+from veil.audits.features.settings import FeatureAuditSettings, named
 from veil.audits.features.verdicts import floor_of, least, strongest
 from veil.jobs.rows import RowFile
 from veil.recipes import papers
 from veil.recipes.li2019 import audits, figure7, tradeoff, variants
-from veil.recipes.li2019.variants import GENDER, SETTINGS, VARIANTS, Setting, load, shared
+from veil.recipes.li2019.variants import GENDER, SETTINGS, VARIANTS, Setting, Task, audit_faces, load
 from veil.recipes.recipe import Conditions, Evidence
+from veil.training.run import Run
 
 PAPER = papers.find("li2019")
 
@@ -55,20 +57,19 @@ def test_what_is_defended_tells_a_retrained_attacker_less(tmp_path: Path) -> Non
         presets={"veil": {"values": 4, "levels": 2}}, plain={"pretraining": 12, "epochs": 0, "falling": True},
     )  # fmt: skip
     attacks = FeatureAuditSettings(
-        seeds=1, shares=(), attackers=("linear", "resnet"), reconstructors=(), inverted=0, judged=50,
-        attribute_changes={"width": 1 / 8, "epochs": 6},
+        seeds=1, shares=(), attackers=named("linear", "resnet"), judged=50,
+        changes={name: {"width": 1 / 8, "epochs": 6} for name in ("linear", "resnet")},
     )  # fmt: skip
     parts, runner, read, leaks = load(given, setting), training.fabric("cpu", "auto"), {}, {}
     for name in ("undefended", "veil"):
-        trained = variants.train(
-            given, setting, name, parts, target=audits.TARGET, private=audits.PRIVATE, seed=0, runner=runner,
-            folder=tmp_path / name / "training",
-        )  # fmt: skip
+        run = Run(folder=tmp_path / name / "training", seed=0, runner=runner, logged=lambda row: None)
+        task = Task(variant=name, target=audits.TARGET, private=audits.PRIVATE)
+        trained = variants.train(task, setting, parts, run)
         with RowFile(tmp_path / name / "rows.jsonl", {}) as file:
-            rows = audit.audit(
-                trained.subject, variants.material(parts), file, attacks, folder=tmp_path / name / "attackers", seed=0,
-                runner=runner, shown=parts.test.images[:0], logged=lambda row: None,
-            )  # fmt: skip
+            rows = measure(RunningAudit(
+                subject=trained.subject, faces=audit_faces(parts), rows=file, settings=attacks,
+                run=run.at("attackers"), shown_instead=parts.test.images[:0],
+            ))  # fmt: skip
         read[name] = audits.service(rows)["balanced_accuracy"]
         leaks[name] = strongest(rows, GENDER)["balanced_accuracy"]
         floor = least(floor_of(rows, GENDER))
@@ -97,11 +98,11 @@ def test_rows_of_a_network_that_was_lost_do_not_count(tmp_path: Path) -> None:
 
 
 def test_service_and_attackers_share_nobody(tmp_path: Path) -> None:
-    given = conditions(tmp_path)
-    service, own = shared(load(given, SETTINGS["smoke"]))
-    assert service.identities is not None
-    assert own.identities is not None
-    assert not set(service.identities.tolist()) & set(own.identities.tolist())
+    faces = audit_faces(load(conditions(tmp_path), SETTINGS["smoke"]))
+    assert faces.service is not None
+    assert faces.service.identities is not None
+    assert faces.own.identities is not None
+    assert not set(faces.service.identities.tolist()) & set(faces.own.identities.tolist())
 
 
 def test_faces_that_are_not_there_are_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from veil.study import page as pages
 from veil.study.answers import Answer, Answers
 from veil.study.questions import Study
 from veil.study.result import Result, as_json, result, verdict, widest
-from veil.study.statistics import Share, bootstrap, p_value
+from veil.study.statistics import Share, p_value
 
 
 def wilson(right: int, total: int) -> tuple[float, float]:
@@ -41,35 +41,6 @@ def test_p_is_the_sum_of_what_is_no_likelier(right: int, total: int) -> None:
     chances = [math.comb(total, k) * 0.25**k * 0.75 ** (total - k) for k in range(total + 1)]
     expected = sum(each for each in chances if each <= chances[right] * (1 + 1e-7))
     assert p_value(Share(right, total), 0.25) == pytest.approx(expected)
-
-
-def test_the_bootstrap_keeps_people_whole() -> None:
-    """Half of the people know everything, half nothing: shares are those of people, not of answers."""
-    right = np.zeros((40, 10), dtype=np.bool_)
-    right[:20] = True
-    low, high = bootstrap(right, 0) or (0, 0)
-    spread = 1.96 * math.sqrt(0.25 / 40)
-    assert (low, high) == pytest.approx((0.5 - spread, 0.5 + spread), abs=0.02)
-    answers = Share(200, 400).interval
-    assert high - low > 2.5 * (answers[1] - answers[0])
-
-
-def test_the_bootstrap_over_questions_sees_what_people_share() -> None:
-    """Everybody knows the same half of the questions: people do not differ, questions do."""
-    right = np.zeros((40, 10), dtype=np.bool_)
-    right[:, :5] = True
-    assert bootstrap(right, 0) == (0.5, 0.5)
-    low, high = bootstrap(right, 0, questions=True) or (0, 0)
-    spread = 1.96 * math.sqrt(0.25 / 10)
-    assert (low, high) == pytest.approx((0.5 - spread, 0.5 + spread), abs=0.06)
-
-
-def test_the_bootstrap_has_a_seed_and_needs_two() -> None:
-    right = np.random.default_rng(0).random((9, 7)) < 0.4
-    assert bootstrap(right, 3) == bootstrap(right, 3)
-    assert bootstrap(right[:1], 0) is None
-    assert bootstrap(right[:, :1], 0, questions=True) is None
-    assert bootstrap(right[:0], 0) is None
 
 
 def counted(tmp_path: Path, rights: list[int], questions: int = 4, **settings: int) -> tuple[Study, Result]:

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 
 from veil.models.obfuscator import FeatureClassifier, Obfuscator
+from veil.protections.features import CLIENT_FILE, SERVICE_FILE
 from veil.protections.features.encoding import Encoding, Sent
-from veil.protections.features.file import CLIENT_FILE, SERVICE_FILE, Client, Service, pair
+from veil.protections.features.file import Client, Service, pair
 
 
 def tiny(

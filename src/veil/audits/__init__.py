@@ -74,5 +74,5 @@ def client_of(what: Any) -> Client | None:
     except ObfuscatorError:
         return None
     if isinstance(stored, Service):
-        raise ValueError(f"{what} is a service's file; what is audited is its client")
+        raise ValueError(f"{what} is a service's file; what is audited is its client, and it goes to --service")
     return stored

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from veil.attacks.features import FEATURE_ATTACKERS
 from veil.attacks.images import ATTACKS
 from veil.audits.images.verdicts import LEVELS
 from veil.cli import key as keys
@@ -37,8 +38,9 @@ Data = Annotated[
 Attacks = Annotated[
     str,
     typer.Option(
-        help=f"all, or some of {', '.join(ATTACKS)}, or package.module:attack, with commas between.",
-        autocompletion=lambda: [ALL, *ATTACKS.names()],
+        help=f"all, or some of {', '.join(ATTACKS)} (of a client: {', '.join(FEATURE_ATTACKERS)}), or "
+        "package.module:attack, with commas between.",
+        autocompletion=lambda: [ALL, *ATTACKS.names(), *FEATURE_ATTACKERS.names()],
     ),
 ]
 AtScale = Annotated[
@@ -102,16 +104,16 @@ def audit(
     Attackers are trained from nothing, on images of their own, and judged on others. Rows are appended as they are
     measured; the same command goes on where it was stopped.
     """
+    from veil.audits import client_of
     from veil.audits.images.job import audit_images
     from veil.cli import audit_features
 
-    client = audit_features.client_of(protection)
+    client = client_of(protection)
     if client is not None:
-        _refuse("images", attacks=attacks != ALL, side=side is not None, classifier=classifier is not None,
-                key=key is not None)  # fmt: skip
+        _refuse("images", side=side is not None, classifier=classifier is not None, key=key is not None)
         audit_features.audit(
             client, out=out, data=data, scale=scale, service=service, embedder=embedder, pictures=save_reconstructions,
-            drawn=reconstructions, seed=seed, device=device, as_json=as_json,
+            drawn=reconstructions, seed=seed, device=device, as_json=as_json, attacks=attacks,
         )  # fmt: skip
         return
     _refuse("clients", service=service is not None, embedder=embedder is not None,

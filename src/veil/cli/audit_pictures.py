@@ -4,18 +4,24 @@
 that is known. They are photos of people: only their owner may enter the folder.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
-from torch import Tensor
 
-from veil.data.faces import Faces
 from veil.images import Photo, encode
 from veil.jobs.folders import FolderError
 from veil.runtime.files import PARTIAL, printable, write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from veil.data.faces import Faces
 
 ORIGINAL, RECONSTRUCTED, IDENTITIES = "original", "reconstructed", "identities.csv"
 

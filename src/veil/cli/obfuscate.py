@@ -1,10 +1,12 @@
 """`veil obfuscate`: features of images instead of images, for a service's own classifier and nobody else's."""
 
+from __future__ import annotations
+
 import csv
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from rich.markup import escape
@@ -14,11 +16,11 @@ from veil.cli.obfuscate_train import train
 from veil.cli.options import MaxMegapixels
 from veil.cli.terminal import FolderProgress, errors, output
 from veil.jobs.folders import FolderError, Row
-from veil.protections.features import feature_files, trainer
-from veil.protections.features.feature_files import Answer
-from veil.protections.features.file import Client, Service, load
-from veil.runtime import devices
 from veil.runtime.files import PARTIAL, printable
+
+if TYPE_CHECKING:
+    from veil.protections.features.feature_files import Answer
+    from veil.protections.features.file import Client, Service
 
 FAILED = 1
 commands = typer.Typer(
@@ -43,13 +45,17 @@ def extract(
 
     The same command goes on where it was stopped. Exit status: 0 all extracted, 1 some failed, 2 wrong usage.
     """
-    found = Client.load(client)
+    from veil.protections.features import feature_files
+    from veil.protections.features.file import Client
+    from veil.runtime import devices
+
+    sender = Client.load(client)
     with FolderProgress({"extracted": "green"}, files="images") as progress:
         rows = feature_files.extract_folder(
-            inputs, out, found, max_pixels=int(max_megapixels * 1e6), device=devices.choose(device),
+            inputs, out, sender, max_pixels=int(max_megapixels * 1e6), device=devices.choose(device),
             started=progress.started, finished=progress.finished,
         )  # fmt: skip
-    _finish(rows, found, out, as_json)
+    _finish(rows, sender, out, as_json)
 
 
 @commands.command()
@@ -69,18 +75,22 @@ def classify(
     """
     if out.suffix not in _FORMATS:
         raise typer.BadParameter(f"--out is a file *.csv or *.jsonl, not {printable(out.name)}")
-    found = Service.load(service)
+    from veil.protections.features import feature_files
+    from veil.protections.features.file import Service
+    from veil.runtime import devices
+
+    reader = Service.load(service)
     where = devices.choose(device)
     files = feature_files.find(inputs, out)
-    answers = feature_files.classify(files, found, where)
-    failed = _write(answers, found.target, out)
+    answers = feature_files.classify(files, reader, where)
+    failed = _write(answers, reader.target, out)
     if as_json:
-        summary = {"files": len(files), "failed": failed, "service": found.fingerprint, "out": printable(out)}
+        summary = {"files": len(files), "failed": failed, "service": reader.fingerprint, "out": printable(out)}
         output.print_json(json.dumps(summary))
     else:
         output.print(
             f"{len(files)} files: [green]{len(files) - failed} read[/], [red]{failed} failed[/]; "
-            f"{', '.join(map(escape, found.target))}; in {escape(printable(out))}",
+            f"{', '.join(map(escape, reader.target))}; in {escape(printable(out))}",
             soft_wrap=True,
         )
     raise typer.Exit(FAILED if failed else 0)
@@ -92,53 +102,61 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what a client's or a service's card says: for what, hiding what, what is sent, what was measured."""
-    found = load(file)
+    from veil.protections.features.file import load
+    from veil.protections.features.trainer import utility_line
+
+    half = load(file)
     if as_json:
-        output.print_json(json.dumps(_about(found)))
+        output.print_json(json.dumps(_about(half)))
         return
-    for name, said in _words(found):
-        output.print(escape(f"{name:12} {said}"), soft_wrap=True)
-    output.print(escape(f"measured     {printable(str(found.measured.get('on', 'nothing said')))}"), soft_wrap=True)
-    for name in found.target:
-        if name in found.measured:
-            output.print(escape(f"  {printable(trainer.said(found.measured, name))}"), soft_wrap=True)
+    for name, text in _words(half):
+        output.print(escape(f"{name:12} {text}"), soft_wrap=True)
+    output.print(escape(f"measured     {printable(str(half.measured.get('on', 'nothing said')))}"), soft_wrap=True)
+    for name in half.target:
+        if name in half.measured:
+            output.print(escape(f"  {printable(utility_line(half.measured, name))}"), soft_wrap=True)
     output.print("training")
-    for entry, value in found.training.items():
+    for entry, value in half.training.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         output.print(escape(f"  {printable(entry)}: {printable(text)}"), soft_wrap=True)
 
 
-def _about(found: Client | Service) -> dict[str, Any]:
-    other = (
-        {"size": list(found.size), "service": found.service} if isinstance(found, Client) else {"client": found.client}
-    )
+def _about(half: Client | Service) -> dict[str, Any]:
+    """What the card of a client or a service says, as JSON."""
+    from veil.protections.features.feature_files import size_of
+    from veil.protections.features.file import Client
+
+    if isinstance(half, Client):
+        kind, other = "client", {"size": list(half.size), "service": half.service}
+    else:
+        kind, other = "service", {"client": half.client}
     return {
-        "kind": "client" if isinstance(found, Client) else "service", "name": found.name,
-        "fingerprint": found.fingerprint, **other, "target": list(found.target), "hides": list(found.hides),
-        "network": found.network.options, "parameters": sum(each.numel() for each in found.network.parameters()),
-        "shape": list(found.shape), "encoding": found.encoding.dtype,
-        "bytes": feature_files.size_of(found.shape, found.encoding), "training": dict(found.training),
-        "measured": dict(found.measured),
+        "kind": kind, "name": half.name,
+        "fingerprint": half.fingerprint, **other, "target": list(half.target), "hides": list(half.hides),
+        "network": half.network.options, "parameters": sum(layer.numel() for layer in half.network.parameters()),
+        "shape": list(half.shape), "encoding": half.encoding.dtype, "bytes": size_of(half.shape, half.encoding),
+        "training": dict(half.training), "measured": dict(half.measured),
     }  # fmt: skip
 
 
-def _words(found: Client | Service) -> list[tuple[str, str]]:
-    about = _about(found)
+def _words(half: Client | Service) -> list[tuple[str, str]]:
+    """The same for people."""
+    about = _about(half)
+    is_client = "service" in about
     words = [
-        (about["kind"], printable(found.name)),
-        ("fingerprint", found.fingerprint),
-        ("for", printable(", ".join(found.target))),
-        ("hides", printable(", ".join(found.hides) or "no attribute")),
+        (about["kind"], printable(half.name)),
+        ("fingerprint", half.fingerprint),
+        ("for", printable(", ".join(half.target))),
+        ("hides", printable(", ".join(half.hides) or "no attribute")),
         ("network", f"{about['parameters']:,} parameters; {printable(json.dumps(about['network']))}"),
-        ("sends" if isinstance(found, Client) else "reads",
-         f"{'×'.join(map(str, found.shape))} values as {found.encoding.dtype}: {about['bytes']:,} bytes an image"),
+        ("sends" if is_client else "reads",
+         f"{'×'.join(map(str, half.shape))} values as {half.encoding.dtype}: {about['bytes']:,} bytes an image"),
     ]  # fmt: skip
-    if isinstance(found, Client):
-        height, width = found.size
-        words += [("takes", f"images resized to {width}×{height} pixels"), ("its service", printable(found.service))]
-    else:
-        words += [("its client", printable(found.client))]
-    return words
+    if is_client:
+        height, width = about["size"]
+        return [*words, ("takes", f"images resized to {width}×{height} pixels"),
+                ("its service", printable(about["service"]))]  # fmt: skip
+    return [*words, ("its client", printable(about["client"]))]
 
 
 def _finish(rows: Sequence[Row], client: Client, out: Path, as_json: bool) -> None:
@@ -167,14 +185,14 @@ def _csv(handle: TextIO, names: Sequence[str]) -> Callable[[Answer], None]:
     writer = csv.writer(handle, lineterminator="\n")
     writer.writerow(["file", *names, "error"])
     return lambda one: writer.writerow(
-        [printable(one.file), *(["" if each is None else each for each in _rounded(one, names)]), one.error]
+        [printable(one.file), *("" if share is None else share for share in _rounded(one, names)), one.error]
     )
 
 
 def _jsonl(handle: TextIO, names: Sequence[str]) -> Callable[[Answer], None]:
     def write(one: Answer) -> None:
-        said = dict(zip(names, _rounded(one, names), strict=True))
-        handle.write(json.dumps({"file": one.file, **said, "error": one.error}) + "\n")
+        shares = dict(zip(names, _rounded(one, names), strict=True))
+        handle.write(json.dumps({"file": one.file, **shares, "error": one.error}) + "\n")
 
     return write
 
@@ -183,7 +201,7 @@ _FORMATS = {".csv": _csv, ".jsonl": _jsonl}
 
 
 def _rounded(one: Answer, names: Sequence[str]) -> list[float | None]:
-    return [None] * len(names) if one.probabilities is None else [round(each, 6) for each in one.probabilities]
+    return [None] * len(names) if one.probabilities is None else [round(share, 6) for share in one.probabilities]
 
 
 def _write(answers: Iterable[Answer], names: Sequence[str], out: Path) -> int:

@@ -1,36 +1,63 @@
 """`veil obfuscate train`: an obfuscator for clients, and the classifier of its features for the service."""
 
+from __future__ import annotations
+
+import inspect
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
 
-from veil import training
+from veil.cli.choices import completion, titled
 from veil.cli.terminal import TrainingProgress, errors, output
-from veil.data import faces, synthetic_faces
-from veil.jobs import folders
-from veil.models.obfuscator import STRIDE
-from veil.protections.features import PRESETS, ObfuscatorSettings, trainer
+from veil.models.features import STRIDE
+from veil.protections.features import CLIENT_FILE, PRESETS, SERVICE_FILE
 from veil.protections.features.encoding import Sent
-from veil.protections.features.file import CLIENT_FILE, SERVICE_FILE
+from veil.protections.features.settings import ObfuscatorSettings
+from veil.runtime.devices import Precision
 from veil.runtime.files import printable
-from veil.training.loop import Precision
+
+if TYPE_CHECKING:
+    from veil.data.faces import FaceParts, Split
+    from veil.protections.features.trainer import TrainedPair
 
 SMOKE: dict[str, Any] = {
     "width": 8, "reader": 16, "pretraining": 4, "attackers": 1, "reconstructor": None, "epochs": 2, "batch_size": 16,
 }  # fmt: skip
-SMOKE_FACES, _SIDES = 600, {"smoke": 32, "full": 64}
-_HELP = {each.name: each.metadata["help"] for each in fields(ObfuscatorSettings) if "help" in each.metadata}
+_SIDES = {"smoke": 32, "full": 64}
 
 
-def _setting(name: str, help: str = "", **limits: Any) -> Any:
-    """An option of a field of the settings, which says what the field says."""
-    return typer.Option(help=f"{help or _HELP[name]} [default: the preset's]", show_default=False, **limits)
+def _with_changes(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command an option for every setting that has a help text; it gets those that were set as ``changes``."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [p.replace(kind=p.KEYWORD_ONLY) for p in signature.parameters.values() if p.name != "changes"]
+    settings = [field for field in fields(ObfuscatorSettings) if "help" in field.metadata]
+    derived = []
+    for field in settings:
+        option = typer.Option(
+            "--" + field.name.replace("_", "-"), help=f"{field.metadata['help']} [default: the preset's]",
+            show_default=False, min=field.metadata["least"],
+        )  # fmt: skip
+        kind = type(field.default) | None
+        derived.append(
+            inspect.Parameter(field.name, own[0].KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
+        )
+
+    def wrapped(**values: Any) -> None:
+        changes = {field.name: values.pop(field.name) for field in settings}
+        command(**values, changes={name: value for name, value in changes.items() if value is not None})
+
+    wrapped.__signature__ = inspect.Signature([*own, *derived])  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in [*own, *derived]}
+    wrapped.__doc__, wrapped.__name__ = command.__doc__, command.__name__
+    return wrapped
 
 
+@_with_changes
 def train(
     target: Annotated[
         str, typer.Option(help="Attributes that the service is to know, with commas between.", show_default=False)
@@ -38,6 +65,7 @@ def train(
     out: Annotated[
         Path, typer.Option("--out", "-o", help=f"Folder for {CLIENT_FILE}, {SERVICE_FILE}, checkpoints and logs.")
     ],
+    changes: dict[str, Any],
     hide: Annotated[str, typer.Option(help="Attributes that nobody is to know. [default: none]",
                                       show_default=False)] = "",
     data: Annotated[
@@ -45,9 +73,10 @@ def train(
         typer.Option(help="Folder of faces: CelebA, or photos with attributes.csv.", show_default=False),
     ] = None,
     preset: Annotated[
-        Literal["veil", "paper", "authors-code"],
-        typer.Option(help="The paper's training, its authors' code's, or Veil's, which hides more."),
-    ] = "veil",
+        str,
+        typer.Option(help=f"How it is trained. {titled(PRESETS)}; or package.module:object.",
+                     autocompletion=completion(PRESETS)),
+    ] = next(iter(PRESETS.names())),
     scale: Annotated[
         Literal["smoke", "full"], typer.Option(help="smoke: seconds, on drawn faces where there is no --data.")
     ] = "full",
@@ -66,15 +95,6 @@ def train(
         Sent | None, typer.Option(help="Type of what is sent. [default: uint8 for values, float16 for maps]",
                                   show_default=False)
     ] = None,
-    width: Annotated[int | None, _setting("width", "Channels of the obfuscator, a multiple of 8.")] = None,
-    reader: Annotated[int | None, _setting("reader", "Channels of the service's network, for maps.")] = None,
-    pretraining: Annotated[int | None, _setting("pretraining", "Epochs without any defence.", min=0)] = None,
-    attackers: Annotated[int | None, _setting("attackers", "Epochs of the adversaries alone.", min=0)] = None,
-    epochs: Annotated[int | None, _setting("epochs", min=0)] = None,
-    batch_size: Annotated[int | None, _setting("batch_size", "Images of a batch.", min=2)] = None,
-    learning_rate: Annotated[float | None, _setting("learning_rate")] = None,
-    lambda1: Annotated[float | None, _setting("lambda1", min=0)] = None,
-    lambda2: Annotated[float | None, _setting("lambda2", min=0)] = None,
     name: Annotated[str | None, typer.Option(help="[default: the folder's name]", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and splits.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -88,29 +108,23 @@ def train(
 
     The same command goes on from the last finished epoch and ends with the same weights.
     """
+    from veil import training
+    from veil.jobs import folders
+    from veil.protections.features import trainer
+    from veil.training.run import Run
+
     wanted, hidden = _names(target), _names(hide)
-    given = {
-        "width": width, "reader": reader, "pretraining": pretraining, "attackers": attackers, "epochs": epochs,
-        "batch_size": batch_size, "learning_rate": learning_rate, "lambda1": lambda1, "lambda2": lambda2,
-    }  # fmt: skip
-    changes = (SMOKE if scale == "smoke" else {}) | {key: value for key, value in given.items() if value is not None}
     if values is not None:
         changes["values"] = values or None
-    try:
-        settings = replace(PRESETS[preset], **changes)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+    settings = _settings(preset, SMOKE if scale == "smoke" else {}, changes)
+    if data is None and scale != "smoke":
+        raise typer.BadParameter("give --data, or --scale smoke, which draws faces of its own")
     side = side or _SIDES[scale]
     if side % STRIDE:
         raise typer.BadParameter(f"--side is a multiple of {STRIDE}, not {side}")
-    if data is None and scale != "smoke":
-        raise typer.BadParameter("give --data, or --scale smoke, which draws faces of its own")
     runner = training.fabric(device, precision)
     with errors.status("reading faces"):
-        parts = (
-            faces.read(data, side, split=split, seed=seed) if data is not None
-            else replace(synthetic_faces.faces(SMOKE_FACES, seed, side), seed=seed)
-        )  # fmt: skip
+        parts = _faces(data, side, split, seed)
     trainer.check(parts.train, wanted, hidden)
     with folders.locked(out):
         errors.print(escape(
@@ -118,33 +132,54 @@ def train(
             f"hiding {', '.join(hidden) or 'no attribute'}"
         ))  # fmt: skip
         with TrainingProgress(shown=True) as progress:
-            found = trainer.make(
-                parts, wanted, hidden, settings, name=name or out.resolve().name, sent=sent, folder=out, seed=seed,
-                runner=runner, stepped=progress.stepped, logged=progress.logged,
+            run = Run(folder=out, seed=seed, runner=runner, stepped=progress.stepped, logged=progress.logged)
+            pair = trainer.train_pair(
+                parts, wanted, hidden, settings, run, name=name or out.resolve().name, sent=sent
             )  # fmt: skip
-        found.client.save(out / CLIENT_FILE)
-        found.service.save(out / SERVICE_FILE)
-    _finish(found, out, data, as_json)
+        pair.client.save(out / CLIENT_FILE)
+        pair.service.save(out / SERVICE_FILE)
+    _finish(pair, out, data, as_json)
 
 
 def _names(given: str) -> list[str]:
     return [name.strip() for name in given.split(",") if name.strip()]
 
 
-def _finish(found: trainer.Made, out: Path, data: Path | None, as_json: bool) -> None:
+def _settings(preset: str, of_scale: Mapping[str, Any], changes: Mapping[str, Any]) -> ObfuscatorSettings:
+    """A preset's settings with changes.
+
+    Raises:
+        BadParameter: where there is no such preset, or a value is out of range.
+    """
+    try:
+        return replace(PRESETS.resolve(preset).settings, **{**of_scale, **changes})
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _faces(data: Path | None, side: int, split: Split, seed: int) -> FaceParts:
+    from veil.data import faces
+    from veil.protections.features.trainer import drawn_faces
+
+    return drawn_faces(side, seed) if data is None else faces.read(data, side, split=split, seed=seed)
+
+
+def _finish(pair: TrainedPair, out: Path, data: Path | None, as_json: bool) -> None:
     """Says how good the service is, and where privacy is measured."""
+    from veil.protections.features.trainer import utility_line
+
     client, service = printable(out / CLIENT_FILE), printable(out / SERVICE_FILE)
-    measured = found.client.measured
+    measured = pair.client.measured
     if as_json:
         result = {
-            "client": client, "service": service, "fingerprints": [found.client.fingerprint, found.service.fingerprint],
-            "utility": {name: measured[name] for name in found.client.target}, "logs": found.fitted.logs,
+            "client": client, "service": service, "fingerprints": [pair.client.fingerprint, pair.service.fingerprint],
+            "utility": {name: measured[name] for name in pair.client.target}, "logs": pair.trained.logs,
         }  # fmt: skip
         output.print_json(json.dumps(result))
         return
     output.print(escape(f"on {measured['on']}:"), soft_wrap=True)
-    for name in found.client.target:
-        output.print(escape(f"  {trainer.said(measured, name)}"), soft_wrap=True)
+    for name in pair.client.target:
+        output.print(escape(f"  {utility_line(measured, name)}"), soft_wrap=True)
     output.print(escape(f"client: {client} (for every phone)"), soft_wrap=True)
     output.print(escape(f"service: {service}"), soft_wrap=True)
     faces = "--scale smoke" if data is None else f"--data {printable(data)}"

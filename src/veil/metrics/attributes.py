@@ -35,7 +35,7 @@ _PART = 4_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeResult:
-    """How well an attribute was told on test images; shares are 0 to 1, intervals (low, high) of 95 %.
+    """How well an attribute was read on test images; shares are 0 to 1, intervals (low, high) of 95 %.
 
     Attributes:
         accuracy: share of right answers. Its floor is ``majority``.
@@ -87,9 +87,9 @@ def measure(
         accuracy_threshold = threshold
     if math.isnan(threshold) or math.isnan(accuracy_threshold):
         raise ValueError("the threshold is NaN")
-    said, right = scores >= threshold, (scores >= accuracy_threshold) == labels
+    positive, right = scores >= threshold, (scores >= accuracy_threshold) == labels
     correct, positives = int(right.sum()), int(labels.sum())
-    rates = [(int((said & labels).sum()), positives), (int((~said & ~labels).sum()), len(labels) - positives)]
+    rates = [(int((positive & labels).sum()), positives), (int((~positive & ~labels).sum()), len(labels) - positives)]
     balanced = sum(hits / count for hits, count in rates) / 2
     area, area_interval = _delong(scores, labels)
     person = None if people is None else numbered(people, len(labels))
@@ -98,7 +98,7 @@ def measure(
     else:
         intervals = (
             over_people(right, person),
-            _balanced_over_people(balanced, said, labels, person),
+            _balanced_over_people(balanced, positive, labels, person),
             _area_over_people(area, scores, labels, person),
         )
     return AttributeResult(
@@ -157,8 +157,8 @@ def accuracy(scores: Tensor, labels: Tensor, threshold: float) -> float:
 def balanced_accuracy(scores: Tensor, labels: Tensor, threshold: float) -> float:
     """Mean of the shares of right answers among the yes and among the no; both must occur."""
     scores, labels = _checked(scores, labels)
-    said = scores >= threshold
-    return float(said[labels].double().mean() + (~said[~labels]).double().mean()) / 2
+    positive = scores >= threshold
+    return float(positive[labels].double().mean() + (~positive[~labels]).double().mean()) / 2
 
 
 def auroc(scores: Tensor, labels: Tensor) -> float:
@@ -208,7 +208,9 @@ def from_utility(
     counts.index_add_(0, kind[: len(seen)], torch.ones(len(seen), dtype=torch.float64))
     yes.index_add_(0, kind[: len(seen)], answers.double())
     rate = torch.where(counts > 0, yes / counts.clamp_min(1), answers.double().mean())
-    threshold, plain = (best_threshold(rate[kind[: len(seen)]], answers, balanced=each) for each in (True, False))
+    threshold, plain = (
+        best_threshold(rate[kind[: len(seen)]], answers, balanced=balanced) for balanced in (True, False)
+    )
     return measure(rate[kind[len(seen) :]], private_test, threshold, accuracy_threshold=plain, people=people_test)
 
 
@@ -243,9 +245,9 @@ def _delong(scores: Tensor, labels: Tensor) -> tuple[float, Interval]:
     return area, (max(0.0, area - Z95 * deviation), min(1.0, area + Z95 * deviation))
 
 
-def _balanced_over_people(share: float, said: Tensor, labels: Tensor, person: Tensor) -> Interval:
+def _balanced_over_people(share: float, positive: Tensor, labels: Tensor, person: Tensor) -> Interval:
     """The balanced accuracy's interval over people, by resamples that have both classes."""
-    hits, rejections, yes, no = (sums(each, person) for each in (said & labels, ~said & ~labels, labels, ~labels))
+    hits, rejections, yes, no = (sums(one, person) for one in (positive & labels, ~positive & ~labels, labels, ~labels))
     times = draws(len(yes))
     resampled = (times @ hits) / (times @ yes) + (times @ rejections) / (times @ no)
     return bootstrap(share, resampled[resampled.isfinite()] / 2, _rarer(yes, no))
@@ -260,12 +262,12 @@ def _area_over_people(area: float, scores: Tensor, labels: Tensor, person: Tenso
     order = scores[~labels].sort()
     yes, no = person[labels], person[~labels][order.indices]
     start, end = (torch.searchsorted(order.values, scores[labels], right=right) for right in (False, True))
-    found = []
+    parts = []
     for times in torch.split(draws(int(person.max()) + 1).T.contiguous(), max(1, _PART // len(scores)), 1):
         won, lost = times[yes], times[no].cumsum(0)
         below = torch.cat([torch.zeros_like(lost[:1]), lost])
-        found.append((won * (below[start] + below[end])).sum(0) / (2 * won.sum(0) * below[-1]))
-    resampled = torch.cat(found)
+        parts.append((won * (below[start] + below[end])).sum(0) / (2 * won.sum(0) * below[-1]))
+    resampled = torch.cat(parts)
     fewer = _rarer(sums(labels, person), sums(~labels, person))
     return bootstrap(area, resampled[resampled.isfinite()], fewer)
 

@@ -191,7 +191,7 @@ def _compared(
     source = source.cpu().long()
     if int(source.min()) < 0 or int(source.max()) >= len(gallery):
         raise ValueError(f"sources must be places in a gallery of {len(gallery)} photos")
-    directions = [F.normalize(each.detach().cpu().float(), dim=1) for each in (probes, gallery)]
+    directions = [F.normalize(embeddings.detach().cpu().float(), dim=1) for embeddings in (probes, gallery)]
     return directions[0] @ directions[1].T, source, identities.cpu().long()
 
 

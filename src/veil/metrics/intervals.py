@@ -1,21 +1,38 @@
-"""95 % intervals of shares: Wilson's for independent trials, and a bootstrap over people for trials that hang together.
+"""95 % intervals of shares: Wilson's for independent trials, and bootstraps for trials that hang together.
 
 Photos of one person are not independent: a hundred of them say little more than a few, and of the gender not more than
 one. So whole people are drawn anew, as many as there are, with replacement and with all their photos (the cluster
 bootstrap: Field & Welsh 2007, Bootstrapping clustered data), and the share is that of the people drawn. An interval
-reaches from the 2.5 % to the 97.5 % quantile of `DRAWS` such shares. The draws have a fixed seed, so that the same
-answers have the same interval. With fewer than some ten people it is too narrow.
+reaches from the 2.5 % to the 97.5 % quantile of many such shares.
+
+- `over_people`, of measurements: `DRAWS` resamples with a fixed seed, so that the same answers have the same interval,
+  which always holds the share itself.
+- `of_answers`, of a study in which all people answer the same questions: 10,000 resamples by the study's own seed. With
+  ``questions`` the questions are drawn anew as well (Owen 2007, The pigeonhole bootstrap), which says how far a result
+  holds for other questions, too.
+
+With fewer than some ten people both are too narrow.
 """
 
-import math
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Z95 = 1.959963984540054
 """Standard deviations on each side of a 95 % interval."""
 DRAWS = 2_000
 """Resamples of an interval over people."""
+ANSWER_DRAWS = 10_000
+"""Resamples of an interval of a study's answers."""
+_TAIL = 0.025
 _SEED = 0
 _POINT = 1e-9
 """Intervals that are not longer are points."""
@@ -30,12 +47,16 @@ def wilson(hits: float, count: int) -> Interval:
     Raises:
         ValueError: where ``count`` is less than 1, or there are more hits than that or fewer than none.
     """
+    from scipy import stats
+
     if count < 1 or not 0 <= hits <= count:
         raise ValueError(f"{hits} of {count} is no share")
-    share, z2 = hits / count, Z95**2
-    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = Z95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
-    return (0.0 if hits == 0 else max(0.0, centre - half)), (1.0 if hits == count else min(1.0, centre + half))
+    if float(hits).is_integer():
+        found = stats.binomtest(int(hits), count).proportion_ci(method="wilson")
+        return float(found.low), float(found.high)
+    # SciPy takes whole hits only. The bounds are those shares p for which hits lie Z95 deviations away from count · p.
+    low, high = np.sort(np.roots([1 + Z95**2 / count, -(2 * hits + Z95**2) / count, (hits / count) ** 2]))
+    return float(low), float(high)
 
 
 def numbered(people: Tensor, count: int) -> Tensor:
@@ -68,6 +89,12 @@ def sums(values: Tensor, person: Tensor) -> Tensor:
     return torch.zeros(int(person.max()) + 1, dtype=torch.float64).index_add_(0, person, values.double())
 
 
+def quantiles(resampled: NDArray[np.floating]) -> Interval:
+    """The middle 95 % of resampled shares, (B,)."""
+    low, high = np.quantile(resampled, [_TAIL, 1 - _TAIL])
+    return float(low), float(high)
+
+
 def bootstrap(share: float, resampled: Tensor, people: int) -> Interval:
     """Percentile interval of a share, widened where needed to hold it.
 
@@ -81,7 +108,7 @@ def bootstrap(share: float, resampled: Tensor, people: int) -> Interval:
     """
     if people < 2:
         return 0.0, 1.0
-    low, high = torch.quantile(resampled, torch.tensor([0.025, 0.975], dtype=resampled.dtype)).tolist()
+    low, high = quantiles(resampled.numpy())
     if high - low <= _POINT:
         return wilson(share * people, people)
     return max(0.0, min(low, share)), min(1.0, max(high, share))
@@ -102,3 +129,26 @@ def over_people(right: Tensor, people: Tensor) -> Interval:
     times = draws(len(counts))
     share = min(1.0, float(hits.sum() / counts.sum()))
     return bootstrap(share, (times @ hits) / (times @ counts), len(counts))
+
+
+def of_answers(
+    right: NDArray[np.bool_], seed: int, *, questions: bool = False, draws: int = ANSWER_DRAWS
+) -> Interval | None:
+    """95 % percentile interval of the share of right answers, by a bootstrap over people.
+
+    Args:
+        right: (people, questions), whether each answer is right.
+        questions: draw the questions anew too.
+
+    Returns:
+        The interval; None for fewer than two people, or with ``questions`` fewer than two questions, of which nothing
+        can be drawn.
+    """
+    people, asked = right.shape
+    if people < 2 or (questions and asked < 2):
+        return None
+    generator = np.random.default_rng(seed)
+    hits = generator.multinomial(people, np.full(people, 1 / people), draws) @ right.astype(np.int64)
+    if questions:
+        hits = hits * generator.multinomial(asked, np.full(asked, 1 / asked), draws)
+    return quantiles(hits.sum(1) / right.size)

@@ -101,12 +101,23 @@ def floors(plain: Tensor, protected: Tensor, public: Tensor) -> dict[str, Tensor
         raise ValueError(f"protected images {tuple(protected.shape)} are not those of plain ones {tuple(plain.shape)}")
     if public.shape[1:] != plain.shape[1:]:
         raise ValueError(f"public images {tuple(public.shape)} are not of the size of plain ones {tuple(plain.shape)}")
-    mean = (public.sum(0, dtype=torch.int64) / len(public)).round().to(torch.uint8)
     return {
-        "mean": mean.expand(plain.shape),
+        "mean": mean_image(public).round().to(torch.uint8).expand(plain.shape),
         "unrelated": plain.roll(1, 0),
         "protected": protected[:, :, :height, :width],
     }
+
+
+def mean_image(batch: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The mean of uint8 images (N, C, H, W), values 0 to 255: (C, H, W), on the CPU; summed exactly, part by part.
+
+    Args:
+        dtype: of the division and of the result.
+    """
+    total = torch.zeros(batch.shape[1:], dtype=torch.int64)
+    for part in torch.split(batch, _PART):
+        total += part.sum(0, dtype=torch.int64).cpu()
+    return total.to(dtype) / len(batch)
 
 
 def _lpips(plain: Tensor, reconstructed: Tensor) -> float | None:

@@ -25,7 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from veil.models.obfuscator import Shape, Unfold, is_vector
+from veil.models.features import Shape, is_vector, values_of
+from veil.models.obfuscator import Unfold
 from veil.models.residual import Projection
 
 _MULTIPLE = 8
@@ -157,7 +158,7 @@ class URec(nn.Module):
 
     def __init__(self, shape: Shape, size: Sequence[int], depth: int, width: float = 1.0) -> None:
         super().__init__()
-        channels = [channels_of(each, width) for each in (64, 128, 256)]
+        channels = [channels_of(paper, width) for paper in (64, 128, 256)]
         self.sizes = _sizes(size)
         self.unfold, maps = _maps(shape, size, width)
         inputs = [maps, *channels]
@@ -249,11 +250,6 @@ class _Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.convolutions(x))
-
-
-def values_of(shape: Sequence[int]) -> int:
-    """How many values features (C, h, w) are."""
-    return shape[0] * shape[1] * shape[2]
 
 
 def channels_of(paper: int, width: float) -> int:

@@ -12,17 +12,14 @@ written as one.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from veil.models.features import STRIDE, Head, Norm, Shape, is_vector
 from veil.models.unet import NORMS
 
-Norm = Literal["batch", "group"]
-Head = Literal["fc", "pool"]
-Shape = tuple[int, int, int]
-STRIDE = 4
 _GROUPS = 8
 _COARSE = 4
 _FC = 4096
@@ -169,7 +166,7 @@ class Unfold(nn.Module):
 
     def __init__(self, shape: Shape, size: Sequence[int], channels: int, norm: Norm = "batch") -> None:
         super().__init__()
-        self.sizes = tuple((size[0] // each, size[1] // each) for each in (2 * STRIDE, STRIDE))
+        self.sizes = tuple((size[0] // part, size[1] // part) for part in (2 * STRIDE, STRIDE))
         self.spread = nn.Sequential(
             nn.ConvTranspose2d(shape[0], channels, _COARSE, bias=False), NORMS[norm](channels), nn.ReLU()
         )
@@ -179,11 +176,6 @@ class Unfold(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         x = self.first(F.interpolate(self.spread(features), self.sizes[0]))
         return self.second(F.interpolate(x, self.sizes[1]))  # type: ignore[no-any-return]
-
-
-def is_vector(shape: Sequence[int]) -> bool:
-    """Whether features (C, h, w) have no places, only values."""
-    return tuple(shape[1:]) == (1, 1)
 
 
 def _check(width: int, norm: str) -> None:

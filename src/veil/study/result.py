@@ -18,7 +18,7 @@ import numpy as np
 from veil.runtime.seeds import seed_of
 from veil.study.answers import Answer
 from veil.study.questions import Question, Study
-from veil.study.statistics import Interval, Share, bootstrap, p_value
+from veil.study.statistics import Interval, Share, p_value
 
 PAPER = {"accuracy": 0.28, "responses": 40, "questions": 10, "chance": 0.25}
 Level = Literal["above", "guessing", "below", "none"]
@@ -84,6 +84,8 @@ def result(study: Study, participants: Sequence[str], given: Iterable[Answer], s
         given: the answers; those to questions that the study does not have are passed over.
         seed: of the bootstrap.
     """
+    from veil.metrics.intervals import of_answers
+
     asked = {each.name: each for each in study.questions}
     by_person: dict[str, dict[str, Answer]] = {name: {} for name in participants}
     for answer in given:
@@ -102,7 +104,7 @@ def result(study: Study, participants: Sequence[str], given: Iterable[Answer], s
         study.name, chance, len(study.questions) - len(real),
         {name: len(groups[name]) for name in ("counted", "failed", "incomplete", "nothing")},
         share, None if share is None else p_value(share, chance),
-        bootstrap(right, draw), bootstrap(right, draw, questions=True),
+        of_answers(right, draw), of_answers(right, draw, questions=True),
         _share(groups["failed"], real), _share(groups["incomplete"], real),
         tuple(_asked(each, counted) for each in real), _median(counted, real),
     )  # fmt: skip

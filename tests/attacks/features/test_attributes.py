@@ -9,12 +9,14 @@ import torch
 from torch import Generator, Tensor
 
 from veil import training
-from veil.attacks.errors import AttackFailed
-from veil.attacks.features import closed_forms
-from veil.attacks.features.attributes import ATTRIBUTE_ATTACKERS, AttributeSettings, mean_auroc, train
+from veil.attacks.features import AttributeAttacker, TrainedAttack, attackers_of, closed_forms
+from veil.attacks.features.attackers import KnownAttributes
+from veil.attacks.features.attributes import AttributeSettings, balanced, mean_auroc
 from veil.metrics.attributes import auroc, balanced_accuracy, best_threshold
+from veil.training.run import Run
 
 Pair = tuple[Tensor, Tensor]
+ATTRIBUTE_ATTACKERS = attackers_of(AttributeAttacker)
 CURVED = [name for name in ATTRIBUTE_ATTACKERS if name != "linear"]
 BRIEF: dict[str, Any] = {
     "epochs": 6,
@@ -57,33 +59,33 @@ def brief(name: str, **changes: Any) -> Any:
     return replace(settings, **(BRIEF | changes))
 
 
-def conditions(folder: Path, **other: Any) -> dict[str, Any]:
-    runner = training.fabric("cpu", "32-true")
-    return {"folder": folder, "seed": 0, "runner": runner, "logged": lambda row: None} | other
+def train(own: Pair, others: Pair, name: str, settings: Any, folder: Path, **other: Any) -> TrainedAttack:
+    run = Run(folder=folder, seed=0, runner=training.fabric("cpu", "32-true"), **({"logged": lambda row: None} | other))
+    return ATTRIBUTE_ATTACKERS[name].train(KnownAttributes(*own), KnownAttributes(*others), settings, run)
 
 
 def judged(name: str, make: Any, folder: Path, count: int = 1000) -> tuple[float, tuple[float, float], Tensor]:
     """Balanced accuracy at the attacker's threshold, AUROC with that of validation, and scores."""
     own, others, test = make(count, 1), make(400, 2), make(1000, 3)
-    attack = train(*own, others, name, brief(name), **conditions(folder))
+    attack = train(own, others, name, brief(name), folder)
     scores, kept = attack(test[0]), attack(others[0])
     assert scores.shape == test[1].shape
     assert scores.dtype == torch.float32
-    told = balanced_accuracy(scores[:, 0], test[1][:, 0], best_threshold(kept[:, 0], others[1][:, 0]))
-    return told, (auroc(scores[:, 0], test[1][:, 0]), mean_auroc(kept, others[1])), scores
+    share = balanced_accuracy(scores[:, 0], test[1][:, 0], best_threshold(kept[:, 0], others[1][:, 0]))
+    return share, (auroc(scores[:, 0], test[1][:, 0]), mean_auroc(kept, others[1])), scores
 
 
 @pytest.mark.parametrize("name", CURVED)
 def test_a_ring_is_found(name: str, tmp_path: Path) -> None:
-    told, _, scores = judged(name, ring, tmp_path)
-    assert told > 0.95
+    share, _, scores = judged(name, ring, tmp_path)
+    assert share > 0.95
     assert float(torch.corrcoef(scores.double().T)[0, 1]) < -0.5  # each attribute has its own answer
 
 
 @pytest.mark.parametrize("name", ["mlp", "vgg", "resnet"])
 def test_maps_are_read(name: str, tmp_path: Path) -> None:
-    told, *_ = judged(name, exclusive_or, tmp_path, 400)
-    assert told > 0.95
+    share, *_ = judged(name, exclusive_or, tmp_path, 400)
+    assert share > 0.95
 
 
 @pytest.mark.parametrize("make", [ring, exclusive_or])
@@ -113,28 +115,28 @@ class Stopped(Exception):
 def test_a_stopped_training_keeps_the_same_epoch(tmp_path: Path) -> None:
     own, others = ring(200, 1), ring(100, 2)
     settings = brief("mlp", dropout=0.3)
-    whole = train(*own, others, "mlp", settings, **conditions(tmp_path / "a"))
+    whole = train(own, others, "mlp", settings, tmp_path / "a")
 
     def stop(row: Any) -> None:
         if row["epoch"] == 2:
             raise Stopped
 
     with pytest.raises(Stopped):
-        train(*own, others, "mlp", settings, **conditions(tmp_path / "b", logged=stop))
-    again = train(*own, others, "mlp", settings, **conditions(tmp_path / "b"))
+        train(own, others, "mlp", settings, tmp_path / "b", logged=stop)
+    again = train(own, others, "mlp", settings, tmp_path / "b")
     assert again(others[0]).equal(whole(others[0]))
     assert again.best_epoch == whole.best_epoch
     scores = [row["validation"] for row in whole.log]
     assert scores[whole.best_epoch] == max(scores)
     assert mean_auroc(whole(others[0]), others[1]) == pytest.approx(max(scores))
-    loaded = train(*own, others, "mlp", settings, **conditions(tmp_path / "b"))
+    loaded = train(own, others, "mlp", settings, tmp_path / "b")
     assert loaded(others[0]).equal(whole(others[0]))
 
 
 def test_a_training_ends_when_nothing_gets_better(tmp_path: Path) -> None:
     own, others = nothing(100, 1), nothing(100, 2)
     settings = brief("linear", epochs=50, patience=1)
-    first, again = (train(*own, others, "linear", settings, **conditions(tmp_path)) for _ in range(2))
+    first, again = (train(own, others, "linear", settings, tmp_path) for _ in range(2))
     assert len(first.log) < 50
     assert len(first.log) == first.best_epoch + 2
     assert again.log == first.log
@@ -143,41 +145,32 @@ def test_a_training_ends_when_nothing_gets_better(tmp_path: Path) -> None:
 
 def test_features_of_others_are_not_resumed(tmp_path: Path) -> None:
     own, settings = ring(50, 1), brief("linear", epochs=1)
-    train(*own, own, "linear", settings, about={"of": "a"}, **conditions(tmp_path))
+    train(own, own, "linear", settings, tmp_path, about={"of": "a"})
     with pytest.raises(ValueError, match="other settings"):
-        train(*own, own, "linear", settings, about={"of": "b"}, **conditions(tmp_path))
+        train(own, own, "linear", settings, tmp_path, about={"of": "b"})
 
 
 def test_what_is_refused(tmp_path: Path) -> None:
-    own, maps, on = ring(40, 1), exclusive_or(40, 1), conditions(tmp_path)
-    with pytest.raises(ValueError, match="no attacker 'forest'"):
-        train(*own, own, "forest", brief("mlp"), **on)
-    with pytest.raises(AttackFailed, match="vectors"):
-        train(*maps, maps, "kernel", brief("kernel"), **on)
+    own, maps = ring(40, 1), exclusive_or(40, 1)
     with pytest.raises(ValueError, match="ClosedFormSettings"):
-        train(*own, own, "kernel", brief("mlp"), **on)
+        train(own, own, "kernel", brief("mlp"), tmp_path)
     with pytest.raises(ValueError, match="unlike"):
-        train(*own, maps, "mlp", brief("mlp"), **on)
+        train(own, maps, "mlp", brief("mlp"), tmp_path)
+    with pytest.raises(ValueError, match="labels of validation"):
+        train(own, (own[0], own[1][:, :1]), "mlp", brief("mlp"), tmp_path)
     with pytest.raises(ValueError, match="labels of 40"):
-        train(own[0], own[1][:30], own, "mlp", brief("mlp"), **on)
+        train((own[0], own[1][:30]), own, "mlp", brief("mlp"), tmp_path)
     with pytest.raises(ValueError, match="labels of 40"):
-        train(own[0], own[1].long(), own, "mlp", brief("mlp"), **on)
+        train((own[0], own[1].long()), own, "mlp", brief("mlp"), tmp_path)
     with pytest.raises(ValueError, match="features are floats"):
-        train(own[0].long(), own[1], own, "mlp", brief("mlp"), **on)
+        train((own[0].long(), own[1]), own, "mlp", brief("mlp"), tmp_path)
     with pytest.raises(ValueError, match="two images"):
-        train(own[0][:1], own[1][:1], own, "mlp", brief("mlp"), **on)
-
-
-@pytest.mark.parametrize("row", ATTRIBUTE_ATTACKERS.values(), ids=ATTRIBUTE_ATTACKERS.keys())
-def test_every_scale_is_a_setting(row: Any) -> None:
-    assert set(row.scales) == {"smoke", "cpu", "paper"}
-    for changes in row.scales.values():
-        replace(row.settings, **changes)
+        train((own[0][:1], own[1][:1]), own, "mlp", brief("mlp"), tmp_path)
 
 
 def test_both_classes_weigh_the_same() -> None:
     labels = torch.tensor([[True, True], [False, True], [False, True], [False, True]])
-    weights = closed_forms.balanced(labels)
+    weights = balanced(labels)
     assert weights[:, 0].tolist() == pytest.approx([2, 2 / 3, 2 / 3, 2 / 3])
     assert weights[:, 1].tolist() == [1, 1, 1, 1]
 
@@ -192,9 +185,10 @@ def test_the_kernel_without_a_ridge_goes_through_what_it_knows() -> None:
     values = torch.linspace(-1, 1, 9).view(9, 1, 1, 1)
     labels = (torch.arange(9) % 2 == 0)[:, None]
     settings = closed_forms.ClosedFormSettings(bandwidths=(0.2,), ridges=(1e-9,))
-    network, score = closed_forms.fit_kernel(values, labels, (values, labels), settings, mean_auroc)
+    known = KnownAttributes(values, labels)
+    kernel, score = closed_forms.best_of(closed_forms.kernels(known, settings), known)
     assert score == 1
-    assert network(values)[:, 0].tolist() == pytest.approx((2 * labels[:, 0].float() - 1).tolist(), abs=0.05)
+    assert kernel(values)[:, 0].tolist() == pytest.approx((2 * labels[:, 0].float() - 1).tolist(), abs=0.05)
 
 
 def test_attributes_that_all_have_say_nothing() -> None:
@@ -206,4 +200,4 @@ def test_attributes_that_all_have_say_nothing() -> None:
 def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
     own = ring(64, 1)
     with pytest.raises(training.TrainingError, match="diverged"):
-        train(*own, own, "linear", brief("linear", learning_rate=1e35, epochs=2), **conditions(tmp_path))
+        train(own, own, "linear", brief("linear", learning_rate=1e35, epochs=2), tmp_path)

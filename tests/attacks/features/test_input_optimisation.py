@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from veil.attacks.features.input_optimisation import INVERSION, InversionSettings, invert
+from veil.attacks.features.input_optimisation import InversionSettings, invert
 from veil.images import to_float
 
 SETTINGS = InversionSettings(steps=150, learning_rate=0.1, variation=0.0)
@@ -45,7 +45,7 @@ def test_no_image_depends_on_another() -> None:
 def test_where_features_say_nothing_the_mean_stays() -> None:
     mean = images(1)[0] * 0.8 + 0.1
     found = invert(torch.ones(2, 1, 1, 1), lambda x: 0 * x.mean((1, 2, 3))[:, None, None, None] + 1, (16, 16),
-                   replace(SETTINGS, steps=10, pull=1.0), prior_mean=mean)  # fmt: skip
+                   replace(SETTINGS, steps=10, pull=1.0), mean=mean)  # fmt: skip
     assert float((to_float(found) - mean).abs().mean()) < 0.02
 
 
@@ -83,10 +83,9 @@ def test_what_is_refused() -> None:
     with pytest.raises(ValueError, match="gives features"):
         invert(features[:, :2], mixing, (16, 16), SETTINGS)
     with pytest.raises(ValueError, match="mean image"):
-        invert(features, mixing, (16, 16), SETTINGS, prior_mean=torch.zeros(3, 8, 8))
+        invert(features, mixing, (16, 16), SETTINGS, mean=torch.zeros(3, 8, 8))
     with pytest.raises(ValueError, match="features are floats"):
         invert(features[0], mixing, (16, 16), SETTINGS)
     for changes in ({"steps": 0}, {"layers": 0}, {"learning_rate": 0.0}, {"variation": -1.0}):
         with pytest.raises(ValueError, match="must"):
             replace(SETTINGS, **changes)  # type: ignore[arg-type]
-    assert set(INVERSION.scales) == {"smoke", "cpu", "paper"}

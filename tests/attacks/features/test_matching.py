@@ -10,10 +10,15 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from veil.attacks.errors import AttackFailed
-from veil.attacks.features.matching import Choice, Matcher, fit
+from veil.attacks.features.matching import Choice, Matcher, MatcherSettings
+from veil.attacks.features.matching import fit as fit_matcher
 from veil.metrics.identity import Identification, rank_one
 
 NUISANCE = 20
+
+
+def fit(features: Tensor, identities: Tensor, **settings: Any) -> Matcher:
+    return fit_matcher(features, identities, MatcherSettings(**settings))
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from veil.attacks.features import training
-from veil.attacks.features.training import Best, moments, shape_of
+from veil.attacks.features.attackers import shape_of
+from veil.attacks.features.training import Best, moments
 
 
 def test_moments_are_those_of_all_features(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,6 +41,6 @@ def test_the_best_is_a_copy_and_the_first_of_equals() -> None:
 
 
 def test_what_are_no_features_is_refused() -> None:
-    for each in (torch.zeros(2, 3), torch.zeros(2, 3, 1, 1, dtype=torch.uint8), torch.zeros(0, 3, 1, 1)):
+    for wrong in (torch.zeros(2, 3), torch.zeros(2, 3, 1, 1, dtype=torch.uint8), torch.zeros(0, 3, 1, 1)):
         with pytest.raises(ValueError, match="features are floats"):
-            shape_of(each)
+            shape_of(wrong)

@@ -1,6 +1,8 @@
 """The audit of features: it finds what leaks, says nothing of what does not, and goes on where it was stopped."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +11,26 @@ import torch
 from torch import Tensor
 
 from veil import training
-from veil.attacks.features.attributes import ATTRIBUTE_ATTACKERS
-from veil.attacks.features.reconstructors import RECONSTRUCTORS
-from veil.audits.features import audit, page, pictures, scene
-from veil.audits.features.scene import ALL, IN_LOOP, INVERSION, FeatureAuditSettings, FeatureSubject, Material
+from veil.attacks.features import FEATURE_ATTACKERS, Reconstructor
+from veil.audits import protocol
+from veil.audits.features import page, pictures, running
+from veil.audits.features.audit import measure
+from veil.audits.features.client import about
+from veil.audits.features.running import RunningAudit
+from veil.audits.features.settings import ALL, SCALES, FeatureAuditSettings, named
+from veil.audits.features.subject import FeatureSubject
 from veil.audits.features.verdicts import floor_of, guess, in_loop, least, lift, of_attribute, strongest, verdicts
-from veil.data import faces, synthetic_faces
+from veil.audits.protocol import AuditFaces
+from veil.data import synthetic_faces
 from veil.data.faces import FaceParts
 from veil.jobs.rows import Row, RowFile
 from veil.metrics import recovery
 from veil.report import page as report
+from veil.training.run import Run
 
-SMOKE = scene.SCALES["smoke"]
+SMOKE = SCALES["smoke"]
 TARGET, HIDES = ("Smiling",), ("Male",)
+IN_LOOP, INVERSION = "in-loop", "inversion"
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +39,23 @@ def parts() -> FaceParts:
 
 
 @pytest.fixture(scope="module")
-def material(parts: FaceParts) -> Material:
-    service, own = faces.for_attackers(parts.train, 0.5, 0)
-    return Material(name="made", own=own, validation=parts.validation, judged=parts.test, service=service)
+def faces(parts: FaceParts) -> AuditFaces:
+    return protocol.shared(parts, 0.5)
+
+
+def asked(*attackers: str, **changes: Any) -> FeatureAuditSettings:
+    """One seed of each attacker, with all faces, at smoke scale."""
+    given = {"scale": "smoke", "seeds": 1, "shares": ()} | changes
+    return FeatureAuditSettings(attackers=named(*attackers), **given)
 
 
 def tells(parts: FaceParts, *names: str) -> Any:
     """A sender of the named attributes and nothing else, which it knows by heart, of mirrored images, too."""
     known = {
-        each.contiguous().numpy().tobytes(): labels
+        view.contiguous().numpy().tobytes(): labels
         for part in (parts.train, parts.validation, parts.test)
         for image, labels in zip(part.images, part.labels(names), strict=True)
-        for each in (image, image.flip(2))
+        for view in (image, image.flip(2))
     }
 
     def send(images: Tensor) -> Tensor:
@@ -54,14 +68,32 @@ def subject(send: Any, **other: Any) -> FeatureSubject:
     return FeatureSubject(name="made up", send=send, target=TARGET, hides=HIDES, **other)
 
 
+def running_audit(
+    one: FeatureSubject, faces: AuditFaces, folder: Path, rows: RowFile, settings: FeatureAuditSettings, **other: Any
+) -> RunningAudit:
+    runner = training.fabric("cpu", "auto")
+    run = Run(folder=folder / "attackers", seed=0, runner=runner, logged=lambda row: None)
+    return RunningAudit(subject=one, faces=faces, settings=settings, rows=rows, run=run, **other)
+
+
+def rows_file(
+    one: FeatureSubject, faces: AuditFaces, folder: Path, settings: FeatureAuditSettings,
+    added: Callable[[Row], None] = lambda row: None,
+) -> RowFile:  # fmt: skip
+    return RowFile(folder / "rows.jsonl", about(one, faces, settings, 0), added=added)
+
+
 def run(
-    one: FeatureSubject, material: Material, folder: Path, settings: FeatureAuditSettings = SMOKE, **other: Any
+    one: FeatureSubject, faces: AuditFaces, folder: Path, settings: FeatureAuditSettings = SMOKE, **other: Any
 ) -> list[Row]:
-    with RowFile(folder / "rows.jsonl", scene.about(one, material, settings, 0)) as rows:
-        return audit.audit(
-            one, material, rows, settings, folder=folder / "attackers", seed=0, runner=training.fabric("cpu", "auto"),
-            logged=lambda row: None, **other,
-        )  # fmt: skip
+    with rows_file(one, faces, folder, settings) as rows:
+        return measure(running_audit(one, faces, folder, rows, settings, **other))
+
+
+def plain(rows: list[Row]) -> list[Row]:
+    """Rows as a file has them, without times."""
+    kept = [{key: value for key, value in row.items() if key not in ("run", "seconds")} for row in rows]
+    return json.loads(json.dumps(kept))  # type: ignore[no-any-return]
 
 
 def test_the_strongest_is_chosen_by_the_metric_that_is_asked_for() -> None:
@@ -72,40 +104,37 @@ def test_the_strongest_is_chosen_by_the_metric_that_is_asked_for() -> None:
     assert strongest([sharp, ordered], "Male", "auroc") is ordered
 
 
-def test_what_is_sent_is_found(parts: FaceParts, material: Material, tmp_path: Path) -> None:
-    rows = run(subject(tells(parts, "Smiling", "Male")), material, tmp_path)
+def test_what_is_sent_is_found(parts: FaceParts, faces: AuditFaces, tmp_path: Path) -> None:
+    rows = run(subject(tells(parts, "Smiling", "Male")), faces, tmp_path)
     assert strongest(rows, "Male")["balanced_accuracy"] == 1
     assert lift(strongest(rows, "Male")["balanced_accuracy"], least(floor_of(rows, "Male"))) == 1
     attribute, image, person = verdicts(rows, HIDES)
     assert (attribute.about, attribute.level) == ("Male", "broken")
     assert (image.about, person.about) == ("the image", "the person")
     assert "to learn from, is right in 100.0 %" in attribute.text
-    shown = page.page(rows, scene.about(subject(tells(parts, "Male")), material, SMOKE, 0), "here")
+    shown = page.page(rows, about(subject(tells(parts, "Male")), faces, SMOKE, 0), "here")
     text = report.write_html(shown, tmp_path / "page").read_text()
     assert "no attack" not in text
     assert (tmp_path / "page/figures/reconstructions.png").is_file()
 
 
-def test_what_the_service_is_told_is_the_floor(parts: FaceParts, material: Material, tmp_path: Path) -> None:
-    settings = FeatureAuditSettings(
-        seeds=1, shares=(), attackers=("linear", "mlp", "neighbours"), reconstructors=(), inverted=0, scale="smoke"
-    )
-    rows = run(subject(tells(parts, "Smiling")), material, tmp_path, settings)
+def test_what_the_service_is_told_is_the_floor(parts: FaceParts, faces: AuditFaces, tmp_path: Path) -> None:
+    rows = run(subject(tells(parts, "Smiling")), faces, tmp_path, asked("linear", "mlp", "neighbours"))
     area = floor_of(rows, "Male")["auroc"]
     for row in of_attribute(rows, "Male"):  # one bit leaves nothing to choose but which way round it is read
-        assert min(abs(row["auroc"] - each) for each in (area, 1 - area, 0.5)) < 1e-6
+        assert min(abs(row["auroc"] - guessed) for guessed in (area, 1 - area, 0.5)) < 1e-6
     assert verdicts(rows, HIDES)[0].level == "nothing"
 
 
-def test_noise_says_nothing(material: Material, tmp_path: Path) -> None:
+def test_noise_says_nothing(faces: AuditFaces, tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
-    rows = run(subject(lambda images: torch.randn(len(images), 4, 1, 1, generator=generator)), material, tmp_path)
-    levels = {each.about: each.level for each in verdicts(rows, HIDES)}
+    rows = run(subject(lambda images: torch.randn(len(images), 4, 1, 1, generator=generator)), faces, tmp_path)
+    levels = {one.about: one.level for one in verdicts(rows, HIDES)}
     assert levels == {"Male": "nothing", "the image": "nothing", "the person": "nothing"}
     assert strongest(rows, "Male")["auroc_interval"][0] < 0.5
 
 
-def test_images_themselves_come_back(material: Material, tmp_path: Path) -> None:
+def test_images_themselves_come_back(faces: AuditFaces, tmp_path: Path) -> None:
     """A made-up sender of a few lines, of maps, with everything that an audit can take."""
 
     def send(images: Tensor) -> Tensor:
@@ -121,22 +150,22 @@ def test_images_themselves_come_back(material: Material, tmp_path: Path) -> None
     def embed(images: Tensor) -> Tensor:
         return torch.nn.functional.avg_pool2d(images.float() / 255, 6).flatten(1) - 0.5
 
-    rows = run(one, material, tmp_path, embed=embed)
+    rows = run(one, faces, tmp_path, embed=embed)
     drawn = {row["attack"]: row for row in rows if row["kind"] == "reconstruction"}
-    assert set(drawn) == {IN_LOOP, INVERSION, *SMOKE.reconstructors}
+    assert set(drawn) == {IN_LOOP, INVERSION, *(row.name for row in SMOKE.of(Reconstructor))}
     (sent,) = (row for row in rows if row["kind"] == "sent")
-    assert (sent["shape"], sent["different"]) == ([3, 6, 6], len(material.judged))
+    assert (sent["shape"], sent["different"]) == ([3, 6, 6], len(faces.judged))
     assert drawn[IN_LOOP]["ssim"] > guess(rows, "ssim")
     assert drawn[IN_LOOP]["one_of_4"]["rate"] > 0.9
     assert in_loop(rows, "Male") is not None
-    told = {each.about: each for each in verdicts(rows, HIDES)}
-    assert "adversary is right in" in told["Male"].text
+    texts = {one.about: one.text for one in verdicts(rows, HIDES)}
+    assert "adversary is right in" in texts["Male"]
     assert {row["kind"] for row in rows} == {
-        "service", "sent", "floor", "attribute", "picture-floor", "reconstruction", "shown", "identity",
+        "service", "sent", "floor", "attacker", "attribute", "picture-floor", "reconstruction", "shown", "identity",
     }  # fmt: skip
 
 
-def test_a_stopped_audit_goes_on(parts: FaceParts, material: Material, tmp_path: Path) -> None:
+def test_a_stopped_audit_goes_on(parts: FaceParts, faces: AuditFaces, tmp_path: Path) -> None:
     class Stopped(Exception):
         pass
 
@@ -146,23 +175,18 @@ def test_a_stopped_audit_goes_on(parts: FaceParts, material: Material, tmp_path:
 
     one = subject(tells(parts, "Male"))
     with pytest.raises(Stopped):
-        run(one, material, tmp_path / "cut", say=stop)
-    said: list[str] = []
-    resumed = run(one, material, tmp_path / "cut", say=said.append)
-    assert said == [f"{RECONSTRUCTORS['mirror'].title}, seed 0", "matcher of people"]
-    whole = run(one, material, tmp_path / "whole")
-
-    def told(rows: list[Row]) -> list[Row]:
-        kept = [{key: value for key, value in row.items() if key not in ("run", "seconds")} for row in rows]
-        return json.loads(json.dumps(kept))  # tuples are lists in a file
-
-    assert told(resumed) == told(whole)
-    assert told(run(one, material, tmp_path / "cut")) == told(whole)
+        run(one, faces, tmp_path / "cut", say=stop)
+    lines: list[str] = []
+    resumed = run(one, faces, tmp_path / "cut", say=lines.append)
+    assert lines == ["mirror (the paper's AR), seed 0", "features as they are", "matcher of people"]
+    whole = run(one, faces, tmp_path / "whole")
+    assert plain(resumed) == plain(whole)
+    assert plain(run(one, faces, tmp_path / "cut")) == plain(whole)
 
 
 @pytest.mark.parametrize("after", [1, 3, 4, 7, 9])
 def test_an_audit_that_was_stopped_between_any_two_rows_goes_on(
-    parts: FaceParts, material: Material, tmp_path: Path, after: int
+    parts: FaceParts, faces: AuditFaces, tmp_path: Path, after: int
 ) -> None:
     """With two attributes of each kind, so that a stop may lie between those of one attack."""
 
@@ -180,78 +204,59 @@ def test_an_audit_that_was_stopped_between_any_two_rows_goes_on(
         hides=("Male", "Heavy_Makeup"), answer=lambda sent: sent.flatten(1).expand(-1, 2),
         adversaries=[lambda sent: sent.flatten(1).expand(-1, 2)],
     )  # fmt: skip
-    settings = FeatureAuditSettings(
-        seeds=1, shares=(), attackers=("linear",), reconstructors=(), inverted=0, scale="smoke"
-    )
-    left, about = after, scene.about(one, material, settings, 0)
-    with RowFile(tmp_path / "rows.jsonl", about, added=stop) as rows, pytest.raises(Stopped):
-        audit.audit(
-            one, material, rows, settings, folder=tmp_path / "attackers", seed=0,
-            runner=training.fabric("cpu", "auto"), logged=lambda row: None,
-        )  # fmt: skip
-    resumed = run(one, material, tmp_path, settings)
-    told = [(row["kind"], row.get("attack"), row.get("attribute"), row.get("floor")) for row in resumed]
-    assert len(told) == len(set(told)) == 2 + 1 + 2 + 2 + 2 + 4 + 2 + 2  # shown: the photos and the mean face
+    settings, left = asked("linear", "cosine", "matcher"), after
+    with rows_file(one, faces, tmp_path, settings, stop) as rows, pytest.raises(Stopped):
+        measure(running_audit(one, faces, tmp_path, rows, settings))
+    resumed = run(one, faces, tmp_path, settings)
+    measured = [(row["kind"], row.get("attack"), row.get("attribute"), row.get("floor")) for row in resumed]
+    assert (
+        len(measured) == len(set(measured)) == 2 + 1 + 2 + 2 + 2 + 4 + 2 + 2 + 3
+    )  # shown: the photos and the mean face
 
 
-def test_attackers_have_what_they_are_said_to_have(parts: FaceParts, material: Material, tmp_path: Path) -> None:
-    settings = FeatureAuditSettings(
-        seeds=2, shares=(0.1, 1.0), attackers=("linear",), reconstructors=(), inverted=0, scale="smoke"
-    )
-    rows = run(subject(tells(parts, "Male")), material, tmp_path, settings)
-    found = [(row["share"], row["attack_seed"], row["faces"]) for row in rows if row["kind"] == "attribute"]
-    own = len(material.own)
+def test_attackers_have_what_they_are_said_to_have(parts: FaceParts, faces: AuditFaces, tmp_path: Path) -> None:
+    rows = run(subject(tells(parts, "Male")), faces, tmp_path, asked("linear", seeds=2, shares=(0.1, 1.0)))
+    had = [(row["share"], row["attack_seed"], row["faces"]) for row in rows if row["kind"] == "attribute"]
+    own = len(faces.own)
     every = own + len(parts.train) - own
-    assert found == [(0.1, 0, round(0.1 * own)), (1.0, 0, own), (ALL, 0, every), (ALL, 1, every)]
+    assert had == [(0.1, 0, round(0.1 * own)), (1.0, 0, own), (ALL, 0, every), (ALL, 1, every)]
 
 
 def test_features_that_do_not_fit_into_memory_say_the_same(
-    parts: FaceParts, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    parts: FaceParts, faces: AuditFaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = FeatureAuditSettings(
-        seeds=1, shares=(), attackers=("linear",), reconstructors=("mirror",), inverted=0, scale="smoke"
-    )
-    expected = run(subject(tells(parts, "Male")), material, tmp_path / "memory", settings)
-    monkeypatch.setattr(scene, "_IN_MEMORY", 0)
-    found = run(subject(tells(parts, "Male")), material, tmp_path / "disk", settings)
-    assert (tmp_path / "disk/attackers/sent-most").stat().st_size == 4 * 2 * len(material.most)  # floats, mirrored
-
-    def told(rows: list[Row]) -> list[Row]:
-        return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
-
-    assert told(found) == told(expected)
+    settings = asked("linear", "mirror")
+    expected = run(subject(tells(parts, "Male")), faces, tmp_path / "memory", settings)
+    monkeypatch.setattr(running, "_IN_MEMORY", 0)
+    rows = run(subject(tells(parts, "Male")), faces, tmp_path / "disk", settings)
+    assert (tmp_path / "disk/attackers/sent-most").stat().st_size == 4 * 2 * len(faces.most)  # floats, mirrored
+    assert plain(rows) == plain(expected)
 
 
-def test_the_strongest_reconstructor_draws_again(material: Material, tmp_path: Path) -> None:
+def test_the_strongest_reconstructor_draws_again(faces: AuditFaces, tmp_path: Path) -> None:
     def send(images: Tensor) -> Tensor:
         return torch.nn.functional.avg_pool2d(images.float() / 255, 4)
 
-    one, runner = subject(send), training.fabric("cpu", "auto")
-    settings = FeatureAuditSettings(
-        seeds=1, shares=(), attackers=("linear",), reconstructors=("mirror", "resrec"), inverted=0, judged=24,
-        drawn=2, scale="smoke",
-    )  # fmt: skip
-    found = [row for row in run(one, material, tmp_path, settings) if row["kind"] == "reconstruction"]
-    assert [(row["attack"], row["attack_seed"]) for row in found] == [
+    one, settings = subject(send), asked("linear", "mirror", "resrec", drawn=2, judged=24)
+    drawn = [row for row in run(one, faces, tmp_path, settings) if row["kind"] == "reconstruction"]
+    assert [(row["attack"], row["attack_seed"]) for row in drawn] == [
         ("mirror", 0), ("mirror", 1), ("resrec", 0), ("resrec", 1)
     ]  # fmt: skip
-    values = [row["ms_ssim"] for row in found]
+    values = [row["ms_ssim"] for row in drawn]
     assert len(set(values)) == 4
-    with RowFile(tmp_path / "rows.jsonl", scene.about(one, material, settings, 0)) as rows:
-        judged = audit.scene_of(
-            one, material, rows, settings, folder=tmp_path / "attackers", seed=0, runner=runner,
-            logged=lambda row: None,
-        )  # fmt: skip
-        drawn = pictures.drawn_again(judged, judged.pictures)
-    assert recovery.recovery(judged.pictures, drawn).ms_ssim == pytest.approx(max(values), abs=1e-3)  # floats, halves
+    with rows_file(one, faces, tmp_path, settings) as rows:
+        again = running_audit(one, faces, tmp_path, rows, settings)
+        judged = again.pictures
+        images = pictures.drawn_again(again, judged)
+    assert recovery.recovery(judged, images).ms_ssim == pytest.approx(max(values), abs=1e-3)  # floats, halves
 
 
 def test_a_page_says_who_is_found_again_without_a_recogniser_too(
-    parts: FaceParts, material: Material, tmp_path: Path
+    parts: FaceParts, faces: AuditFaces, tmp_path: Path
 ) -> None:
     one = subject(tells(parts, "Male"))
-    shown = page.page(run(one, material, tmp_path), scene.about(one, material, SMOKE, 0), "")
-    table = next(each for section in shown.sections if section.item == "pictures" for each in section.tables)
+    shown = page.page(run(one, faces, tmp_path), about(one, faces, SMOKE, 0), "")
+    table = next(table for section in shown.sections if section.item == "pictures" for table in section.tables)
     compared = [row for row in table.rows if row[0].startswith("no image")]
     assert len(compared) == 2
     assert "rank 1" in table.head
@@ -263,22 +268,36 @@ def test_a_page_says_who_is_found_again_without_a_recogniser_too(
     assert 'class="said"' in text  # verdicts are sentences
 
 
-def test_none_are_shown_where_none_are_to_be(parts: FaceParts, material: Material, tmp_path: Path) -> None:
-    rows = run(subject(tells(parts, "Male")), material, tmp_path, shown=parts.test.images[:0])
+def test_none_are_shown_where_none_are_to_be(parts: FaceParts, faces: AuditFaces, tmp_path: Path) -> None:
+    rows = run(subject(tells(parts, "Male")), faces, tmp_path, shown_instead=parts.test.images[:0])
     assert not [row for row in rows if row["kind"] == "shown"]
     assert page.drawn("reconstructions", rows) is None
 
 
-def test_vectors_alone_are_no_business_of_maps(parts: FaceParts, material: Material, tmp_path: Path) -> None:
-    settings = FeatureAuditSettings(
-        seeds=1, shares=(), attackers=("linear", "kernel"), reconstructors=(), inverted=0, scale="smoke"
-    )
-    rows = run(subject(lambda images: images.float() / 255), material, tmp_path, settings)
-    failed = [row for row in rows if "failed" in row]
-    assert [row["attack"] for row in failed] == ["kernel"]
-    assert ATTRIBUTE_ATTACKERS["kernel"].title in failed[0]["failed"]
-
-
-def test_what_is_no_features_is_refused(material: Material, tmp_path: Path) -> None:
+def test_what_is_no_features_is_refused(faces: AuditFaces, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs floats"):
-        run(subject(lambda images: images), material, tmp_path)
+        run(subject(lambda images: images), faces, tmp_path)
+
+
+def test_features_that_an_attacker_cannot_read_are_a_row_that_says_why(faces: AuditFaces, tmp_path: Path) -> None:
+    def send(images: Tensor) -> Tensor:
+        return torch.nn.functional.avg_pool2d(images.float() / 255, 8)
+
+    settings = asked("linear", "neighbours")
+    rows = run(subject(send), faces, tmp_path, settings)
+    (failed,) = (row for row in rows if "failed" in row)
+    assert (failed["attack"], failed["failed"]) == ("neighbours", "nearest neighbours reads vectors, not maps of 3×3")
+    assert {row["attack"] for row in of_attribute(rows, "Male")} == {"linear"}
+    assert plain(run(subject(send), faces, tmp_path, settings)) == plain(rows)
+    assert report.write_html(page.page(rows, about(subject(send), faces, settings, 0), ""), tmp_path / "page").is_file()
+
+
+def test_who_is_not_installed_here_is_called_by_name(parts: FaceParts, faces: AuditFaces, tmp_path: Path) -> None:
+    """Rows of an attacker whose package is gone still count, and are shown."""
+    stranger = replace(FEATURE_ATTACKERS["linear"], name="gone", title="of a package")
+    settings = replace(asked(), attackers=(stranger,))
+    rows = run(subject(tells(parts, "Male")), faces, tmp_path, settings)
+    assert "Gone, with" in verdicts(rows, HIDES)[0].text
+    shown = page.page(rows, about(subject(tells(parts, "Male")), faces, settings, 0), "")
+    (table,) = next(section for section in shown.sections if section.item == "attributes").tables
+    assert [line[0] for line in table.rows][1].startswith("gone")

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from contracts import check_obfuscator_preset
 from torch import Generator, Tensor
 
 from veil import images, training
 from veil.jobs.rows import Row
 from veil.metrics.structural import ms_ssim
-from veil.protections.features import PRESETS, Material, Networks, ObfuscatorSettings, losses, only, train
+from veil.protections.features import PRESETS, ObfuscatorSettings, losses, only
 from veil.protections.features.deep_obfuscator import (
     _PHASES,
     ADVERSARIAL,
@@ -20,10 +21,12 @@ from veil.protections.features.deep_obfuscator import (
     PRETRAINING,
     _Batch,
     _Game,
-    _mean_of,
+    train,
 )
-from veil.protections.features.monitoring import balanced_accuracy, watch
+from veil.protections.features.monitoring import scalars_of
 from veil.protections.features.settings import PHASES
+from veil.protections.features.training_data import Networks, TrainedNetworks, TrainingFaces
+from veil.training.run import Run
 
 SMALL = ObfuscatorSettings(
     width=8, reader=8, head="pool", pretraining=2, attackers=2, epochs=2, batch_size=8, learning_rate=1e-3,
@@ -46,7 +49,7 @@ LEARN: dict[str, set[str]] = {
 }
 
 
-def material(count: int = 32, side: int = 32, private: int = 1) -> Material:
+def drawn_faces(count: int = 32, side: int = 32, private: int = 1) -> TrainingFaces:
     """Pictures whose brightness is the target, and whose colours are private."""
     generator = Generator().manual_seed(0)
     target = torch.rand(count, 1, generator=generator) < 0.5
@@ -55,17 +58,17 @@ def material(count: int = 32, side: int = 32, private: int = 1) -> Material:
     pictures += 0.4 * target.float().view(-1, 1, 1, 1)
     if private:
         pictures[:, 0] += 0.2 * hidden[:, :1].float().view(-1, 1, 1)
-    return Material(images.quantise(pictures.clamp(0, 1)), target, hidden)
+    return TrainingFaces(images.quantise(pictures.clamp(0, 1)), target, hidden)
 
 
 def game(settings: ObfuscatorSettings, optimizer: Callable[..., Any] = torch.optim.Adam) -> _Game:
-    given = material()
-    made = _Game(Networks.create(given, settings, 0), given, settings, 0, training.fabric("cpu", "32-true"))
-    made.optimizers = {name: optimizer(module.parameters(), lr=1e-3) for name, module in made.modules.items()}
-    return made
+    faces, run = drawn_faces(), Run(folder=Path(), seed=0, runner=training.fabric("cpu", "32-true"))
+    playing = _Game(Networks.create(faces, settings, 0), faces, settings, run)
+    playing.optimizers = {name: optimizer(module.parameters(), lr=1e-3) for name, module in playing.modules.items()}
+    return playing
 
 
-def batch(given: Material, seed: int = 0) -> _Batch:
+def batch(given: TrainingFaces, seed: int = 0) -> _Batch:
     return _Batch(
         images.to_float(given.images[:16]), given.target[:16], given.private[:16], Generator().manual_seed(seed)
     )
@@ -89,7 +92,7 @@ def test_a_phase_trains_the_networks_that_the_paper_says(phase: str, values: int
     """And with it the statistics of their normalisation; idle networks stay as they are in everything."""
     playing = game(replace(SMALL, values=values))
     before, buffers = states(playing, "parameters"), states(playing, "buffers")
-    scalars = _PHASES[phase](playing, batch(playing.material))
+    scalars = _PHASES[phase](playing, batch(playing.faces))
     assert changed(before, states(playing, "parameters")) == LEARN[phase]
     vectors = {"classifier", *ADVERSARIES} if values else set()  # perceptrons, which do not normalise
     assert changed(buffers, states(playing, "buffers")) == LEARN[phase] - vectors
@@ -104,7 +107,7 @@ def test_every_phase_is_known() -> None:
 def test_idle_networks_normalise_as_in_training_where_the_authors_do() -> None:
     playing = game(replace(SMALL, idle="train"))
     buffers, weights = states(playing, "buffers"), states(playing, "parameters")
-    _PHASES["defend-attributes"](playing, batch(playing.material))
+    _PHASES["defend-attributes"](playing, batch(playing.faces))
     assert changed(weights, states(playing, "parameters")) == {"obfuscator"}
     assert changed(buffers, states(playing, "buffers")) == {"obfuscator", "classifier", *ADVERSARIES}
 
@@ -116,10 +119,10 @@ def objective(playing: _Game, given: _Batch, phase: str) -> float:
     with torch.no_grad():
         features = networks.obfuscator(given.images)
         classifier = losses.attributes(networks.classifier(features), given.target)
-        read = [losses.attributes(each(features), given.private) for each in networks.adversaries]
-        made = networks.reconstructor(features)
-        noise = playing.fixed.expand_as(made)
-        original, towards = 1 - ms_ssim(given.images, made).mean(), 1 - ms_ssim(noise, made).mean()
+        read = [losses.attributes(adversary(features), given.private) for adversary in networks.adversaries]
+        drawn = networks.reconstructor(features)
+        noise = playing.fixed.expand_as(drawn)
+        original, towards = 1 - ms_ssim(given.images, drawn).mean(), 1 - ms_ssim(noise, drawn).mean()
     against = {
         "defend-attributes": -settings.lambda1 * torch.stack(read).mean(),
         "defend-reconstruction": settings.lambda2 * (towards - original),
@@ -135,7 +138,7 @@ def test_a_defence_goes_down_the_papers_objective(phase: str) -> None:
     settings = replace(SMALL, norm="group", target="fixed-noise", lambda1=2.0, lambda2=3.0)
     rate = 3e-5
     playing = game(settings, lambda parameters, lr: torch.optim.SGD(parameters, lr=rate))
-    given = batch(playing.material)
+    given = batch(playing.faces)
     before = objective(playing, given, phase)
     old = {name: value.detach().clone() for name, value in playing.networks.obfuscator.named_parameters()}
     _PHASES[phase](playing, given)
@@ -148,7 +151,7 @@ def test_a_defence_goes_down_the_papers_objective(phase: str) -> None:
 
 def test_attackers_learn_from_features_without_moving_them() -> None:
     playing = game(SMALL)
-    given = batch(playing.material)
+    given = batch(playing.faces)
     first = {name: float(value) for name, value in _PHASES["attack"](playing, given).items()}
     for _ in range(20):
         last = _PHASES["attack"](playing, given)
@@ -158,16 +161,16 @@ def test_attackers_learn_from_features_without_moving_them() -> None:
 
 def test_the_weight_of_a_defence_follows_its_factors() -> None:
     playing = game(replace(SMALL, factors=(10.0, 3.0)))
-    found = []
+    factors = []
     for epoch in range(4):
         playing._begin(epoch, PRETRAINING)
-        found.append(playing.factor)
-    assert found == [10, 3, 3, 3]
+        factors.append(playing.factor)
+    assert factors == [10, 3, 3, 3]
 
 
 def test_a_reconstructor_may_prepare_longer_than_the_adversaries() -> None:
     playing = game(replace(SMALL, attackers=1, reconstructor=2))
-    given, seen = batch(playing.material), []
+    given, seen = batch(playing.faces), []
     for epoch in range(2):
         playing._begin(epoch, ATTACKERS)
         before = states(playing, "parameters")
@@ -180,7 +183,7 @@ def test_a_reconstructor_may_prepare_longer_than_the_adversaries() -> None:
 
 def test_a_renewed_adversary_is_new() -> None:
     playing = game(replace(SMALL, renewed=1))
-    _PHASES["attack"](playing, batch(playing.material))
+    _PHASES["attack"](playing, batch(playing.faces))
     before, drawn = states(playing, "parameters"), torch.get_rng_state()
     playing._begin(0, ADVERSARIAL)
     playing._begin(1, PRETRAINING)
@@ -191,18 +194,19 @@ def test_a_renewed_adversary_is_new() -> None:
     assert playing.optimizers["adversary0"].state
     assert torch.get_rng_state().equal(drawn)
     first = {key: value.clone() for key, value in playing.modules["adversary1"].state_dict().items()}
-    _PHASES["attack"](playing, batch(playing.material))
+    _PHASES["attack"](playing, batch(playing.faces))
     playing._begin(1, ADVERSARIAL)
     assert all(value.equal(first[key]) for key, value in playing.modules["adversary1"].state_dict().items())
     playing._begin(2, ADVERSARIAL)
     assert "adversary0" in changed(before, states(playing, "parameters"))
 
 
-def fitted(folder: Path, settings: ObfuscatorSettings, given: Material | None = None, **options: Any) -> Any:
-    options = {"logged": lambda row: None} | options
-    return train(
-        given or material(), settings, folder=folder, seed=0, runner=training.fabric("cpu", "32-true"), **options
-    )
+def trained(
+    folder: Path, settings: ObfuscatorSettings, faces: TrainingFaces | None = None, *,
+    logged: Callable[[Row], None] = lambda row: None, validation: TrainingFaces | None = None,
+) -> TrainedNetworks:  # fmt: skip
+    run = Run(folder=folder, seed=0, runner=training.fabric("cpu", "32-true"), logged=logged)
+    return train(faces or drawn_faces(), settings, run, validation=validation)
 
 
 @pytest.mark.parametrize("settings", [SMALL, JOINT], ids=["paper", "joint"])
@@ -212,7 +216,7 @@ def test_a_run_that_was_stopped_in_any_stage_ends_as_one_that_was_not(
     class Stopped(Exception):
         pass
 
-    whole = fitted(tmp_path / "whole", settings)
+    whole = trained(tmp_path / "whole", settings)
     assert {stage: len(log) for stage, log in whole.logs.items()} == dict.fromkeys(
         ("pretraining", "attackers", "adversarial"), 2
     )
@@ -227,17 +231,17 @@ def test_a_run_that_was_stopped_in_any_stage_ends_as_one_that_was_not(
 
         folder = tmp_path / str(after)
         with pytest.raises(Stopped):
-            fitted(folder, settings, logged=stop)
+            trained(folder, settings, logged=stop)
         torch.rand(3)  # another process begins with other global randomness
-        again = fitted(folder, settings)
+        again = trained(folder, settings)
         for name, module in again.networks.named().items():
             assert all(value.equal(wanted[name][key]) for key, value in module.state_dict().items()), (after, name)
             assert not module.training
 
 
-def test_the_classifier_learns_and_the_log_watches(tmp_path: Path) -> None:
+def test_the_classifier_learns_and_the_log_says_so(tmp_path: Path) -> None:
     settings = replace(SMALL, pretraining=6, epochs=1)
-    found = fitted(tmp_path, settings, watched=material(16))
+    found = trained(tmp_path, settings, validation=drawn_faces(16))
     log = found.logs["pretraining"]
     assert log[-1]["classifier"] < log[0]["classifier"]
     attackers = {"watched_adversary", "watched_reconstructor"}
@@ -264,22 +268,28 @@ def test_the_classifier_learns_and_the_log_watches(tmp_path: Path) -> None:
 def test_what_is_not_defended_has_no_adversary(
     settings: ObfuscatorSettings, private: int, networks: set[str], tmp_path: Path
 ) -> None:
-    found = fitted(tmp_path, replace(settings, pretraining=1, attackers=1, epochs=1), material(private=private))
+    found = trained(tmp_path, replace(settings, pretraining=1, attackers=1, epochs=1), drawn_faces(private=private))
     assert set(found.networks.named()) == networks
     assert bool(found.logs["adversarial"]) == (len(networks) > 2)
 
 
 def test_only_leaves_out_one_defence() -> None:
-    paper = PRESETS["paper"].phases
+    paper = PRESETS["paper"].settings.phases
     assert only(paper, images=True, attributes=True) == paper
     assert only(paper, images=False, attributes=True) == ("defend-attributes", "attack", "recover")
     assert only(paper, images=True, attributes=False) == ("defend-reconstruction", "attack", "recover")
-    authors = PRESETS["authors-code"].phases
+    authors = PRESETS["authors-code"].settings.phases
     assert only(authors, images=False, attributes=False) == ("attack", "recover")
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_keeps_the_contract(name: str) -> None:
+    check_obfuscator_preset(PRESETS[name])
+    assert PRESETS[name].name == name
+
+
 def test_presets_are_what_they_are_named() -> None:
-    paper, authors = PRESETS["paper"], PRESETS["authors-code"]
+    paper, authors = PRESETS["paper"].settings, PRESETS["authors-code"].settings
     assert (paper.lambda1, paper.lambda2, paper.batch_size, paper.values, paper.bounded) == (1, 1, 64, None, False)
     assert (authors.batch_size, authors.epochs, authors.learning_rate, len(authors.phases)) == (32, 20, 1e-4, 5)
     assert [authors.factor(epoch) for epoch in (0, 9, 10, 18, 19, 30)] == [10, 10, 9, 1, 1, 1]
@@ -295,41 +305,29 @@ def test_settings_are_checked(wrong: dict[str, Any]) -> None:
 
 
 def test_refusals(tmp_path: Path) -> None:
-    given = material(4)
+    given = drawn_faces(4)
     with pytest.raises(ValueError, match="target labels must be bool"):
-        Material(given.images, given.target.float(), given.private)
+        TrainingFaces(given.images, given.target.float(), given.private)
     with pytest.raises(ValueError, match="private labels must be bool"):
-        Material(given.images, given.target, given.private[:2])
+        TrainingFaces(given.images, given.target, given.private[:2])
     with pytest.raises(ValueError, match="at least one attribute"):
-        Material(given.images, given.target[:, :0], given.private)
+        TrainingFaces(given.images, given.target[:, :0], given.private)
     with pytest.raises(ValueError, match="two images at least, not 1"):
-        fitted(tmp_path, SMALL, material(1))
-    fitted(tmp_path, replace(SMALL, epochs=0, attackers=0, pretraining=1))
+        trained(tmp_path, SMALL, drawn_faces(1))
+    trained(tmp_path, replace(SMALL, epochs=0, attackers=0, pretraining=1))
     with pytest.raises(ValueError, match="other settings"):
-        fitted(tmp_path, replace(SMALL, epochs=0, attackers=0, pretraining=1, lambda1=2.0))
+        trained(tmp_path, replace(SMALL, epochs=0, attackers=0, pretraining=1, lambda1=2.0))
 
 
 def test_fewer_images_than_a_batch_are_one_batch(tmp_path: Path) -> None:
-    found = fitted(tmp_path, replace(SMALL, batch_size=1000, pretraining=1, attackers=0, epochs=0))
+    found = trained(tmp_path, replace(SMALL, batch_size=1000, pretraining=1, attackers=0, epochs=0))
     assert len(found.logs["pretraining"]) == 1
 
 
-def test_the_mean_image_is_the_mean() -> None:
-    given = material(32).images
-    torch.testing.assert_close(_mean_of(given), given.float().mean(0) / 255)
-
-
-def test_balanced_accuracy_by_hand() -> None:
-    logits = torch.tensor([[1.0, 1.0], [1.0, 1.0], [-1.0, 1.0], [1.0, -1.0]])
-    labels = torch.tensor([[True, True], [True, True], [True, True], [False, True]])
-    assert balanced_accuracy(logits, labels) == pytest.approx(((2 / 3 + 0) / 2 + 3 / 4) / 2)
-
-
-def test_watching_changes_nothing() -> None:
+def test_asking_the_networks_changes_nothing() -> None:
     playing = game(SMALL)
     weights, buffers = states(playing, "parameters"), states(playing, "buffers")
-    given = material(12)
-    row = watch(playing.networks, given.images, given.target, given.private, torch.device("cpu"))
+    row = scalars_of(playing.networks, drawn_faces(12), torch.device("cpu"))
     assert set(row) == {"watched_classifier", "watched_adversary", "watched_reconstructor"}
     assert not changed(weights, states(playing, "parameters"))
     assert not changed(buffers, states(playing, "buffers"))

@@ -1,24 +1,38 @@
 """Attribute attackers that need no training by gradients: nearest neighbours, and kernel regression.
 
-For vectors only. A few values leave nothing for a deep network to find that these do not find as well, and what they
-find does not hang on a rate or a seed's luck. Both compare standardised features; what they are free in is chosen on
-the attacker's own validation part.
+What the attacker knows: as for `veil.attacks.features.attributes`. For vectors only. A few values leave nothing for a
+deep network to find that these do not find as well, and what they find does not hang on a rate or a seed's luck. Both
+compare standardised features; what they are free in is chosen on the attacker's own validation part. They are computed
+again each time, and leave nothing in the run's folder.
 
 Neighbours: Fix and Hodges 1951; an image's score is how much more frequent the attribute is among its nearest. Kernel:
 ridge regression on Gaussian functions around some of the attacker's own features ("subset of regressors", Smola and
 Schölkopf 2000), with the two classes of each attribute weighing as much as each other.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from veil.attacks.features.attackers import AttributeAttacker, KnownAttributes, TrainedAttack
+from veil.attacks.features.attributes import KNOWS, balanced, mean_auroc, scores_of
+from veil.models.features import is_vector
+from veil.runtime.lazy import functional as F
+from veil.runtime.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from veil.models.features import Shape
+    from veil.training.checkpoints import Row
+    from veil.training.run import Run
 
 _AT_ONCE = 512
-Judge = Callable[[Tensor, Tensor], float]
-"""Scores and labels, (N, A), to how good these are."""
+Solved = Callable[["Tensor"], "Tensor"]
+"""Standardised vectors (N, C, 1, 1) to scores (N, A)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +52,11 @@ class ClosedFormSettings:
     ridges: tuple[float, ...] = (1e-6, 1e-4, 1e-2)
 
 
-class Neighbours(nn.Module):
+@dataclass(frozen=True, eq=False)
+class Neighbours:
     """Maps standardised vectors (N, C, 1, 1) to scores (N, A): the share of yes among the nearest, each label weighed.
 
-    Args:
+    Attributes:
         known: (M, C).
         worth: (M, A), what a neighbour adds.
         count: how many are asked.
@@ -49,86 +64,86 @@ class Neighbours(nn.Module):
 
     known: Tensor
     worth: Tensor
+    count: int
 
-    def __init__(self, known: Tensor, worth: Tensor, count: int) -> None:
-        super().__init__()
-        self.register_buffer("known", known)
-        self.register_buffer("worth", worth)
-        self.count = count
-
-    def forward(self, features: Tensor) -> Tensor:
+    def __call__(self, features: Tensor) -> Tensor:
         parts = torch.split(features.flatten(1).double(), _AT_ONCE)
         return torch.cat([self.worth[nearest(part, self.known, self.count)].mean(1) for part in parts]).float()
 
 
-class Kernel(nn.Module):
+@dataclass(frozen=True, eq=False)
+class Kernel:
     """Maps standardised vectors (N, C, 1, 1) to scores (N, A): weighted Gaussians around centres.
 
-    Args:
+    Attributes:
         centres: (M, C).
         bandwidth: deviation of the Gaussians.
         weights: (M + 1, A), the last ones constant.
     """
 
     centres: Tensor
+    bandwidth: float
     weights: Tensor
 
-    def __init__(self, centres: Tensor, bandwidth: float, weights: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("centres", centres)
-        self.register_buffer("weights", weights)
-        self.bandwidth = bandwidth
-
-    def forward(self, features: Tensor) -> Tensor:
+    def __call__(self, features: Tensor) -> Tensor:
         parts = torch.split(features.flatten(1).double(), _AT_ONCE)
         return torch.cat([gaussians(part, self.centres, self.bandwidth) @ self.weights for part in parts]).float()
 
 
-def fit_neighbours(
-    features: Tensor, labels: Tensor, validation: tuple[Tensor, Tensor], settings: ClosedFormSettings, judge: Judge
-) -> tuple[nn.Module, float]:
-    """The best number of neighbours, and how well it did.
-
-    Args:
-        features: standardised, (N, C, 1, 1).
-        labels: bool (N, A).
-        validation: both of others.
-        judge: more is better.
-    """
-    known, worth = features.flatten(1).double(), balanced(labels) * (2 * labels.double() - 1)
-    tried = (Neighbours(known, worth, min(count, len(known))) for count in settings.neighbours)
-    return _best(tried, validation, judge)
+def neighbours(known: KnownAttributes, settings: ClosedFormSettings) -> Iterator[Solved]:
+    """All numbers of neighbours to choose from; of standardised features."""
+    values = known.features.flatten(1).double()
+    worth = balanced(known.labels) * (2 * known.labels.double() - 1)
+    return (Neighbours(values, worth, min(count, len(values))) for count in settings.neighbours)
 
 
-def fit_kernel(
-    features: Tensor, labels: Tensor, validation: tuple[Tensor, Tensor], settings: ClosedFormSettings, judge: Judge
-) -> tuple[nn.Module, float]:
-    """The best bandwidth and ridge, and how well they did; as `fit_neighbours`."""
-    values = features.flatten(1).double()
+def kernels(known: KnownAttributes, settings: ClosedFormSettings) -> Iterator[Solved]:
+    """All bandwidths and ridges to choose from; of standardised features."""
+    values = known.features.flatten(1).double()
     count = min(settings.centres, len(values))
     centres = values[torch.linspace(0, len(values) - 1, count).long().to(values.device)]
     apart = torch.cdist(centres, centres)
     middle = float(apart[apart > 0].median()) if bool((apart > 0).any()) else 1.0
-
-    def tried() -> Iterator[nn.Module]:
-        for bandwidth in (share * middle for share in settings.bandwidths):
-            functions, among = (gaussians(each, centres, bandwidth) for each in (values, centres))
-            penalty = F.pad(among[:, :-1], (0, 1, 0, 1))
-            columns = [_regression(functions, penalty, label[:, None], settings.ridges) for label in labels.T]
-            for weights in zip(*columns, strict=True):
-                yield Kernel(centres, bandwidth, torch.cat(weights, 1))
-
-    return _best(tried(), validation, judge)
+    for bandwidth in (share * middle for share in settings.bandwidths):
+        functions, among = (gaussians(points, centres, bandwidth) for points in (values, centres))
+        penalty = F.pad(among[:, :-1], (0, 1, 0, 1))
+        columns = [_regression(functions, penalty, label[:, None], settings.ridges) for label in known.labels.T]
+        for weights in zip(*columns, strict=True):
+            yield Kernel(centres, bandwidth, torch.cat(weights, 1))
 
 
-def balanced(labels: Tensor) -> Tensor:
-    """Weights (N, A) with which yes and no count as much as each other in each column, 1 on average.
+def fit(
+    solutions: Callable[[KnownAttributes, ClosedFormSettings], Iterator[Solved]],
+    own: KnownAttributes,
+    validation: KnownAttributes,
+    settings: ClosedFormSettings,
+    run: Run,
+) -> TrainedAttack:
+    """The best of some solutions, by the mean AUROC on the validation part."""
+    from veil.attacks.features.training import moments
+    from veil.models.feature_attackers import Standardised
 
-    A column of one kind has 1 throughout.
-    """
-    share = labels.double().mean(0)
-    weights = torch.where(labels, 0.5 / share, 0.5 / (1 - share))
-    return torch.where((share > 0) & (share < 1), weights, 1.0)
+    device = run.runner.device
+    ready = Standardised(torch.nn.Identity(), *moments(own.features, places=False))
+    known, others = (
+        KnownAttributes(ready(part.features).to(device), part.labels.to(device)) for part in (own, validation)
+    )
+    with torch.inference_mode():
+        best, score = best_of(solutions(known, settings), others)
+    ready = ready.to(device)
+    row: Row = {"epoch": 0, "validation": score}
+    run.logged(row)
+
+    def answer(features: Tensor) -> Tensor:
+        return scores_of(lambda part: best(ready(part)), features, device).to(features.device)
+
+    return TrainedAttack(answer, [row])
+
+
+def best_of(solutions: Iterator[Solved], validation: KnownAttributes) -> tuple[Solved, float]:
+    """The solution that is best on standardised features of others, and how good it is."""
+    judged = ((solved, mean_auroc(solved(validation.features), validation.labels)) for solved in solutions)
+    return max(judged, key=lambda pair: pair[1])
 
 
 def nearest(features: Tensor, known: Tensor, count: int) -> Tensor:
@@ -150,6 +165,19 @@ def _regression(functions: Tensor, penalty: Tensor, label: Tensor, ridges: tuple
     return [torch.linalg.solve(square + len(label) * ridge * penalty + least, wanted) for ridge in ridges]
 
 
-def _best(tried: Iterator[nn.Module], validation: tuple[Tensor, Tensor], judge: Judge) -> tuple[nn.Module, float]:
-    found = ((each, judge(each(validation[0]), validation[1])) for each in tried)
-    return max(found, key=lambda pair: pair[1])
+def reads_vectors(shape: Shape) -> str | None:
+    """Why maps cannot be read: neighbours and kernels compare vectors as a whole."""
+    return None if is_vector(shape) else f"reads vectors, not maps of {shape[1]}×{shape[2]}"
+
+
+NEIGHBOURS = AttributeAttacker(
+    name="neighbours", title="nearest neighbours", knows=KNOWS, fit=partial(fit, neighbours), cannot=reads_vectors,
+    settings=ClosedFormSettings(), scales={"smoke": {"neighbours": (1, 9)}, "cpu": {}, "paper": {}},
+    default_at=("cpu", "paper"),
+)  # fmt: skip
+KERNEL = AttributeAttacker(
+    name="kernel", title="kernel regression", knows=KNOWS, fit=partial(fit, kernels), cannot=reads_vectors,
+    settings=ClosedFormSettings(),
+    scales={"smoke": {"centres": 50, "bandwidths": (0.3,)}, "cpu": {"centres": 1000}, "paper": {}},
+    default_at=("cpu", "paper"),
+)  # fmt: skip

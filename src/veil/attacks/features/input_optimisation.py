@@ -12,18 +12,20 @@ gradient descent with momentum. The image is m with a sum of layers of growing r
 Adam changes together: what is coarse falls into place first. The best image is given back, not the last one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from __future__ import annotations
 
-import torch
-from torch import Generator, Tensor
-from torch.nn import functional as F
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from veil import images
-from veil.attacks.features.training import shape_of
+from veil.attacks.features.attackers import ImageSearch, shape_of
+from veil.runtime.lazy import functional as F
+from veil.runtime.lazy import torch
 from veil.runtime.seeds import seed_of
-from veil.training.classification import one_cycle
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _GREY = 0.5
 _DARKEST = 0.02
@@ -59,28 +61,6 @@ class InversionSettings:
             raise ValueError("learning_rate must be positive, variation and pull must not be negative")
 
 
-@dataclass(frozen=True, kw_only=True)
-class InversionRow:
-    """The search, for the audit.
-
-    Attributes:
-        title: as tables name it.
-        settings: at the scale ``paper``.
-        scales: changes to the settings by scale: ``smoke``, ``cpu``, ``paper``.
-    """
-
-    title: str
-    settings: InversionSettings
-    scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-
-INVERSION = InversionRow(
-    title="direct optimisation of the image",
-    settings=InversionSettings(),
-    scales={"smoke": {"steps": 10}, "cpu": {"steps": 200}, "paper": {}},
-)
-
-
 def invert(
     features: Tensor,
     obfuscate: Callable[[Tensor], Tensor],
@@ -88,7 +68,7 @@ def invert(
     settings: InversionSettings,
     *,
     seed: int = 0,
-    prior_mean: Tensor | None = None,
+    mean: Tensor | None = None,
 ) -> Tensor:
     """Images whose features are like those given.
 
@@ -98,7 +78,7 @@ def invert(
             image by itself, as networks in evaluation mode do.
         size: (H, W).
         seed: of the small noise that every image starts from, the same for all.
-        prior_mean: the mean of images of the attacker's own in [0, 1], (3, H, W); None for grey.
+        mean: of images of the attacker's own in [0, 1], (3, H, W); None for grey.
 
     Returns:
         uint8 (N, 3, H, W), on the same device.
@@ -107,7 +87,7 @@ def invert(
         ValueError: where features are none, or the obfuscator's have another shape, or the mean has another size.
     """
     shape_of(features)
-    mean = torch.full((3, *size), _GREY) if prior_mean is None else prior_mean.float()
+    mean = torch.full((3, *size), _GREY) if mean is None else mean.float()
     if mean.shape != (3, *size):
         raise ValueError(f"the mean image is {tuple(mean.shape)}, not {(3, *size)}")
     mean = mean.to(features.device)
@@ -118,10 +98,12 @@ def invert(
 def _search(
     features: Tensor, obfuscate: Callable[[Tensor], Tensor], mean: Tensor, settings: InversionSettings, seed: int
 ) -> Tensor:
+    from veil.training.classification import one_cycle
+
     layers = _layers(mean, len(features), settings.layers, seed)
     optimizer = torch.optim.Adam(layers)
     best = torch.full((len(features),), torch.inf, device=features.device)
-    found = torch.zeros(len(features), *mean.shape, dtype=torch.uint8, device=features.device)
+    closest = torch.zeros(len(features), *mean.shape, dtype=torch.uint8, device=features.device)
     for number in range(settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * one_cycle(number / settings.steps)
@@ -129,26 +111,26 @@ def _search(
         losses = _losses(x, obfuscate(x), features, mean, settings)
         better = losses.detach() < best
         best = torch.where(better, losses.detach(), best)
-        found = torch.where(better.view(-1, 1, 1, 1), images.quantise(x.detach()), found)
+        closest = torch.where(better.view(-1, 1, 1, 1), images.quantise(x.detach()), closest)
         # The sum, not the mean: Adam's steps for an image then do not depend on how many others there are.
         for layer, gradient in zip(layers, torch.autograd.grad(losses.sum(), layers), strict=True):
             layer.grad = gradient
         optimizer.step()
-    return found
+    return closest
 
 
 def _layers(mean: Tensor, count: int, number: int, seed: int) -> list[Tensor]:
     """What is added to the logits of the mean: from all of its resolution down, the same noise for each image."""
-    generator = Generator().manual_seed(seed_of("inversion", seed))
+    generator = torch.Generator().manual_seed(seed_of("inversion", seed))
     height, width = mean.shape[1:]
     sizes = [(max(1, height >> level), max(1, width >> level)) for level in range(number)]
-    noise = (_START * torch.randn(1, 3, *each, generator=generator) for each in sizes)
-    return [each.to(mean.device).repeat(count, 1, 1, 1).requires_grad_() for each in noise]
+    noise = (_START * torch.randn(1, 3, *size, generator=generator) for size in sizes)
+    return [layer.to(mean.device).repeat(count, 1, 1, 1).requires_grad_() for layer in noise]
 
 
 def _image(layers: list[Tensor], mean: Tensor) -> Tensor:
     size = (mean.shape[1], mean.shape[2])
-    grown = (F.interpolate(each, size, mode="bilinear", align_corners=False) for each in layers[1:])
+    grown = (F.interpolate(layer, size, mode="bilinear", align_corners=False) for layer in layers[1:])
     return (mean.clamp(_DARKEST, 1 - _DARKEST).logit() + sum(grown, layers[0])).sigmoid()
 
 
@@ -161,3 +143,10 @@ def _losses(x: Tensor, seen: Tensor, features: Tensor, mean: Tensor, settings: I
     down, across = (x.diff(dim=side).square().mean((1, 2, 3)) for side in (2, 3))
     pull = (x - mean).square().mean((1, 2, 3))
     return distance + settings.variation * (down + across) + settings.pull * pull
+
+
+INVERSION = ImageSearch(
+    name="inversion", title="direct optimisation of the image",
+    knows="the client with its weights, and the mean of some photos", search=invert, settings=InversionSettings(),
+    scales={"smoke": {"steps": 10}, "cpu": {"steps": 200}, "paper": {}},
+)  # fmt: skip

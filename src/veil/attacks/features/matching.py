@@ -24,21 +24,22 @@ which most photos are nearest to another of their person, among people of the at
 in turn.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
-from typing import NamedTuple
-
-import torch
-from torch import Generator, Tensor
-from torch.nn import functional as F
+from typing import TYPE_CHECKING, NamedTuple
 
 from veil.attacks.errors import AttackFailed
-from veil.attacks.features import training
+from veil.attacks.features.attackers import KnownPeople, PersonFinder, TrainedAttack, shape_of
+from veil.runtime.lazy import functional as F
+from veil.runtime.lazy import torch
 from veil.runtime.seeds import seed_of
 
-SHRINKAGES = (0.1, 0.01, 0.001)
-EVENNESSES = (1.0, 0.3, 0.0)
+if TYPE_CHECKING:
+    from torch import Tensor
+
 SHARES = (1.0, 0.5, 0.25)
 """Of the components, to choose from."""
 _FOLDS = 3
@@ -50,6 +51,35 @@ _OVERSAMPLED = 16
 _FIRST = 4000  # photos of the first iteration
 _NOTHING = 1e-9  # of the largest variance
 _LEAST_WITHIN = 1e-6  # of the mean variance, where all photos of a person are alike
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatcherSettings:
+    """What a matcher chooses from.
+
+    Attributes:
+        components: at most so many principal components; all, half and a quarter of them are tried.
+        shrinkages: of W, above 0 up to 1: the best of these.
+        evennesses: of the directions, 0 to 1: the best of these.
+        seed: of the folds, and of the search for components.
+
+    Raises:
+        ValueError: for nothing to choose from, and for shares out of range.
+    """
+
+    components: int = 1024
+    shrinkages: tuple[float, ...] = (0.1, 0.01, 0.001)
+    evennesses: tuple[float, ...] = (1.0, 0.3, 0.0)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.components < 1 or not self.shrinkages or not self.evennesses:
+            raise ValueError("a matcher needs a component, a shrinkage and an evenness to choose from")
+        shares = all(0 < share <= 1 for share in self.shrinkages) and all(0 <= share <= 1 for share in self.evennesses)
+        if not shares:
+            raise ValueError(
+                f"shrinkages {self.shrinkages} and evennesses {self.evennesses} must be shares, shrinkages above 0"
+            )
 
 
 class Choice(NamedTuple):
@@ -76,7 +106,6 @@ class Matcher:
     level: float
     choice: Choice
 
-    @torch.inference_mode()
     def __call__(self, features: Tensor) -> Tensor:
         """Embeddings, on the features' device.
 
@@ -90,19 +119,11 @@ class Matcher:
             )
         mean, directions = self.mean.to(features.device), self.directions.to(features.device)
         parts = torch.split(features, _at_once(self.mean))
-        return torch.cat([_embedded((part.float() - mean).flatten(1) @ directions, self.level) for part in parts])
+        with torch.inference_mode():
+            return torch.cat([_embedded((part.float() - mean).flatten(1) @ directions, self.level) for part in parts])
 
 
-@torch.inference_mode()
-def fit(
-    features: Tensor,
-    identities: Tensor,
-    *,
-    components: int = 1024,
-    shrinkages: tuple[float, ...] = SHRINKAGES,
-    evennesses: tuple[float, ...] = EVENNESSES,
-    seed: int = 0,
-) -> Matcher:
+def fit(features: Tensor, identities: Tensor, settings: MatcherSettings) -> Matcher:
     """The matcher that finds most of the attacker's own people; of fewer than 12 none is left out, and the choice is
     the most cautious one: all components, the largest shrinkage and evenness.
 
@@ -111,35 +132,35 @@ def fit(
     Args:
         features: floats (N, C, h, w), of any precision; each photo once: copies, mirrored ones too, mislead the choice.
         identities: integers (N,), who is seen.
-        components: at most so many principal components; all, half and a quarter of them are tried.
-        shrinkages: of W, above 0 up to 1: the best of these.
-        evennesses: of the directions, 0 to 1: the best of these.
 
     Raises:
         AttackFailed: where fewer than two people have two photos, and where all features are alike.
-        ValueError: for other features, identities or settings, and features that are not finite.
+        ValueError: for other features or identities, and features that are not finite.
     """
-    training.shape_of(features)
+    shape_of(features)
     counted = not (identities.is_floating_point() or identities.is_complex() or identities.dtype == torch.bool)
     if identities.shape != (len(features),) or not counted:
         raise ValueError(
             f"identities are integers ({len(features)},), not {identities.dtype} {tuple(identities.shape)}"
         )
-    if components < 1 or not shrinkages or not evennesses:
-        raise ValueError("a matcher needs a component, a shrinkage and an evenness to choose from")
-    if not all(0 < share <= 1 for share in shrinkages) or not all(0 <= share <= 1 for share in evennesses):
-        raise ValueError(f"shrinkages {shrinkages} and evennesses {evennesses} must be shares, shrinkages above 0")
     people = _People.of(identities.to(features.device))
     if people.known < 2:
         raise AttackFailed(f"a matcher learns from two people with two photos each at least, not from {people.known}")
-    mean, deviation = (each.to(features.device) for each in training.moments(features, places=True))
+    with torch.inference_mode():
+        return _fit(features, people, settings)
+
+
+def _fit(features: Tensor, people: _People, settings: MatcherSettings) -> Matcher:
+    from veil.attacks.features.training import moments
+
+    mean, deviation = (moment.to(features.device) for moment in moments(features, places=True))
     if not bool(mean.isfinite().all() & deviation.isfinite().all()):
         raise ValueError("features must be finite")
     deviation = _deviations(features, mean, deviation)
-    basis, scores = _principal(features, mean, deviation, components, seed)
+    basis, scores = _principal(features, mean, deviation, settings.components, settings.seed)
     if not basis.shape[1]:
         raise AttackFailed("all features are alike")
-    choice = _chosen(scores, people, shrinkages, evennesses, seed)
+    choice = _chosen(scores, people, settings)
     within, total = _covariances(scores[:, : choice.components], people.number)
     directions, variances = _discriminant(within, total, choice.shrinkage)
     weights, level = _weights(variances, choice.evenness)
@@ -160,7 +181,7 @@ class _People:
     several: Tensor
 
     @classmethod
-    def of(cls, identities: Tensor) -> "_People":
+    def of(cls, identities: Tensor) -> _People:
         _, number, count = torch.unique(identities, return_inverse=True, return_counts=True)
         return cls(number, count > 1)
 
@@ -171,7 +192,7 @@ class _People:
     def folds(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Places of photos to learn from and to judge by; nobody is in both, and who has one photo is not judged."""
         several = self.several.nonzero().flatten()
-        order = torch.randperm(len(several), generator=Generator().manual_seed(seed_of("folds", seed)))
+        order = torch.randperm(len(several), generator=torch.Generator().manual_seed(seed_of("folds", seed)))
         rank = torch.full_like(self.several, -1, dtype=torch.int64)
         rank[several] = order.to(rank.device)
         rank = rank[self.number]
@@ -193,7 +214,7 @@ def _deviations(features: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
 def _principal(features: Tensor, mean: Tensor, deviation: Tensor, components: int, seed: int) -> tuple[Tensor, Tensor]:
     """Principal components of standardised features, float32 (C h w, D), and their scores, float64 (N, D)."""
     size = mean.numel()
-    generator = Generator().manual_seed(seed_of("principal components", seed))
+    generator = torch.Generator().manual_seed(seed_of("principal components", seed))
     some = torch.randperm(len(features), generator=generator)[:_FIRST].to(features.device)
     width = min(components + _OVERSAMPLED, size, len(features))
     basis = torch.randn(size, width, generator=generator).to(features.device)
@@ -218,16 +239,16 @@ def _at_once(mean: Tensor) -> int:
     return max(1, _VALUES_AT_ONCE // mean.numel())
 
 
-def _chosen(
-    scores: Tensor, people: _People, shrinkages: tuple[float, ...], evennesses: tuple[float, ...], seed: int
-) -> Choice:
+def _chosen(scores: Tensor, people: _People, settings: MatcherSettings) -> Choice:
     """The best of all choices, of several that are equally good the most cautious one."""
     sizes = sorted({max(1, round(share * scores.shape[1])) for share in SHARES}, reverse=True)
-    shrinkages, evennesses = (tuple(sorted(set(each), reverse=True)) for each in (shrinkages, evennesses))
-    found = {Choice(*each): 0.0 for each in product(sizes, shrinkages, evennesses)}
-    if people.known < _FEWEST or len(found) == 1:
-        return next(iter(found))
-    for own, judged in people.folds(seed):
+    shrinkages, evennesses = (
+        tuple(sorted(set(shares), reverse=True)) for shares in (settings.shrinkages, settings.evennesses)
+    )
+    rates = {Choice(*choice): 0.0 for choice in product(sizes, shrinkages, evennesses)}
+    if people.known < _FEWEST or len(rates) == 1:
+        return next(iter(rates))
+    for own, judged in people.folds(settings.seed):
         within, total = _covariances(scores[own], people.number[own])
         for size, shrinkage in product(sizes, shrinkages):
             directions, variances = _discriminant(within[:size, :size], total[:size, :size], shrinkage)
@@ -235,8 +256,8 @@ def _chosen(
             for evenness in evennesses:
                 weights, level = _weights(variances, evenness)
                 rate = _rank_one(_embedded(values * weights, level), people.number[judged])
-                found[Choice(size, shrinkage, evenness)] += rate
-    return max(found, key=found.__getitem__)
+                rates[Choice(size, shrinkage, evenness)] += rate
+    return max(rates, key=rates.__getitem__)
 
 
 def _covariances(scores: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
@@ -279,3 +300,16 @@ def _rank_one(embeddings: Tensor, number: Tensor) -> float:
     best = similarity == similarity.amax(1, keepdim=True)
     shares = (best & right).sum(1) / best.sum(1)
     return float(shares[right.any(1)].mean())
+
+
+def fit_row(own: KnownPeople, validation: KnownPeople, settings: MatcherSettings) -> TrainedAttack:
+    """The matcher of the attacker's own people."""
+    assert own.identities is not None
+    return TrainedAttack(fit(own.features, own.identities, settings))
+
+
+MATCHER = PersonFinder(
+    name="matcher", title="matcher of people", knows="features of other people's photos, with who is on them",
+    settings=MatcherSettings(), scales={"smoke": {"components": 16}, "cpu": {}, "paper": {}}, fit=fit_row,
+    by="a matcher that was learnt", needs_people=True,
+)  # fmt: skip

@@ -10,31 +10,32 @@ own images (``prior``), and the epoch that is best on the attacker's validation 
 `veil.metrics.structural`, that of reports is another.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from veil import images
-from veil.attacks.features import training
-from veil.metrics.structural import ms_ssim
-from veil.models.feature_attackers import FromMean, ResRec, Standardised, URec, channels_of
-from veil.models.obfuscator import MirrorReconstructor, Shape
+from veil.attacks.features.attackers import KnownImages, Reconstructor, TrainedAttack, shape_of
+from veil.runtime.lazy import torch
+from veil.runtime.scales import Scale
 from veil.runtime.seeds import seed_of
-from veil.training.checkpoints import Row
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    from torch import Tensor, nn
 
-Loss = Literal["both", "ms-ssim", "l1"]
+    from veil.models.features import Shape
+    from veil.training.run import Run
+
+KNOWS = "features of other people's photos, and these photos"
 _PIXELS_AT_ONCE = 1 << 18
 _GREY = 0.5
 
 
 def _structure(drawn: Tensor, plain: Tensor) -> Tensor:
+    from veil.metrics.structural import ms_ssim
+
     return 1 - ms_ssim(plain, drawn)
 
 
@@ -42,7 +43,7 @@ def _absolute(drawn: Tensor, plain: Tensor) -> Tensor:
     return (drawn - plain).abs().mean((1, 2, 3))
 
 
-LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "both": lambda drawn, plain: _structure(drawn, plain) + _absolute(drawn, plain),
     "ms-ssim": _structure,
     "l1": _absolute,
@@ -68,7 +69,7 @@ class ReconstructorSettings:
     batch_size: int = 64
     learning_rate: float = 1e-3
     width: float = 1.0
-    loss: Loss = "both"
+    loss: str = "both"
     prior: bool = True
     patience: int = 10
 
@@ -77,127 +78,68 @@ class ReconstructorSettings:
             raise ValueError(f"there is no loss {self.loss!r}; there are {', '.join(LOSSES)}")
 
 
-@dataclass(frozen=True, eq=False)
-class FeatureReconstruction:
-    """Maps features (N, C, h, w) to the images that the attacker draws, uint8 (N, 3, H, W).
-
-    Attributes:
-        network: maps features to images in [0, 1], in evaluation mode.
-        size: (H, W).
-        log: of its training; ``validation`` is the loss on the attacker's validation part, below zero.
-        best_epoch: the one that was kept.
-    """
-
-    network: nn.Module
-    size: tuple[int, int]
-    log: list[Row]
-    best_epoch: int
-
-    @torch.inference_mode()
-    def __call__(self, features: Tensor) -> Tensor:
-        device = next(self.network.parameters()).device
-        parts = torch.split(features, _at_once(self.size))
-        return torch.cat([
-            images.quantise(self.network(part.to(device).float()).clamp(0, 1)).to(features.device) for part in parts
-        ])  # fmt: skip
+Build = Callable[["Shape", "tuple[int, int]", float], "nn.Module"]
+"""Makes a network from the features' shape, the images' size and the width."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReconstructorRow:
-    """A reconstructor, for the audit.
-
-    Attributes:
-        title: as tables name it.
-        build: makes the network from the features' shape, the images' size and the width.
-        settings: at the scale ``paper``.
-        scales: changes to the settings by scale: ``smoke``, ``cpu``, ``paper``.
-    """
-
-    title: str
-    build: Callable[[Shape, tuple[int, int], float], nn.Module]
-    settings: ReconstructorSettings = field(default_factory=ReconstructorSettings)
-    scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-
-def train(
-    features: Tensor,
-    plain: Tensor,
-    validation: tuple[Tensor, Tensor],
-    reconstructor: str,
-    settings: ReconstructorSettings,
-    *,
-    folder: Path,
-    seed: int,
-    runner: "Fabric",
-    **training_of: Any,
-) -> FeatureReconstruction:
-    """Trains a reconstructor from the last checkpoint in ``folder`` on.
+def fit(
+    build: Build, name: str, own: KnownImages, validation: KnownImages, settings: ReconstructorSettings, run: Run
+) -> TrainedAttack:
+    """Trains the network that ``build`` makes, on images with sides of at least 11, for MS-SSIM.
 
     Args:
-        features: floats (N, C, h, w), of any precision.
-        plain: the images that they are of, uint8 (N, 3, H, W), with sides of at least 11 for MS-SSIM.
-        validation: both of other people, for the choice of the epoch.
-        reconstructor: a key of `RECONSTRUCTORS`.
-        training_of: ``about`` (what the features are), and what `loop.run` reports to.
-
-    Raises:
-        ValueError: for another reconstructor, features or images; as `loop.run` does.
-        TrainingError: as `loop.run` does.
+        name: of the reconstructor; a checkpoint of another one is refused.
     """
-    if reconstructor not in RECONSTRUCTORS:
-        raise ValueError(f"there is no reconstructor {reconstructor!r}; there are {', '.join(RECONSTRUCTORS)}")
-    _check(features, plain, validation)
-    size = (plain.shape[2], plain.shape[3])
-    torch.manual_seed(seed_of("weights", seed))
-    network = _network(features, plain, size, RECONSTRUCTORS[reconstructor], settings)
-    optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
-    model, loss_of = runner.setup_module(network), LOSSES[settings.loss]
+    from veil import images
+    from veil.attacks.features import training
 
-    def losses(part: Tensor, shown: Tensor) -> Tensor:
-        given, wanted = (each.to(runner.device) for each in (part, images.to_float(shown)))
+    size = (own.images.shape[2], own.images.shape[3])
+    torch.manual_seed(seed_of("weights", run.seed))
+    network = _network(build, own, size, settings)
+    optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
+    model, device, loss_of = run.runner.setup_module(network), run.runner.device, LOSSES[settings.loss]
+
+    def losses(features: Tensor, plain: Tensor) -> Tensor:
+        given, wanted = (part.to(device) for part in (features, images.to_float(plain)))
         return loss_of(model(given.float().contiguous(memory_format=torch.channels_last)).float(), wanted)
 
     def update(index: Tensor) -> Tensor:
-        loss = losses(features[index.to(features.device)], plain[index.to(plain.device)]).mean()
-        runner.backward(loss)
+        loss = losses(own.features[index.to(own.features.device)], own.images[index.to(own.images.device)]).mean()
+        run.runner.backward(loss)
         return loss
 
-    @torch.inference_mode()
     def judge() -> float:
-        parts = zip(*(torch.split(each, _at_once(size)) for each in validation), strict=True)
-        return -float(torch.cat([losses(*part) for part in parts]).mean())
+        parts = zip(*(torch.split(known, _at_once(size)) for known in (validation.features, validation.images)),
+                    strict=True)  # fmt: skip
+        with torch.inference_mode():
+            return -float(torch.cat([losses(*part) for part in parts]).mean())
 
-    kept = training.run(
-        network, optimizer, update, judge, len(features), epochs=settings.epochs, batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate, patience=settings.patience, folder=folder, seed=seed, runner=runner,
-        settings={"attack": "reconstruction", "reconstructor": reconstructor, **asdict(settings)}, **training_of,
-    )  # fmt: skip
-    return FeatureReconstruction(kept.network, size, kept.log, kept.best_epoch)
-
-
-def mean_image(plain: Tensor) -> Tensor:
-    """The mean of uint8 images (N, 3, H, W), in [0, 1], (3, H, W)."""
-    return sum((part.double().sum(0) for part in torch.split(plain, 256)), torch.zeros(())).float() / len(plain) / 255
+    described = {"attack": "reconstruction", "reconstructor": name, **asdict(settings)}
+    best = training.train(training.Learner(network, optimizer, update, judge), len(own.features), settings, described,
+                          run)  # fmt: skip
+    return TrainedAttack(partial(_drawn, best.network, size, device), best.log, best.best_epoch)
 
 
-def _network(
-    features: Tensor, plain: Tensor, size: tuple[int, int], row: ReconstructorRow, settings: ReconstructorSettings
-) -> nn.Module:
-    drawn = row.build(training.shape_of(features), size, settings.width)
-    start = mean_image(plain).cpu() if settings.prior else torch.full((3, *size), _GREY)
-    moments = training.moments(features, places=False)
-    network = Standardised(FromMean(drawn, start), *moments)
+def _drawn(network: nn.Module, size: tuple[int, int], device: torch.device, features: Tensor) -> Tensor:
+    """What a network draws of features, uint8 (N, 3, H, W), a part at a time."""
+    from veil.images import quantise
+
+    with torch.inference_mode():
+        return torch.cat([
+            quantise(network(part.to(device).float()).clamp(0, 1)).to(features.device)
+            for part in torch.split(features, _at_once(size))
+        ])  # fmt: skip
+
+
+def _network(build: Build, own: KnownImages, size: tuple[int, int], settings: ReconstructorSettings) -> nn.Module:
+    from veil.attacks.features import training
+    from veil.metrics.recovery import mean_image
+    from veil.models.feature_attackers import FromMean, Standardised
+
+    drawn = build(shape_of(own.features), size, settings.width)
+    start = mean_image(own.images) / 255 if settings.prior else torch.full((3, *size), _GREY)
+    network = Standardised(FromMean(drawn, start), *training.moments(own.features, places=False))
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
-def _check(features: Tensor, plain: Tensor, validation: tuple[Tensor, Tensor]) -> None:
-    training.require_alike(features, validation[0])
-    for each, shown in ((features, plain), validation):
-        images.require_batch(shown, "reconstructors are trained with")
-        if len(each) != len(shown):
-            raise ValueError(f"{len(each)} features and {len(shown)} images are not pairs")
-    if plain.shape[1:] != validation[1].shape[1:]:
-        raise ValueError(f"images of validation are {tuple(validation[1].shape[1:])}, unlike {tuple(plain.shape[1:])}")
 
 
 def _at_once(size: tuple[int, int]) -> int:
@@ -205,23 +147,44 @@ def _at_once(size: tuple[int, int]) -> int:
 
 
 def _mirror(shape: Shape, size: tuple[int, int], width: float) -> nn.Module:
+    from veil.models.feature_attackers import channels_of
+    from veil.models.obfuscator import MirrorReconstructor
+
     return MirrorReconstructor(shape, size, channels_of(64, width), sigmoid=False)
 
 
-_SCALES: dict[str, dict[str, Any]] = {
+def _urec(depth: int, shape: Shape, size: tuple[int, int], width: float) -> nn.Module:
+    from veil.models.feature_attackers import URec
+
+    return URec(shape, size, depth, width)
+
+
+def _resrec(shape: Shape, size: tuple[int, int], width: float) -> nn.Module:
+    from veil.models.feature_attackers import ResRec
+
+    return ResRec(shape, size, width)
+
+
+_SCALES: dict[Scale, dict[str, Any]] = {
     "smoke": {"epochs": 2, "batch_size": 16, "width": 1 / 8},
     "cpu": {"epochs": 5, "width": 0.5},
     "paper": {},
 }
-_WIDE: dict[str, dict[str, Any]] = {**_SCALES, "cpu": {"epochs": 5, "width": 0.25}}
+_WIDE: dict[Scale, dict[str, Any]] = {**_SCALES, "cpu": {"epochs": 5, "width": 0.25}}
 
-RECONSTRUCTORS: dict[str, ReconstructorRow] = {
-    "mirror": ReconstructorRow(title="mirror (the paper's AR)", build=_mirror, scales=_SCALES),
-    "urec1": ReconstructorRow(
-        title="URec#1", build=lambda shape, size, width: URec(shape, size, 3, width), scales=_WIDE
-    ),
-    "urec2": ReconstructorRow(
-        title="URec#2", build=lambda shape, size, width: URec(shape, size, 2, width), scales=_WIDE
-    ),
-    "resrec": ReconstructorRow(title="ResRec", build=ResRec, scales=_SCALES),
-}
+MIRROR = Reconstructor(
+    name="mirror", title="mirror (the paper's AR)", knows=f"{KNOWS}; the obfuscator's layers, not its weights",
+    settings=ReconstructorSettings(), scales=_SCALES, fit=partial(fit, _mirror, "mirror"),
+)  # fmt: skip
+UREC1 = Reconstructor(
+    name="urec1", title="URec#1", knows=KNOWS, settings=ReconstructorSettings(), scales=_WIDE,
+    fit=partial(fit, partial(_urec, 3), "urec1"), default_at=("cpu", "paper"),
+)  # fmt: skip
+UREC2 = Reconstructor(
+    name="urec2", title="URec#2", knows=KNOWS, settings=ReconstructorSettings(), scales=_WIDE,
+    fit=partial(fit, partial(_urec, 2), "urec2"), default_at=("cpu", "paper"),
+)  # fmt: skip
+RESREC = Reconstructor(
+    name="resrec", title="ResRec", knows=KNOWS, settings=ReconstructorSettings(), scales=_SCALES,
+    fit=partial(fit, _resrec, "resrec"), default_at=("cpu", "paper"),
+)  # fmt: skip

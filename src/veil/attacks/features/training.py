@@ -10,28 +10,61 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
 import torch
 from torch import Generator, Tensor, nn
 
-from veil.models.obfuscator import Shape
 from veil.runtime.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
 from veil.training.classification import one_cycle
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from veil.training.run import Run
 
 _AT_ONCE = 1 << 22
 _CONSTANT = 1e-6
 _FEWEST_STEPS = 16
 
 
+class Schedule(Protocol):
+    """What all settings of trainings of attackers have.
+
+    Attributes:
+        epochs: passes over the attacker's features. One over few features is several passes, of 16 batches together at
+            least.
+        batch_size: features of a step. The last ones of a pass that fill no batch are left out.
+        learning_rate: at its highest: it rises once and falls.
+        patience: the training ends when so many epochs in turn have brought nothing better.
+    """
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def patience(self) -> int: ...
+
+
 @dataclass(frozen=True, eq=False)
-class Kept:
+class Learner:
+    """What learns.
+
+    Attributes:
+        network: what is kept of it.
+        update: takes indices of a batch, calls backward, and returns the loss.
+        judge: how well the network does on the attacker's validation part; more is better.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    update: Callable[[Tensor], Tensor]
+    judge: Callable[[], float]
+
+
+@dataclass(frozen=True, eq=False)
+class BestEpoch:
     """What comes of a training.
 
     Attributes:
@@ -70,35 +103,12 @@ class _NothingBetter(Exception):
     """Ends a training before its last epoch."""
 
 
-def run(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    update: Callable[[Tensor], Tensor],
-    judge: Callable[[], float],
-    count: int,
-    *,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    patience: int,
-    folder: Path,
-    seed: int,
-    runner: "Fabric",
-    settings: Mapping[str, object],
-    about: Mapping[str, object] | None = None,
-    **reporting: Any,
-) -> Kept:
-    """Trains from the last checkpoint in ``folder`` on, with a rate that rises once and falls.
+def train(learner: Learner, count: int, schedule: Schedule, described: Mapping[str, object], run: Run) -> BestEpoch:
+    """Trains from the last checkpoint in the run's folder on.
 
     Args:
-        network: what is kept of it.
-        update: takes indices of a batch, calls backward, and returns the loss.
-        judge: how well the network does on the attacker's validation part; more is better.
-        count: of the attacker's features. The last ones of a pass that fill no batch are left out. An epoch over few
-            features is several passes, of 16 batches together at least.
-        patience: the training ends when so many epochs in turn have brought nothing better.
-        settings, about: what the result depends on: of the attack, and of the features that it is given.
-        reporting: as `loop.run` takes it.
+        count: of the attacker's features.
+        described: what the result depends on, of the attack.
 
     Raises:
         ValueError: for fewer than two features, and as `loop.run` does.
@@ -106,58 +116,41 @@ def run(
     """
     if count < 2:
         raise ValueError(f"an attack is trained with features of two images at least, not {count}")
-    size = min(batch_size, count)
-    each = count // size
-    passes = math.ceil(_FEWEST_STEPS / each)
-    best = Best(network)
+    size = min(schedule.batch_size, count)
+    full = count // size
+    passes = math.ceil(_FEWEST_STEPS / full)
+    network, best = learner.network, Best(learner.network)
 
     def batches(epoch: int, given: Generator) -> Iterator[Tensor]:
-        if epoch - int(best.epoch) > patience:
+        if epoch - int(best.epoch) > schedule.patience:
             raise _NothingBetter
-        generator = Generator().manual_seed(seed_of("order", seed, epoch))
+        generator = Generator().manual_seed(seed_of("order", run.seed, epoch))
         for _ in range(passes):
-            yield from torch.split(torch.randperm(count, generator=generator)[: each * size], size)
+            yield from torch.split(torch.randperm(count, generator=generator)[: full * size], size)
 
     def step(index: Tensor, now: loop.Moment) -> dict[str, Tensor]:
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate * one_cycle(now.progress)
-        loss = update(index)
-        optimizer.step()
-        optimizer.zero_grad()
+        for group in learner.optimizer.param_groups:
+            group["lr"] = schedule.learning_rate * one_cycle(now.progress)
+        loss = learner.update(index)
+        learner.optimizer.step()
+        learner.optimizer.zero_grad()
         return {"loss": loss.detach()}
 
     def after_epoch(epoch: int) -> dict[str, float]:
         network.eval()  # the next epoch trains it again
-        score = judge()
+        score = learner.judge()
         best.offer(network, score, epoch)
         return {"validation": score}
 
     try:
         log = loop.run(
-            Trained({"network": network, "best": best}, {"optimizer": optimizer}), batches, step, epochs=epochs,
-            steps_per_epoch=each * passes, folder=folder, seed=seed, settings={**settings, **(about or {})},
-            after_epoch=after_epoch, runner=runner, **reporting,
+            Trained({"network": network, "best": best}, {"optimizer": learner.optimizer}), batches, step,
+            epochs=schedule.epochs, steps_per_epoch=full * passes, settings={**described, **run.about},
+            after_epoch=after_epoch, **run.reporting,
         )  # fmt: skip
     except _NothingBetter:
-        log = [json.loads(line) for line in (folder / loop.LOG).read_text(encoding="utf-8").splitlines()]
-    return Kept(best.network.eval(), log, int(best.epoch))
-
-
-def shape_of(features: Tensor) -> Shape:
-    """(C, h, w) of features (N, C, h, w).
-
-    Raises:
-        ValueError: for what are no features.
-    """
-    if features.ndim != 4 or not features.is_floating_point() or not len(features):
-        raise ValueError(f"features are floats (N, C, h, w), not {features.dtype} {tuple(features.shape)}")
-    return features.shape[1], features.shape[2], features.shape[3]
-
-
-def require_alike(features: Tensor, validation: Tensor) -> None:
-    """Raises `ValueError` where the features of the two parts are of different shapes."""
-    if shape_of(features) != shape_of(validation):
-        raise ValueError(f"features of validation are {shape_of(validation)}, unlike {shape_of(features)}")
+        log = [json.loads(line) for line in (run.folder / loop.LOG).read_text(encoding="utf-8").splitlines()]
+    return BestEpoch(best.network.eval(), log, int(best.epoch))
 
 
 def moments(features: Tensor, *, places: bool) -> tuple[Tensor, Tensor]:

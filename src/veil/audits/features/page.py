@@ -4,11 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from veil.attacks.features.attributes import ATTRIBUTE_ATTACKERS
-from veil.audits.features.scene import ALL, COSINE, MATCHER
+from veil.attacks.features import FEATURE_ATTACKERS
+from veil.audits.features.settings import ALL
 from veil.audits.features.verdicts import (
     GUESSES,
     RECOGNISED,
+    compared_by,
     floor_of,
     gaps,
     in_loop,
@@ -26,7 +27,6 @@ from veil.report import figures
 from veil.report.numbers import interval, spread
 from veil.report.page import Page, Picture, Section, Table
 
-COMPARED = {COSINE: "what is sent, compared", MATCHER: "what is sent, compared by a matcher that was learnt"}
 FLOORS = {"plain": "the photo itself", "mean": "guess: the mean face", "unrelated": "guess: another face",
           "grey": "guess: grey"}  # fmt: skip
 _PICTURES = {"ms_ssim": "MS-SSIM", "ssim": "SSIM", "psnr": "PSNR, dB", "lpips": "LPIPS", "visible": "shows"}
@@ -36,9 +36,9 @@ def page(rows: Sequence[Row], about: Mapping[str, Any], source: str) -> Page:
     """The page of an audit of features.
 
     Args:
-        rows: of one audit, with its floors. about: what they depend on, as `veil.audits.features.scene.about` has it;
-        with ``adversary``, balanced accuracies by
-            attribute, where the training said something of itself.
+        rows: of one audit, with its floors.
+        about: what they depend on, as `veil.audits.features.client.about` has it; with ``adversary``, balanced
+            accuracies by attribute, where the training said something of itself.
         source: data, hardware, time and command, in prose.
     """
     faces = about["faces"]
@@ -78,35 +78,34 @@ def verdict_table(rows: Sequence[Row], hides: Sequence[str]) -> Table:
     """A line for each attribute, for the image and for the person."""
     return Table(
         "What the strongest attacker gets.", ("", "verdict", "because"),
-        tuple((each.about, LEVELS[each.level], each.text) for each in verdicts(rows, hides)),
+        tuple((one.about, LEVELS[one.level], one.text) for one in verdicts(rows, hides)),
     )  # fmt: skip
 
 
 def gap_table(unknown: Sequence[Row]) -> Table:
-    """A line for each of `feature_verdicts.gaps`."""
+    """A line for each of `veil.audits.features.verdicts.gaps`."""
     return Table(
         "Balanced accuracies, of the training’s own adversaries on validation faces, and of the strongest attacker "
         "that was trained afterwards, on the judged ones. The gap is what a training does not know of itself.",
         ("", "the training’s own", "the strongest retrained", "", "gap, points"),
         tuple(
-            (each["attribute"], f"{100 * each['training']:.1f} %", f"{100 * each['retrained']:.1f} %",
-             titled(each["attack"]), f"{100 * each['gap']:+.1f}")
-            for each in unknown
+            (gap["attribute"], f"{100 * gap['training']:.1f} %", f"{100 * gap['retrained']:.1f} %",
+             titled(gap["attack"]), f"{100 * gap['gap']:+.1f}")
+            for gap in unknown
         ),
     )  # fmt: skip
 
 
 def service_table(rows: Sequence[Row]) -> Table:
     """How well the service tells its own attributes."""
-    found = [row for row in rows if row["kind"] == "service"]
     return Table(
         "The service’s own classifier, from what is sent.",
         ("", "balanced accuracy", "", "AUROC", "accuracy", "majority"),
-        tuple((row["attribute"], *_told(row)) for row in found),
+        tuple((row["attribute"], *_shares(row)) for row in rows if row["kind"] == "service"),
     )  # fmt: skip
 
 
-def _told(row: Row) -> tuple[str, str, str, str, str]:
+def _shares(row: Row) -> tuple[str, str, str, str, str]:
     return (
         f"{100 * row['balanced_accuracy']:.1f} %", interval(row["balanced_accuracy_interval"]), f"{row['auroc']:.3f}",
         f"{100 * row['accuracy']:.1f} %", f"{100 * row['majority']:.1f} %",
@@ -115,19 +114,20 @@ def _told(row: Row) -> tuple[str, str, str, str, str]:
 
 def attribute_table(rows: Sequence[Row], name: str) -> Table:
     """Every attacker on one attribute: with most faces over its seeds, and the strongest with fewer."""
-    lines = [("floor: the true target attributes", "", *_told(floor_of(rows, name)))]
-    said = in_loop(rows, name)
-    if said is not None:
-        lines.append((titled(said["attack"]), "the training’s", *_told(said)))
-    for attack in ATTRIBUTE_ATTACKERS:
-        found = [row for row in of_attribute(rows, name, ALL) if row["attack"] == attack]
-        if found:
-            best = max(found, key=lambda row: float(row["balanced_accuracy"]))
-            lines.append((_with_spread(rows, name, attack), f"{best['faces']:,}", *_told(best)))
+    lines = [("floor: the true target attributes", "", *_shares(floor_of(rows, name)))]
+    loop = in_loop(rows, name)
+    if loop is not None:
+        lines.append((titled(loop["attack"]), "the training’s", *_shares(loop)))
+    with_all = of_attribute(rows, name, ALL)
+    for attack in dict.fromkeys([*FEATURE_ATTACKERS, *(row["attack"] for row in with_all)]):
+        seeds = [row for row in with_all if row["attack"] == attack]
+        if seeds:
+            best = max(seeds, key=lambda row: float(row["balanced_accuracy"]))
+            lines.append((_with_spread(rows, name, attack), f"{best['faces']:,}", *_shares(best)))
     shares = sorted({row["share"] for row in of_attribute(rows, name) if row["share"] != ALL}, reverse=True)
     for share in shares:
         best = max(of_attribute(rows, name, share), key=lambda row: float(row["balanced_accuracy"]))
-        lines.append((f"the strongest: {titled(best['attack'])}", f"{best['faces']:,}", *_told(best)))
+        lines.append((f"the strongest: {titled(best['attack'])}", f"{best['faces']:,}", *_shares(best)))
     return Table(
         f"{name}: each attacker’s best seed; in brackets, mean ± standard deviation over seeds.",
         ("", "faces", "balanced accuracy", "", "AUROC", "accuracy", "majority"), tuple(lines),
@@ -142,19 +142,19 @@ def _with_spread(rows: Sequence[Row], name: str, attack: str) -> str:
 
 def picture_table(rows: Sequence[Row]) -> Table:
     """Every reconstruction beside what needs no features."""
-    metrics = [each for each in _PICTURES if any(row.get(each) is not None for row in reconstructions(rows))]
-    people = [each for each in RECOGNISED if any(row.get(each) is not None for row in rows)]
+    metrics = [metric for metric in _PICTURES if any(row.get(metric) is not None for row in reconstructions(rows))]
+    people = [asked for asked in RECOGNISED if any(row.get(asked) is not None for row in rows)]
     lines = [(FLOORS[name], *_cells(picture_floor(rows, name), metrics, people)) for name in ("plain", *GUESSES)]
-    lines += [(titled(row["attack"]), *_cells(row, metrics, people)) for row in reconstructions(rows, retrained=False)]
+    lines += [(titled(row["attack"]), *_cells(row, metrics, people)) for row in reconstructions(rows, in_loop=True)]
     lines += [
-        (f"no image: {COMPARED[row['attack']]}", *_cells(row, metrics, people))
+        (f"no image: {compared(row)}", *_cells(row, metrics, people))
         for row in rows if row["kind"] == "identity" and "failed" not in row
     ]  # fmt: skip
-    told = "; ".join(f"“{_SHORT[each]}”: {RECOGNISED[each]}" for each in people)
+    legend = "; ".join(f"“{_SHORT[asked]}”: {RECOGNISED[asked]}" for asked in people)
     return Table(
         "Means over the judged faces; “shows” is 0 for nothing and 1 for all of the photo."
-        + (f" People are told in pictures by a face recogniser, where one is given; {told}." if people else ""),
-        ("", *(_PICTURES[metric] for metric in metrics), *(_SHORT[each] for each in people)), tuple(lines),
+        + (f" People are told in pictures by a face recogniser, where one is given; {legend}." if people else ""),
+        ("", *(_PICTURES[metric] for metric in metrics), *(_SHORT[asked] for asked in people)), tuple(lines),
     )  # fmt: skip
 
 
@@ -162,15 +162,21 @@ _SHORT = {"one_of_4": "1 of 4", "one_of_4_another": "1 of 4, other photo", "rank
           "true_accepts": "accepted"}  # fmt: skip
 
 
+def compared(row: Row) -> str:
+    """How photos of people are found by what is sent of them: a row of the kind ``identity``."""
+    by = compared_by(row["attack"])
+    return f"what is sent, compared{by and f' by {by}'}"
+
+
 def _cells(row: Row, metrics: Sequence[str], people: Sequence[str]) -> list[str]:
-    found = []
+    cells = []
     for metric in metrics:
         value = row.get(metric)
-        found.append("–" if value is None else f"{value:.1f}" if metric == "psnr" else f"{value:.3f}")
-    for each in people:
-        told = row.get(each)
-        found.append("–" if told is None else f"{100 * told['rate']:.0f} %")
-    return found
+        cells.append("–" if value is None else f"{value:.1f}" if metric == "psnr" else f"{value:.3f}")
+    for asked in people:
+        share = row.get(asked)
+        cells.append("–" if share is None else f"{100 * share['rate']:.0f} %")
+    return cells
 
 
 def drawn(name: str, rows: Sequence[Row], title: str = "") -> Picture | None:

@@ -1,190 +1,173 @@
-"""What attackers draw from features, in an audit, and who is found again in it (Li et al. 2019, section 4.4): rows of
-pictures and of people.
+"""What attackers draw from features, in an audit (Li et al. 2019, section 4.4): rows of pictures.
 
-Threat model and rows: `veil.audits.features.scene`. Floors are pictures that need no features: the mean face, another
+Threat model and rows: `veil.audits.features.running`. Floors are pictures that need no features: the mean face, another
 face, grey.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import asdict
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from veil import images
 from veil.attacks.errors import AttackFailed
-from veil.attacks.features import input_optimisation, matching, reconstructors
-from veil.attacks.features.reconstructors import RECONSTRUCTORS, FeatureReconstruction
-from veil.audits.features.scene import COSINE, IN_LOOP, INVERSION, MATCHER, PART, Scene
-from veil.jobs.rows import Row
-from veil.metrics import identity, recovery
+from veil.attacks.features import ImageSearch, Reconstructor, TrainedAttack, attackers_of
+from veil.attacks.features.attackers import KnownImages, shape_of
+from veil.attacks.features.in_loop import IN_LOOP
+from veil.audits.features.people import recognised
+from veil.audits.features.running import PART, RunningAudit
+from veil.runtime.lazy import torch
 from veil.runtime.seeds import seed_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from veil.jobs.rows import Row
 
 _GREY = 128
 
 
-def floors(scene: Scene) -> None:
+def floors(audit: RunningAudit) -> None:
     """Pictures that need no features."""
-    plain = scene.pictures
-    mean = _mean(scene.material.most.images)
+    plain = audit.pictures
+    mean = _mean_face(audit)
     pictures = {
-        "plain": plain, "mean": mean.expand(plain.shape), "unrelated": plain[_others(scene, len(plain))],
+        "plain": plain, "mean": mean.expand(plain.shape), "unrelated": plain[_others(audit, len(plain))],
         "grey": torch.full_like(plain, _GREY),
     }  # fmt: skip
     for name, picture in pictures.items():
-        if not scene.there(kind="picture-floor", floor=name):
-            scene.add(kind="picture-floor", floor=name, **_pictured(scene, picture))
-    scene.show(lambda: scene.shown, floor="plain")
-    scene.show(lambda: mean.expand(scene.shown.shape), floor="mean")
+        if not audit.there(kind="picture-floor", floor=name):
+            audit.add(kind="picture-floor", floor=name, **_pictured(audit, picture))
+    audit.show(lambda: audit.shown, floor="plain")
+    audit.show(lambda: mean.expand(audit.shown.shape), floor="mean")
 
 
-def _others(scene: Scene, count: int) -> Tensor:
+def _others(audit: RunningAudit, count: int) -> Tensor:
     """For each of the first judged faces the next one of another person, or the next one."""
-    people = scene.material.judged.identities
+    people = audit.faces.judged.identities
     people = torch.arange(count) if people is None else people[:count]
-    found = torch.arange(1, count + 1) % count
+    others = torch.arange(1, count + 1) % count
     for _ in range(count - 1):
-        alike = people[found] == people
+        alike = people[others] == people
         if not alike.any():
             break
-        found = torch.where(alike, (found + 1) % count, found)
-    return found
+        others = torch.where(alike, (others + 1) % count, others)
+    return others
 
 
-def _mean(images: Tensor) -> Tensor:
-    """The mean of uint8 images, (3, H, W), a part at a time."""
-    total = sum(part.sum(0, dtype=torch.int64) for part in torch.split(images, PART))
-    return (torch.as_tensor(total) / len(images)).round().to(torch.uint8)
+def _mean_face(audit: RunningAudit) -> Tensor:
+    """Of all faces that an attacker can have: uint8 (3, H, W)."""
+    from veil.metrics.recovery import mean_image
+
+    return mean_image(audit.faces.most.images).round().to(torch.uint8)
 
 
-def reconstructions(scene: Scene) -> None:
+def reconstructions(audit: RunningAudit) -> None:
     """What attackers draw who have all faces that can be had."""
-    asked = scene.features("judged")[: scene.settings.judged]
-    own = scene.subject.reconstructor
-    if own is not None:
-        drawn = _drawn_by(own)
-        if not scene.there(kind="reconstruction", attack=IN_LOOP):
-            scene.add(kind="reconstruction", attack=IN_LOOP, **_pictured(scene, drawn(asked)))
-        scene.show(lambda: drawn(scene.sent_of_shown()), attack=IN_LOOP)
-    for name in scene.settings.reconstructors:
-        for number in range(scene.settings.drawn):
-            measured = scene.there(kind="reconstruction", attack=name, attack_seed=number)
-            if measured and (number or not len(scene.shown) or scene.there(kind="shown", attack=name)):
-                continue
-            scene.say(f"{RECONSTRUCTORS[name].title}, seed {number}")
-            attack = _reconstructor(scene, name, number)
-            if not measured:
-                found = _pictured(scene, attack(asked))
-                scene.add(kind="reconstruction", attack=name, attack_seed=number, best_epoch=attack.best_epoch, **found)
-            if not number:
-                scene.show(lambda attack=attack: attack(scene.sent_of_shown()), attack=name)  # type: ignore[misc]
-    _inversion(scene)
+    _drawn_in_loop(audit)
+    for row in audit.settings.of(Reconstructor):
+        for number in range(audit.settings.drawn):
+            _reconstruct(audit, row, number)
+    for search in audit.settings.of(ImageSearch):
+        _search(audit, search)
 
 
-def _reconstructor(scene: Scene, name: str, number: int) -> FeatureReconstruction:
+def _drawn_in_loop(audit: RunningAudit) -> None:
+    """What the training's own reconstructor draws, where it is at hand."""
+    network, fields = audit.subject.reconstructor, {"attack": IN_LOOP.name}
+    if network is None:
+        return
+    if not audit.there(kind="reconstruction", **fields):
+        asked = audit.features("judged")[: audit.settings.judged]
+        audit.add(kind="reconstruction", **fields, **_pictured(audit, _drawn_by(network, asked)))
+    audit.show(lambda: _drawn_by(network, audit.sent_of_shown()), **fields)
+
+
+def _drawn_by(network: Callable[[Tensor], Tensor], sent: Tensor) -> Tensor:
+    """What a network from features to images in [0, 1] draws, uint8."""
+    with torch.inference_mode():
+        parts = [images.quantise(network(part.float()).clamp(0, 1)).cpu() for part in torch.split(sent, PART)]
+    return torch.cat(parts)
+
+
+def _reconstruct(audit: RunningAudit, row: Reconstructor, number: int) -> None:
+    """What a reconstructor draws, by one seed; pictures are kept of the first."""
+    fields: Row = {"kind": "reconstruction", "attack": row.name, "attack_seed": number}
+    measured = audit.find(**fields)
+    failed = any("failed" in line for line in measured)
+    shown = bool(number) or not len(audit.shown) or audit.there(kind="shown", attack=row.name)
+    if measured and (shown or failed):
+        return
+    audit.record(row)
+    audit.say(f"{row.title}, seed {number}")
+    try:
+        attack = _trained(audit, row, number)
+    except AttackFailed as failure:
+        audit.add(**fields, failed=str(failure))
+        return
+    if not measured:
+        drawn = attack(audit.features("judged")[: audit.settings.judged])
+        audit.add(**fields, best_epoch=attack.best_epoch, **_pictured(audit, drawn))
+    if not number:
+        audit.show(lambda: attack(audit.sent_of_shown()), attack=row.name)
+
+
+def _trained(audit: RunningAudit, row: Reconstructor, number: int) -> TrainedAttack:
     """Trained with all faces that can be had, or taken from its checkpoint."""
-    return reconstructors.train(
-        scene.features("most"), scene.faces("most").images,
-        (scene.features("validation"), scene.material.validation.images), name, scene.settings.of_reconstructor(name),
-        folder=scene.folder / name / str(number), seed=seed_of("attack", scene.seed, number), runner=scene.runner,
-        about=scene.described(), **scene.reporting,
+    return row.train(
+        KnownImages(audit.features("most"), audit.faces_of("most").images),
+        KnownImages(audit.features("validation"), audit.faces.validation.images), audit.settings.settings_of(row),
+        audit.training(row.name, str(number), seed=seed_of("attack", audit.run.seed, number)),
     )  # fmt: skip
 
 
-def drawn_again(scene: Scene, faces: Tensor) -> Tensor:
+def drawn_again(audit: RunningAudit, faces: Tensor) -> Tensor:
     """What the strongest retrained reconstructor draws of what is sent of faces, uint8 (N, 3, H, W) as these are.
 
     Raises:
         ValueError: where an audit measured none.
     """
-    rows = [row for row in scene.find(kind="reconstruction") if row["attack"] in RECONSTRUCTORS]
-    if not rows:
+    rows = attackers_of(Reconstructor) | {row.name: row for row in audit.settings.of(Reconstructor)}
+    lines = [line for line in audit.find(kind="reconstruction") if line["attack"] in rows and "failed" not in line]
+    if not lines:
         raise ValueError("no reconstructor was trained in this audit")
-    best = max(rows, key=lambda row: float(row["ms_ssim"]))
-    attack = _reconstructor(scene, best["attack"], best["attack_seed"])
-    sent = [scene.subject.send(part).cpu().float() for part in torch.split(faces, PART)]
+    best = max(lines, key=lambda line: float(line["ms_ssim"]))
+    attack = _trained(audit, rows[best["attack"]], best["attack_seed"])
+    sent = [audit.subject.send(part).cpu().float() for part in torch.split(faces, PART)]
     return torch.cat([attack(part) for part in sent])
 
 
-def _drawn_by(network: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """A network from features to images in [0, 1], as one to uint8."""
-
-    @torch.inference_mode()
-    def draw(sent: Tensor) -> Tensor:
-        parts = [images.quantise(network(part.float()).clamp(0, 1)).cpu() for part in torch.split(sent, PART)]
-        return torch.cat(parts)
-
-    return draw
-
-
-def _inversion(scene: Scene) -> None:
+def _search(audit: RunningAudit, row: ImageSearch) -> None:
     """Images that send the same, sought with the client at hand; some of them, for it takes long."""
-    features, count = scene.subject.features, min(scene.settings.inverted, len(scene.pictures))
+    features, count = audit.subject.features, min(audit.settings.searched, len(audit.pictures))
     if features is None or not count:
         return
-    settings = scene.settings.of_inversion()
-    mean = images.to_float(_mean(scene.material.most.images)[None])[0]
+    fields: Row = {"attack": row.name}
+    measured = audit.find(kind="reconstruction", **fields)
+    failed = any("failed" in line for line in measured)
+    if measured and (failed or not len(audit.shown) or audit.there(kind="shown", **fields)):
+        return
+    audit.record(row)
+    if (reason := row.cannot(shape_of(audit.features("judged")))) is not None:
+        audit.add(kind="reconstruction", **fields, failed=f"{row.title} {reason}")
+        return
+    mean = images.to_float(_mean_face(audit)[None])[0]
+    size, settings = tuple(audit.pictures.shape[2:]), audit.settings.settings_of(row)
 
-    def invert(sent: Tensor) -> Tensor:
-        scene.say(input_optimisation.INVERSION.title)
-        size = tuple(scene.pictures.shape[2:])
-        return input_optimisation.invert(sent.float(), features, size, settings, seed=scene.seed, prior_mean=mean).cpu()
+    def search(sent: Tensor) -> Tensor:
+        audit.say(row.title)
+        return row.search(sent.float(), features, size, settings, seed=audit.run.seed, mean=mean).cpu()
 
-    if not scene.there(kind="reconstruction", attack=INVERSION):
-        found = invert(scene.features("judged")[:count])
-        scene.add(kind="reconstruction", attack=INVERSION, **_pictured(scene, found))
-    scene.show(lambda: invert(scene.sent_of_shown()), attack=INVERSION)
+    if not measured:
+        audit.add(kind="reconstruction", **fields, **_pictured(audit, search(audit.features("judged")[:count])))
+    audit.show(lambda: search(audit.sent_of_shown()), **fields)
 
 
-def _pictured(scene: Scene, drawn: Tensor) -> Row:
+def _pictured(audit: RunningAudit, drawn: Tensor) -> Row:
     """All metrics of pictures of the first judged faces."""
-    found = asdict(recovery.recovery(scene.pictures[: len(drawn)], drawn))
-    del found["accuracy"]
-    return {"count": len(drawn), **found, **_recognised(scene, drawn)}
+    from veil.metrics.recovery import recovery
 
-
-def _recognised(scene: Scene, drawn: Tensor) -> Row:
-    """How often people are found again in pictures, among the photos themselves and among others of theirs."""
-    people = scene.material.judged.identities
-    if scene.embed is None or people is None:
-        return {}
-    if "gallery" not in scene.sent:
-        scene.sent["gallery"] = scene.embed(scene.material.judged.images)
-    return _identified(scene.embed(drawn), scene.sent["gallery"], people)
-
-
-def _identified(probes: Tensor, gallery: Tensor, people: Tensor, *, same: bool = True) -> Row:
-    found = {
-        "one_of_4": identity.one_of(probes, gallery, people) if same else None,
-        "one_of_4_another": identity.one_of(probes, gallery, people, photo="another"),
-        "rank_one": identity.rank_one(probes, gallery, people, photo="another"),
-        "true_accepts": identity.tar_at_far(probes, gallery, people, photo="another"),
-    }
-    return {name: None if each is None else asdict(each) for name, each in found.items()}
-
-
-def identities(scene: Scene) -> None:
-    """People, found by what is sent of another photo of theirs: as it is, and by a matcher that was learnt.
-
-    That the same photo sends the same again says nothing. The matcher learns from no mirror images: by them it would
-    choose what finds a photo's own.
-    """
-    people = scene.material.judged.identities
-    if people is None:
-        return
-    if not scene.there(kind="identity", attack=COSINE):
-        features = scene.features("judged").flatten(1).float()
-        features = features - scene.features("validation").flatten(1).float().mean(0)
-        scene.add(kind="identity", attack=COSINE, **_identified(features, features, people, same=False))
-    known = scene.material.most.identities
-    if known is None or scene.there(kind="identity", attack=MATCHER):
-        return
-    scene.say("matcher of people")
-    try:
-        own = scene.features("most")[: len(known)]
-        matcher = matching.fit(own, known, components=scene.settings.components)
-    except AttackFailed as failure:
-        scene.add(kind="identity", attack=MATCHER, failed=str(failure))
-        return
-    found = matcher(scene.features("judged"))
-    scene.add(kind="identity", attack=MATCHER, **_identified(found, found, people, same=False))
+    metrics = asdict(recovery(audit.pictures[: len(drawn)], drawn))
+    del metrics["accuracy"]
+    return {"count": len(drawn), **metrics, **recognised(audit, drawn)}

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from veil.attacks.features.attributes import ATTRIBUTE_ATTACKERS
-from veil.attacks.features.reconstructors import RECONSTRUCTORS
-from veil.audits.features.scene import ALL, COSINE, IN_LOOP, INVERSION, MATCHER
+from veil.attacks.features import FEATURE_ATTACKERS, PersonFinder
+from veil.attacks.features.in_loop import IN_LOOP
+from veil.audits.features.settings import ALL
 from veil.audits.images.verdicts import BROKEN, LEAKS
 from veil.jobs.rows import Row
 from veil.report.numbers import interval
@@ -42,12 +42,14 @@ class FeatureVerdict:
 
 
 def titled(name: str) -> str:
-    """What an attacker is called in a sentence."""
-    if name == IN_LOOP:
-        return "the training’s own adversary"
-    if name == INVERSION:
-        return "direct optimisation of the image"
-    return (ATTRIBUTE_ATTACKERS.get(name) or RECONSTRUCTORS[name]).title
+    """What an attacker is called in a sentence; its name where its package is not installed here."""
+    return FEATURE_ATTACKERS[name].title if name in FEATURE_ATTACKERS else name
+
+
+def retrained(row: Row) -> bool:
+    """Whether a row is of an attacker who came later, from nothing, and gave something."""
+    name = row["attack"]
+    return "failed" not in row and (name not in FEATURE_ATTACKERS or FEATURE_ATTACKERS[name].retrained)
 
 
 def lift(value: float, floor: float, most: float = 1.0) -> float:
@@ -59,8 +61,8 @@ def of_attribute(rows: Sequence[Row], name: str, share: float | str | None = Non
     """Rows of retrained attackers on an attribute that gave something, of one share or of all."""
     return [
         row for row in rows
-        if row["kind"] == "attribute" and row.get("attribute") == name and row["attack"] != IN_LOOP
-        and "failed" not in row and share in (None, row["share"])
+        if row["kind"] == "attribute" and row.get("attribute") == name and retrained(row)
+        and share in (None, row["share"])
     ]  # fmt: skip
 
 
@@ -81,32 +83,31 @@ def strongest(rows: Sequence[Row], name: str, metric: str = "balanced_accuracy")
 
 def in_loop(rows: Sequence[Row], name: str) -> Row | None:
     """What the training's own adversary says of an attribute."""
-    found = (
-        row for row in rows if row["kind"] == "attribute" and row["attack"] == IN_LOOP and row["attribute"] == name
-    )
-    return next(found, None)
+    of_it = (row for row in rows if row["kind"] == "attribute" and row["attack"] == IN_LOOP.name)
+    return next((row for row in of_it if row["attribute"] == name), None)
 
 
-def gaps(rows: Sequence[Row], said: Mapping[str, float]) -> list[Row]:
+def gaps(rows: Sequence[Row], of_training: Mapping[str, float]) -> list[Row]:
     """What a training does not know of itself: for each attribute, what its adversaries and the strongest other read.
 
     Args:
-        said: balanced accuracies of the former, by attribute; what was not attacked is left out.
+        of_training: balanced accuracies of the former, by attribute; what was not attacked is left out.
     """
-    found = []
-    for name in (each for each in said if of_attribute(rows, each)):
+    lines = []
+    for name, own in of_training.items():
+        if not of_attribute(rows, name):
+            continue
         best = strongest(rows, name)
         value = float(best["balanced_accuracy"])
-        found.append({"attribute": name, "training": said[name], "retrained": value, "attack": best["attack"],
-                      "gap": round(value - said[name], 4)})  # fmt: skip
-    return found
+        lines.append({"attribute": name, "training": own, "retrained": value, "attack": best["attack"],
+                      "gap": round(value - own, 4)})  # fmt: skip
+    return lines
 
 
-def reconstructions(rows: Sequence[Row], *, retrained: bool = True) -> list[Row]:
-    """Rows of what was drawn from features."""
-    return [
-        row for row in rows if row["kind"] == "reconstruction" and (row["attack"] != IN_LOOP or not retrained)
-    ]  # fmt: skip
+def reconstructions(rows: Sequence[Row], *, in_loop: bool = False) -> list[Row]:
+    """Rows of what was drawn from features by attackers who came later; with ``in_loop`` by the training's own, too."""
+    drawn = [row for row in rows if row["kind"] == "reconstruction" and "failed" not in row]
+    return [row for row in drawn if in_loop or retrained(row)]
 
 
 def picture_floor(rows: Sequence[Row], name: str) -> Row:
@@ -121,19 +122,19 @@ def guess(rows: Sequence[Row], metric: str) -> float:
 
 def drawn_best(rows: Sequence[Row], metric: str) -> Row | None:
     """The reconstruction that is nearest to the photo by a metric: LPIPS is a distance, the others likenesses."""
-    found = [row for row in reconstructions(rows) if row.get(metric) is not None]
+    measured = [row for row in reconstructions(rows) if row.get(metric) is not None]
     nearest = min if metric == "lpips" else max
-    return nearest(found, key=lambda row: float(row[metric]), default=None)
+    return nearest(measured, key=lambda row: float(row[metric]), default=None)
 
 
 def verdicts(rows: Sequence[Row], hides: Sequence[str]) -> list[FeatureVerdict]:
     """One for each private attribute, one for the image, and one for the person where people are known."""
-    found = [_attribute(rows, name) for name in hides if of_attribute(rows, name)]
+    reached = [_attribute(rows, name) for name in hides if of_attribute(rows, name)]
     if drawn_best(rows, "ms_ssim") is not None:
-        found.append(_image(rows))
+        reached.append(_image(rows))
     if person := _person(rows):
-        found.append(person)
-    return found
+        reached.append(person)
+    return reached
 
 
 def _level(value: float) -> str:
@@ -149,9 +150,9 @@ def _attribute(rows: Sequence[Row], name: str) -> FeatureVerdict:
         f"({interval(best['balanced_accuracy_interval'])}; balanced accuracy); the service’s own answers, were they "
         f"all right, would give away {100 * least(floor):.1f} %."
     )
-    said = in_loop(rows, name)
-    if said is not None:
-        text += f" The training’s own adversary is right in {_percent(said)}, and says nothing of one who comes later."
+    loop = in_loop(rows, name)
+    if loop is not None:
+        text += f" The training’s own adversary is right in {_percent(loop)}, and says nothing of one who comes later."
     return FeatureVerdict(name, _level(own) if certain else "nothing", text[0].upper() + text[1:], best)
 
 
@@ -162,7 +163,7 @@ def _percent(row: Row) -> str:
 def _image(rows: Sequence[Row]) -> FeatureVerdict:
     best = drawn_best(rows, "ms_ssim")
     assert best is not None
-    metrics = [each for each in ("ms_ssim", "ssim", "visible") if best.get(each) is not None]
+    metrics = [metric for metric in _TITLES if best.get(metric) is not None]
     lifts = {metric: lift(float((drawn_best(rows, metric) or best)[metric]), guess(rows, metric)) for metric in metrics}
     parts = [
         f"{_TITLES[metric]} {(drawn_best(rows, metric) or best)[metric]:.3f} by "
@@ -177,21 +178,24 @@ _TITLES = {"ms_ssim": "MS-SSIM", "ssim": "SSIM", "visible": "shows"}
 
 def _person(rows: Sequence[Row]) -> FeatureVerdict | None:
     """Whether people are found again, in pictures or by features: by whatever is surely above a guess, and most."""
-    found = [
+    answers = [
         (row, asked, row[asked])
-        for row in rows if row["kind"] in ("reconstruction", "identity") and row["attack"] != IN_LOOP
+        for row in rows if row["kind"] in ("reconstruction", "identity") and retrained(row)
         for asked in ASKED if row.get(asked)
     ]  # fmt: skip
-    if not found:
+    if not answers:
         return None
-    certain = [each for each in found if each[2]["interval"][0] > each[2]["chance"]]
-    best, asked, told = max(certain or found, key=lambda each: lift(each[2]["rate"], each[2]["chance"]))
-    how = _HOW[best["attack"]] if best["kind"] == "identity" else f"in what {titled(best['attack'])} draws"
+    certain = [(row, asked, share) for row, asked, share in answers if share["interval"][0] > share["chance"]]
+    best, asked, share = max(certain or answers, key=lambda answer: lift(answer[2]["rate"], answer[2]["chance"]))
+    by = compared_by(best["attack"])
+    how = f"by what is sent{by and f', with {by}'}" if best["kind"] == "identity" else (
+        f"in what {titled(best['attack'])} draws"
+    )  # fmt: skip
     text = (
-        f"{ASKED[asked]} {100 * told['rate']:.0f} % ({interval(told['interval'])}) {how}; "
-        f"a guess has {100 * told['chance']:.1f} %."
+        f"{ASKED[asked]} {100 * share['rate']:.0f} % ({interval(share['interval'])}) {how}; "
+        f"a guess has {100 * share['chance']:.1f} %."
     )
-    level = _level(lift(told["rate"], told["chance"])) if certain else "nothing"
+    level = _level(lift(share["rate"], share["chance"])) if certain else "nothing"
     return FeatureVerdict("the person", level, text, best)
 
 
@@ -200,7 +204,14 @@ ASKED = {
     "one_of_4_another": "Of four people, the right one is picked, by another photo, in",
     "rank_one": "Among all photos, another one of the same person comes first in",
 }
-_HOW = {COSINE: "by what is sent", MATCHER: "by what is sent, with a matcher that was learnt"}
+
+
+def compared_by(name: str) -> str:
+    """What an attacker compares features of two photos by; nothing where they are compared as they are."""
+    if name not in FEATURE_ATTACKERS:
+        return name
+    row = FEATURE_ATTACKERS[name]
+    return row.by if isinstance(row, PersonFinder) else ""
 
 
 def spread_over_seeds(rows: Sequence[Row], name: str, attack: str) -> list[float]:
@@ -210,5 +221,5 @@ def spread_over_seeds(rows: Sequence[Row], name: str, attack: str) -> list[float
 
 def mean_over_seeds(rows: Sequence[Row], name: str, attack: str) -> float | None:
     """Their mean; None where there are none."""
-    found = spread_over_seeds(rows, name, attack)
-    return fmean(found) if found else None
+    shares = spread_over_seeds(rows, name, attack)
+    return fmean(shares) if shares else None

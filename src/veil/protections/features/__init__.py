@@ -1,7 +1,19 @@
-"""Features that a service's own classifier reads, and nobody else: obfuscators, trained against attackers."""
+"""Features that a service's own classifier reads, and nobody else: obfuscators, trained against attackers.
 
-from veil.protections.features.deep_obfuscator import train
-from veil.protections.features.settings import PRESETS, ObfuscatorSettings, only
-from veil.protections.features.training_data import Fitted, Material, Networks
+`PRESETS` are ways to train them; other packages add rows by entry points of the group ``veil.obfuscator_presets``.
+"""
 
-__all__ = ["PRESETS", "Fitted", "Material", "Networks", "ObfuscatorSettings", "only", "train"]
+from veil.protections.features.settings import ObfuscatorPreset, ObfuscatorSettings, only
+from veil.runtime.tables import Table
+
+__all__ = ["CLIENT_FILE", "PRESETS", "SERVICE_FILE", "ObfuscatorPreset", "ObfuscatorSettings", "only"]
+
+_HERE = "veil.protections.features.presets"
+PRESETS: Table[ObfuscatorPreset] = Table(
+    "veil.obfuscator_presets",
+    ObfuscatorPreset,
+    "preset",
+    {"veil": f"{_HERE}:VEIL", "paper": f"{_HERE}:PAPER", "authors-code": f"{_HERE}:AUTHORS_CODE"},
+)
+CLIENT_FILE, SERVICE_FILE = "client.safetensors", "service.safetensors"
+"""Names of the two halves of an obfuscator in the folder of its training."""

@@ -27,9 +27,9 @@ def noisy(batch: Tensor, deviation: float, seed: int) -> Tensor:
     images.require_batch(batch, "noise is added to")
     if deviation < 0:
         raise ValueError(f"a deviation must not be negative, unlike {deviation}")
-    found = torch.empty_like(batch)
+    noisy_batch = torch.empty_like(batch)
     for place, image in enumerate(batch):
         generator = Generator().manual_seed(seed_of("noisy", seed, images.content_digest(image)))
         noise = torch.empty(image.shape).normal_(0, deviation, generator=generator)
-        found[place] = images.quantise((images.to_float(image.cpu()) + noise).clamp(0, 1))
-    return found
+        noisy_batch[place] = images.quantise((images.to_float(image.cpu()) + noise).clamp(0, 1))
+    return noisy_batch

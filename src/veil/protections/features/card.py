@@ -69,7 +69,7 @@ def write(file: Path, network: nn.Module, card: Card) -> None:
 
 
 def read(file: Path, kind: str, make: Callable[..., Network]) -> tuple[Card, Network]:
-    """The card and the network of a file; to be called in `told`.
+    """The card and the network of a file; to be called in `reading`.
 
     Args:
         make: the network of a card's options.
@@ -79,16 +79,16 @@ def read(file: Path, kind: str, make: Callable[..., Network]) -> tuple[Card, Net
         with torch.device("meta"):
             network = make(**card["network"])
         wanted = network.state_dict()
-        found: dict[str, Tensor] = {}
+        weights: dict[str, Tensor] = {}
         for name in stored.keys():  # noqa: SIM118
             value = stored.get_tensor(name)
             like = wanted.get(name)
             if like is None or value.shape != like.shape or value.dtype != _rounded(name, like).dtype:
                 raise ObfuscatorError(f"the weights do not fit {card['network']}: {name}")
-            found[name] = value.to(like.dtype)
-        if len(found) != len(wanted):
-            raise ObfuscatorError(f"the weights do not fit {card['network']}: {min(set(wanted) - set(found))} missing")
-    network.load_state_dict(found, assign=True)
+            weights[name] = value.to(like.dtype)
+        if missing := set(wanted) - set(weights):
+            raise ObfuscatorError(f"the weights do not fit {card['network']}: {min(missing)} missing")
+    network.load_state_dict(weights, assign=True)
     return card, network
 
 
@@ -102,8 +102,8 @@ def agree(card: Card, fingerprint: str, shape: tuple[int, int, int]) -> None:
 
 def common(card: Card) -> dict[str, Any]:
     """Fields that a client and a service have in common."""
-    names = {each: tuple(card[each]) for each in ("target", "hides")}
-    about = {each: card[each] for each in ("name", "training", "measured")}
+    names = {field: tuple(card[field]) for field in ("target", "hides")}
+    about = {field: card[field] for field in ("name", "training", "measured")}
     return {"encoding": Encoding(**card["encoding"]), **names, **about}
 
 
@@ -113,7 +113,7 @@ def kind_of(file: Path) -> str:
     Raises:
         ObfuscatorError: where it says neither, or cannot be read.
     """
-    with told(file), safe_open(file, "pt") as stored:
+    with reading(file), safe_open(file, "pt") as stored:
         card = _parsed((stored.metadata() or {}).get(HEADER))
         if card["kind"] not in _FIELDS:
             raise ObfuscatorError("it is neither a client's nor a service's")
@@ -121,7 +121,7 @@ def kind_of(file: Path) -> str:
 
 
 @contextmanager
-def told(file: Path) -> Iterator[None]:
+def reading(file: Path) -> Iterator[None]:
     """Every reason why a file cannot be used as one line with its name.
 
     Raises:
@@ -164,8 +164,8 @@ def _checked(text: str | None, kind: str) -> Card:
     """The card in a header, checked for types and sizes."""
     card = _parsed(text)
     if card["kind"] != kind:
-        found = {CLIENT: "a client's", SERVICE: "a service's"}
-        raise ObfuscatorError(f"it is {found.get(card['kind'], 'another thing')}, not {found[kind]}")
+        kinds = {CLIENT: "a client's", SERVICE: "a service's"}
+        raise ObfuscatorError(f"it is {kinds.get(card['kind'], 'another thing')}, not {kinds[kind]}")
     if not all(isinstance(card.get(name), type_) for name, type_ in _FIELDS[kind].items()):
         raise ObfuscatorError("its card is damaged")
     numbers = [*card["shape"], *card.get("size", ()), *_numbers(card["network"])]
@@ -186,8 +186,8 @@ def _checked(text: str | None, kind: str) -> Card:
 
 def _numbers(options: Mapping[str, Any]) -> list[object]:
     """All that must be a number among a network's options; ``values`` may be none."""
-    found: list[object] = [options[name] for name in ("width", "labels") if name in options]
+    numbers: list[object] = [options[name] for name in ("width", "labels") if name in options]
     if options.get("values") is not None:
-        found.append(options["values"])
+        numbers.append(options["values"])
     shape = options.get("shape", ())
-    return [*found, *(shape if isinstance(shape, list) and len(shape) == 3 else ["?"] if "shape" in options else ())]
+    return [*numbers, *(shape if isinstance(shape, list) and len(shape) == 3 else ["?"] if "shape" in options else ())]

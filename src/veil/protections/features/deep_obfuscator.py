@@ -15,69 +15,53 @@ has no mean or width: here 0.5 and 0.25, cut off at 0 and 1. One device only: wh
 gradients that are averaged over processes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, Tensor, nn
 
 from veil import images
 from veil.data.augmentation import crop_and_flip
-from veil.models.obfuscator import FeatureClassifier, is_vector
+from veil.metrics.recovery import mean_image
+from veil.models.features import is_vector
+from veil.models.obfuscator import FeatureClassifier
 from veil.protections.features import losses
-from veil.protections.features.monitoring import watch
+from veil.protections.features.monitoring import scalars_of
 from veil.protections.features.settings import ObfuscatorSettings, Phase, only
-from veil.protections.features.training_data import Fitted, Material, Networks
+from veil.protections.features.training_data import Networks, TrainedNetworks, TrainingFaces
 from veil.runtime.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
 from veil.training.classification import one_cycle
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from veil.training.run import Run
 
 PRETRAINING, ATTACKERS, ADVERSARIAL = "pretraining", "attackers", "adversarial"
 _KEPT_VECTORS, _KEPT_MAPS = 16, 2
 """Batches of features that adversaries learn from in a ``joint`` phase."""
 _NOISE_MEAN, _NOISE_DEVIATION = 0.5, 0.25
-_PART = 1000
 Scalars = dict[str, Tensor]
 
 
 def train(
-    material: Material,
-    settings: ObfuscatorSettings,
-    *,
-    folder: Path,
-    seed: int,
-    runner: "Fabric",
-    about: Mapping[str, object] | None = None,
-    watched: Material | None = None,
-    logged: Callable[[Row], None] = loop.report,
-    **reporting: Any,
-) -> Fitted:
-    """Trains in three stages, each from its last checkpoint in ``folder`` on; see `veil.training.loop.run`.
+    faces: TrainingFaces, settings: ObfuscatorSettings, run: Run, *, validation: TrainingFaces | None = None
+) -> TrainedNetworks:
+    """Trains in three stages, each from its last checkpoint below the run's folder on; see `veil.training.loop.run`.
 
     Args:
-        about: what else the result depends on: data, names of attributes.
-        watched: images that are not trained on: what networks say of them goes to the log.
-        logged: called with each new row of a log, and its stage.
-        reporting: ``stepped`` of `loop.run`.
+        run: rows of its log name their stage; ``about`` says what else the result depends on: data, attributes.
+        validation: images that are not trained on: what networks say of them goes to the log.
 
     Raises:
         ValueError: for several devices, fewer images than a batch or than two, and as `loop.run` does.
         TrainingError: as `loop.run` does.
     """
-    if runner.world_size > 1:
+    if run.runner.world_size > 1:
         raise ValueError("an obfuscator is trained on one device")
-    if len(material) < 2:
-        raise ValueError(f"an obfuscator is trained with two images at least, not {len(material)}")
-    networks = Networks.create(material, settings, seed)
-    game = _Game(networks, material, settings, seed, runner)
-    described = asdict(settings) | {"shape": list(material.images.shape), **(about or {})}
+    if len(faces) < 2:
+        raise ValueError(f"an obfuscator is trained with two images at least, not {len(faces)}")
+    networks = Networks.create(faces, settings, run.seed)
+    game = _Game(networks, faces, settings, run, validation)
     images_too, attributes_too = networks.reconstructor is not None, bool(networks.adversaries)
     defended = images_too or attributes_too
     played = only(settings.phases, images=images_too, attributes=attributes_too)
@@ -86,19 +70,10 @@ def train(
         ATTACKERS: (max(map(settings.prepared, game.attackers), default=0), ("attack",)),
         ADVERSARIAL: (settings.epochs if defended and played else 0, played),
     }
-    logs = {}
-    for stage, (epochs, phases) in stages.items():
-        logs[stage] = game.play(
-            phases, epochs=epochs, folder=folder / stage, settings=described | {"stage": stage}, watched=watched,
-            logged=partial(_named, stage, logged), **reporting,
-        )  # fmt: skip
-    for each in networks.named().values():
-        each.eval()
-    return Fitted(networks, logs)
-
-
-def _named(stage: str, logged: Callable[[Row], None], row: Row) -> None:
-    logged({"stage": stage, **row})
+    logs = {stage: game.play(stage, phases, epochs) for stage, (epochs, phases) in stages.items()}
+    for network in networks.named().values():
+        network.eval()
+    return TrainedNetworks(networks, logs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,15 +90,16 @@ class _Game:
     """The networks as they take turns."""
 
     def __init__(
-        self, networks: Networks, material: Material, settings: ObfuscatorSettings, seed: int, runner: "Fabric"
-    ) -> None:
-        self.networks, self.material, self.settings = networks, material, settings
-        self.seed, self.runner = seed, runner
+        self, networks: Networks, faces: TrainingFaces, settings: ObfuscatorSettings, run: Run,
+        validation: TrainingFaces | None = None,
+    ) -> None:  # fmt: skip
+        self.networks, self.faces, self.settings, self.run, self.validation = networks, faces, settings, run, validation
+        self.runner = run.runner
         self.modules = networks.named()
-        for each in self.modules.values():
-            each.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for module in self.modules.values():
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.calls: dict[str, Callable[[Tensor], Tensor]] = {
-            name: runner.setup_module(each) for name, each in self.modules.items()
+            name: self.runner.setup_module(module) for name, module in self.modules.items()
         }
         self.adversaries = [name for name in self.modules if name.startswith("adversary")]
         self.attackers = [*self.adversaries, *(["reconstructor"] if networks.reconstructor is not None else [])]
@@ -131,16 +107,14 @@ class _Game:
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.kept: list[tuple[Tensor, Tensor, Tensor]] = []
         self.factor = 1.0
-        self.fixed = noise(material.images[:1].shape, Generator().manual_seed(seed_of("noise", seed)))[0]
-        self.mean = _mean_of(material.images)
+        self.fixed = noise(faces.images[:1].shape, Generator().manual_seed(seed_of("noise", run.seed)))[0]
+        self.mean = (mean_image(faces.images, torch.float64) / 255).float()
 
-    def play(
-        self, phases: tuple[str, ...], *, epochs: int, folder: Path, watched: Material | None, **of_the_run: Any
-    ) -> list[Row]:
+    def play(self, stage: str, phases: tuple[str, ...], epochs: int) -> list[Row]:
         """A stage: each batch is used for the next one of ``phases``."""
         if not epochs:
             return []
-        settings, count = self.settings, len(self.material)
+        settings, run, count = self.settings, self.run, len(self.faces)
         size = min(settings.batch_size, count)
         steps = count // size
         self.optimizers = {
@@ -149,10 +123,8 @@ class _Game:
         }  # fmt: skip
 
         def batches(epoch: int, _: Generator) -> Iterator[tuple[str, Tensor]]:
-            self._begin(epoch, folder.name)
-            order = torch.randperm(
-                count, generator=Generator().manual_seed(seed_of("order", self.seed, folder.name, epoch))
-            )
+            self._begin(epoch, stage)
+            order = torch.randperm(count, generator=Generator().manual_seed(seed_of("order", run.seed, stage, epoch)))
             for number, index in enumerate(torch.split(order[: steps * size], size)):
                 yield phases[number % len(phases)], index
 
@@ -163,18 +135,18 @@ class _Game:
                     group["lr"] = rate
             return _PHASES[batch[0]](self, self._batch(batch[1], now.generator))
 
-        def after_epoch(_: int) -> dict[str, float]:
-            if watched is None:
-                return {}
-            return watch(
-                self.networks, watched.images, watched.target, watched.private, self.runner.device,
-                attackers=folder.name != PRETRAINING,
-            )  # fmt: skip
-
+        described = asdict(settings) | {"shape": list(self.faces.images.shape), **run.about, "stage": stage}
+        there = run.at(stage, logged=lambda row: run.logged({"stage": stage, **row}))
         return loop.run(
             Trained(self.modules, self.optimizers), batches, step, epochs=epochs, steps_per_epoch=steps,
-            folder=folder, seed=self.seed, after_epoch=after_epoch, runner=self.runner, **of_the_run,
+            settings=described, after_epoch=lambda _: self._scalars(stage), **there.reporting,
         )  # fmt: skip
+
+    def _scalars(self, stage: str) -> dict[str, float]:
+        """What the networks say of the validation images, for the log."""
+        if self.validation is None:
+            return {}
+        return scalars_of(self.networks, self.validation, self.runner.device, attackers=stage != PRETRAINING)
 
     def _begin(self, epoch: int, stage: str) -> None:
         """An epoch: nothing is kept from the one before, and one adversary may begin anew."""
@@ -187,17 +159,15 @@ class _Game:
         name = self.adversaries[epoch // every % len(self.adversaries)]
         old = self.networks.adversaries[self.adversaries.index(name)]
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed_of("renewed", self.seed, epoch))
+            torch.manual_seed(seed_of("renewed", self.run.seed, epoch))
             old.load_state_dict(FeatureClassifier(**old.options).state_dict())
         self.optimizers[name].state.clear()
 
     def _batch(self, index: Tensor, generator: Generator) -> _Batch:
-        chosen = crop_and_flip(self.material.images[index], generator, padding=self.settings.padding)
+        chosen = crop_and_flip(self.faces.images[index], generator, padding=self.settings.padding)
         device = self.runner.device
         values = images.to_float(chosen.to(device)).contiguous(memory_format=torch.channels_last)
-        return _Batch(
-            values, self.material.target[index].to(device), self.material.private[index].to(device), generator
-        )
+        return _Batch(values, self.faces.target[index].to(device), self.faces.private[index].to(device), generator)
 
     def learning(self, *names: str) -> None:
         """These networks learn; all others are idle."""
@@ -220,21 +190,21 @@ class _Game:
 
     def exposed(self, features: Tensor, batch: _Batch) -> Tensor:
         """What O makes large to hide attributes: the mean over adversaries of L(AC), or of minus their confusion."""
-        found = []
+        exposed = []
         for name in self.adversaries:
             logits = self.calls[name](features)
-            found.append(
+            exposed.append(
                 -losses.confusion(logits) if self.settings.bounded else losses.attributes(logits, batch.private)
             )
-        return torch.stack(found).mean()
+        return torch.stack(exposed).mean()
 
     def drawn(self, features: Tensor, batch: _Batch) -> tuple[Tensor, Tensor]:
         """L(AR2) and L(AR1); nothing is said of the original where all are to look like the mean image."""
-        made = self.calls["reconstructor"](features)
-        original = made.new_zeros(())
+        drawn = self.calls["reconstructor"](features)
+        original = drawn.new_zeros(())
         if self.settings.target != "mean":
-            original = losses.reconstruction(batch.images, made)
-        return losses.towards(self._wanted(batch), made), original
+            original = losses.reconstruction(batch.images, drawn)
+        return losses.towards(self._wanted(batch), drawn), original
 
     def _wanted(self, batch: _Batch) -> Tensor:
         match self.settings.target:
@@ -310,8 +280,8 @@ def _attack(game: _Game, batch: _Batch) -> Scalars:
     """AR and AC, on features of an idle O."""
     game.learning(*game.attacking)
     features = game.features(batch)
-    found = [game.read(features, batch.private, name) for name in game.adversaries if name in game.attacking]
-    scalars = {} if not found else {"adversary": torch.stack(found).mean()}
+    read = [game.read(features, batch.private, name) for name in game.adversaries if name in game.attacking]
+    scalars = {} if not read else {"adversary": torch.stack(read).mean()}
     if "reconstructor" in game.attacking:
         scalars["reconstructor"] = game.draw(features, batch)
     return scalars
@@ -350,7 +320,7 @@ def _joint(game: _Game, batch: _Batch) -> Scalars:
 def _apart(game: _Game, features: Tensor, batch: _Batch) -> Tensor:
     """`losses.discrepancy` of a batch, with what was kept beside it: more images say more of two distributions."""
     columns = zip((features, batch.private, batch.target), *game.kept, strict=True)
-    return losses.discrepancy(*(torch.cat([each.float() if each.is_floating_point() else each for each in column])
+    return losses.discrepancy(*(torch.cat([part.float() if part.is_floating_point() else part for part in column])
                                 for column in columns))  # fmt: skip
 
 
@@ -362,20 +332,12 @@ def _keep(game: _Game, features: Tensor, batch: _Batch) -> None:
 def _learn_from_kept(game: _Game, generator: Generator) -> Scalars:
     if not game.adversaries:
         return {}
-    features, private = (torch.cat([each[place] for each in game.kept]) for place in (0, 1))
-    size, found = len(game.kept[-1][0]), []
+    features, private = (torch.cat([kept[place] for kept in game.kept]) for place in (0, 1))
+    size, read = len(game.kept[-1][0]), []
     for _ in range(game.settings.steps):
         index = torch.randperm(len(features), generator=generator)[:size].to(features.device)
-        found += [game.read(features[index], private[index], name) for name in game.adversaries]
-    return {"adversary": torch.stack(found).mean()}
-
-
-def _mean_of(plain: Tensor) -> Tensor:
-    """The mean image, (3, H, W) in [0, 1], of uint8 images, which as floats are four times as large."""
-    total = torch.zeros(plain.shape[1:], dtype=torch.float64)
-    for part in torch.split(plain, _PART):
-        total += part.sum(0, dtype=torch.int32)
-    return (total / len(plain) / 255).float()
+        read += [game.read(features[index], private[index], name) for name in game.adversaries]
+    return {"adversary": torch.stack(read).mean()}
 
 
 def noise(shape: Iterable[int], generator: Generator) -> Tensor:

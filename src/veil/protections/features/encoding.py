@@ -4,21 +4,24 @@ Features of Table 1 of Li et al. 2019 are ten times as many bytes as their image
 or an attacker's, gets what was sent and decoded, never what the obfuscator computed before: with `Encoding` between.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, get_args
 
-import torch
-from torch import Tensor
+from veil.models.features import is_vector
+from veil.runtime.lazy import torch
 
-from veil.models.obfuscator import is_vector
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Sent = Literal["float32", "float16", "uint8"]
-DTYPES: dict[Sent, torch.dtype] = {"float32": torch.float32, "float16": torch.float16, "uint8": torch.uint8}
+SENT: tuple[Sent, ...] = get_args(Sent)
+"""Types that features may be sent in; torch and NumPy call them the same."""
 _LEVELS = 255
 _SHARE = 0.999
 """Of the values of maps that lie within the range of their 8 bits."""
-_HALF = torch.finfo(torch.float16).max
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class Encoding:
     high: float | None = None
 
     def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise ValueError(f"there is no encoding {self.dtype!r}; there are {', '.join(DTYPES)}")
+        if self.dtype not in SENT:
+            raise ValueError(f"there is no encoding {self.dtype!r}; there are {', '.join(SENT)}")
         if self.dtype != "uint8":
             if (self.low, self.high) != (None, None):
                 raise ValueError(f"{self.dtype} takes no range")
@@ -77,7 +80,10 @@ class Encoding:
         if self.dtype == "uint8":
             low, high = self._range()
             return ((features.clamp(low, high) - low) * (_LEVELS / (high - low))).round().to(torch.uint8)
-        return (features.clamp(-_HALF, _HALF) if self.dtype == "float16" else features).to(DTYPES[self.dtype])
+        if self.dtype == "float16":
+            most = torch.finfo(torch.float16).max
+            features = features.clamp(-most, most)
+        return features.to(self.type)
 
     def decode(self, sent: Tensor) -> Tensor:
         """What `encode` returned as features again, float32.
@@ -85,7 +91,7 @@ class Encoding:
         Raises:
             ValueError: for another type, or where a value is not finite.
         """
-        if sent.dtype != DTYPES[self.dtype]:
+        if sent.dtype != self.type:
             raise ValueError(f"features are sent as {self.dtype}, not {str(sent.dtype).removeprefix('torch.')}")
         if self.dtype == "uint8":
             low, high = self._range()
@@ -95,9 +101,15 @@ class Encoding:
         return sent.float()
 
     @property
+    def type(self) -> torch.dtype:
+        """Type of what is sent."""
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return dtype
+
+    @property
     def width(self) -> int:
         """Bytes of a value."""
-        return DTYPES[self.dtype].itemsize
+        return self.type.itemsize
 
     def _range(self) -> tuple[float, float]:
         assert self.low is not None

@@ -12,6 +12,7 @@ Threat model: as for the client (`veil.protections.features.file`). Not hidden a
 says of each image: it stays with who made it, and is not sent.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,7 +29,7 @@ from veil.data.decoding import resized
 from veil.images import ImageError, Photo
 from veil.jobs import folders
 from veil.jobs.folders import FolderError, Item, Row
-from veil.protections.features.encoding import DTYPES, Encoding
+from veil.protections.features.encoding import Encoding
 from veil.protections.features.file import Client, Service
 from veil.runtime.files import printable, write_atomically
 
@@ -85,7 +86,7 @@ def unpack(data: bytes, shape: tuple[int, int, int], encoding: Encoding, client:
 def size_of(shape: tuple[int, int, int], encoding: Encoding) -> int:
     """Bytes of a file of features of that shape."""
     channels, height, width = shape
-    return _HEAD + channels * height * width * DTYPES[encoding.dtype].itemsize
+    return _HEAD + channels * height * width * encoding.width
 
 
 def read(file: Path, service: Service) -> Tensor:
@@ -191,8 +192,8 @@ def _work(
     pool = ThreadPoolExecutor(workers)
     try:
         for group in _groups(folders.ahead(items, read, pool, _DEPTH)):
-            found = [one for _, one in group if isinstance(one, _Read)]
-            sent = iter(send(found)) if found else iter(())
+            images_read = [one for _, one in group if isinstance(one, _Read)]
+            sent = iter(send(images_read)) if images_read else iter(())
             for item, one in group:
                 yield (
                     item,
@@ -246,7 +247,7 @@ class Answer:
     error: str | None
 
 
-def find(inputs: Sequence[Path], out: Path) -> list[tuple[Path, str]]:
+def find(inputs: Sequence[Path], out: Path | None = None) -> list[tuple[Path, str]]:
     """Files of features below ``inputs`` in a stable order, with their names.
 
     Args:
@@ -256,7 +257,7 @@ def find(inputs: Sequence[Path], out: Path) -> list[tuple[Path, str]]:
         FolderError: where an input does not exist, or there is no file of features.
     """
     try:
-        return list(folders.find(inputs, frozenset({SUFFIX}), out).files)
+        return list(folders.find(inputs, frozenset({SUFFIX}), out or Path(os.devnull)).files)
     except FolderError:
         if all(given.exists() for given in inputs):
             named = ", ".join(printable(path) for path in inputs)
@@ -289,10 +290,10 @@ def classify(
 def _answers(
     group: Sequence[tuple[str, Tensor | str]], service: Service, device: torch.device | None
 ) -> Iterator[Answer]:
-    features = [found for _, found in group if isinstance(found, Tensor)]
-    said = iter(service(torch.stack(features).to(device)).tolist() if features else ())
-    for name, found in group:
-        if isinstance(found, str):
-            yield Answer(name, None, found)
+    features = [read for _, read in group if isinstance(read, Tensor)]
+    probabilities = iter(service(torch.stack(features).to(device)).tolist() if features else ())
+    for name, read in group:
+        if isinstance(read, str):
+            yield Answer(name, None, read)
         else:
-            yield Answer(name, tuple(next(said)), None)
+            yield Answer(name, tuple(next(probabilities)), None)

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from veil import images
-from veil.models.obfuscator import STRIDE, FeatureClassifier, Obfuscator, Shape
+from veil.models.features import STRIDE, Shape
+from veil.models.obfuscator import FeatureClassifier, Obfuscator
 from veil.protections.features import card as cards
 from veil.protections.features.card import CLIENT, INPUT, SERVICE, Card, ObfuscatorError
 from veil.protections.features.encoding import Encoding
 
-CLIENT_FILE, SERVICE_FILE = "client.safetensors", "service.safetensors"
 _AT_ONCE = 64
 
 
@@ -32,10 +32,15 @@ class Client:
     """An obfuscator, frozen, with what it takes and what it sends.
 
     Attributes:
-        name: what reports call it. network: maps images in [0, 1] to features. size: (H, W) of the images, in pixels.
-        encoding: of what is sent. target: names of the attributes that the service asks for. hides: names of the
-        attributes that it was trained to hide. service: fingerprint of the service that reads its features. training,
-        measured: of its card, for people; what audits need of ``training``, `veil.protections.features.trainer` finds.
+        name: what reports call it.
+        network: maps images in [0, 1] to features.
+        size: (H, W) of the images, in pixels.
+        encoding: of what is sent.
+        target: names of the attributes that the service asks for.
+        hides: names of the attributes that it was trained to hide.
+        service: fingerprint of the service that reads its features.
+        training, measured: of its card, for people; `veil.protections.features.trainer` finds what audits need of
+            ``training``.
 
     Raises:
         ObfuscatorError: for sides that the network does not take, and for weights that float16 cannot hold.
@@ -105,12 +110,12 @@ class Client:
         Raises:
             ObfuscatorError: in one line, for any other file.
         """
-        with cards.told(file):
+        with cards.reading(file):
             card, network = cards.read(file, CLIENT, Obfuscator)
             size = (card["size"][0], card["size"][1])
-            found = cls(network=network, size=size, service=card["service"], **cards.common(card))
-            cards.agree(card, found.fingerprint, found.shape)
-            return found
+            client = cls(network=network, size=size, service=card["service"], **cards.common(card))
+            cards.agree(card, client.fingerprint, client.shape)
+            return client
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -189,11 +194,11 @@ class Service:
         Raises:
             ObfuscatorError: in one line, for any other file.
         """
-        with cards.told(file):
+        with cards.reading(file):
             card, network = cards.read(file, SERVICE, FeatureClassifier)
-            found = cls(network=network, client=card["client"], **cards.common(card))
-            cards.agree(card, found.fingerprint, found.shape)
-            return found
+            service = cls(network=network, client=card["client"], **cards.common(card))
+            cards.agree(card, service.fingerprint, service.shape)
+            return service
 
 
 def pair(
@@ -240,9 +245,9 @@ def _in_parts(call: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
     A network sums in another order where it gets another number of images. On a CPU one at a time is as fast as many.
     """
     together = 1 if batch.device.type == "cpu" else _AT_ONCE
-    found = []
+    parts = []
     for part in torch.split(batch, together):
         missing = together - len(part)
         filled = torch.cat([part, part[-1:].expand(missing, -1, -1, -1)]) if missing else part
-        found.append(call(filled)[: len(part)])
-    return torch.cat(found).contiguous()
+        parts.append(call(filled)[: len(part)])
+    return torch.cat(parts).contiguous()

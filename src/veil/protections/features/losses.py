@@ -76,15 +76,15 @@ def discrepancy(features: Tensor, private: Tensor, target: Tensor) -> Tensor:
     groups = (target.long() * powers).sum(1)
     total = features.new_zeros(())
     for kind in private.T:
-        found, images = features.new_zeros(()), 0
+        apart, images = features.new_zeros(()), 0
         for group in torch.unique(groups):
             yes, no = (groups == group) & kind, (groups == group) & ~kind
             if min(int(yes.sum()), int(no.sum())) < _FEWEST:
                 continue
             count = int(yes.sum()) + int(no.sum())
-            apart = _mean(kernel, yes, yes) + _mean(kernel, no, no) - 2 * _mean(kernel, yes, no)
-            found, images = found + count * apart, images + count
-        total = total + found / max(1, images)
+            of_group = _mean(kernel, yes, yes) + _mean(kernel, no, no) - 2 * _mean(kernel, yes, no)
+            apart, images = apart + count * of_group, images + count
+        total = total + apart / max(1, images)
     return total
 
 

@@ -1,15 +1,24 @@
-"""Settings of an obfuscator's training, and three presets: the paper's, its authors' code's, and Veil's."""
+"""Settings of an obfuscator's training, and what a preset of them is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from veil.models.obfuscator import Head, Norm
+from veil.models.features import Head, Norm
 
 Phase = Literal[
     "defend-reconstruction", "defend-noise", "defend-original", "defend-attributes", "attack", "recover", "joint"
 ]
 PHASES: tuple[Phase, ...] = get_args(Phase)
+
+
+def _option(default: Any, help: str, least: float | None = None) -> Any:
+    """A field that the command line has an option for.
+
+    Args:
+        least: that the option takes.
+    """
+    return field(default=default, metadata={"help": help, "least": least})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +34,7 @@ class ObfuscatorSettings:
         attackers: epochs that AC and AR then learn in, from frozen features.
         reconstructor: epochs that AR does, where they are others than AC's.
         epochs: of Algorithm 1.
-        phases: what a batch each is used for, in turn.
+        phases: what batches are used for, in turn.
         batch_size: images of a batch.
         learning_rate: of Adam, for all; the paper calls it adaptive. It falls to zero over each stage with ``falling``.
         lambda1, lambda2, lambda3: λ1 weighs the defence of attributes, λ2 that of images, λ3 `losses.discrepancy`.
@@ -42,22 +51,22 @@ class ObfuscatorSettings:
         padding: of random crops; images are mirrored at random too.
     """
 
-    width: int = 64
-    values: int | None = field(default=None, metadata={"help": "How many values are sent; none sends Table 1's maps."})
-    levels: int | None = field(default=None, metadata={"help": "Levels of each value; none for a byte's 256."})
+    width: int = _option(64, "Channels of the obfuscator, a multiple of 8.")
+    values: int | None = None
+    levels: int | None = None
     norm: Norm = "batch"
     head: Head = "fc"
-    reader: int = 256
-    pretraining: int = 20
-    attackers: int = 20
+    reader: int = _option(256, "Channels of the service's network, for maps.")
+    pretraining: int = _option(20, "Epochs without any defence.", least=0)
+    attackers: int = _option(20, "Epochs of the adversaries alone.", least=0)
     reconstructor: int | None = None
-    epochs: int = field(default=40, metadata={"help": "Epochs of the adversarial training."})
+    epochs: int = _option(40, "Epochs of the adversarial training.", least=0)
     phases: tuple[Phase, ...] = ("defend-reconstruction", "defend-attributes", "attack", "recover")
-    batch_size: int = 64
-    learning_rate: float = field(default=1e-4, metadata={"help": "Of Adam."})
+    batch_size: int = _option(64, "Images of a batch.", least=2)
+    learning_rate: float = _option(1e-4, "Of Adam.")
     falling: bool = False
-    lambda1: float = field(default=1.0, metadata={"help": "Weight of the defence of attributes."})
-    lambda2: float = field(default=1.0, metadata={"help": "Weight of the defence of images."})
+    lambda1: float = _option(1.0, "Weight of the defence of attributes.", least=0)
+    lambda2: float = _option(1.0, "Weight of the defence of images.", least=0)
     lambda3: float = 0.0
     factors: tuple[float, ...] = (1.0,)
     bounded: bool = False
@@ -79,7 +88,7 @@ class ObfuscatorSettings:
                 raise ValueError(f"{name} must not be negative, unlike {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
-        if unknown := [each for each in self.phases if each not in PHASES]:
+        if unknown := [phase for phase in self.phases if phase not in PHASES]:
             raise ValueError(f"there is no phase {unknown[0]!r}; there are {', '.join(PHASES)}")
         if not self.phases or not self.factors:
             raise ValueError("there must be at least one phase and one factor")
@@ -97,7 +106,7 @@ class ObfuscatorSettings:
         """Whether images and attributes are defended at all."""
         if not self.epochs:
             return False, False
-        images = any(each in self.phases for each in ("defend-reconstruction", "defend-noise", "defend-original"))
+        images = bool({"defend-reconstruction", "defend-noise", "defend-original"} & set(self.phases))
         joint = "joint" in self.phases
         return (
             (images or joint) and self.lambda2 > 0,
@@ -111,19 +120,19 @@ def only(phases: Sequence[Phase], *, images: bool, attributes: bool) -> tuple[Ph
         "defend-reconstruction": images, "defend-noise": images, "defend-original": images,
         "defend-attributes": attributes,
     }  # fmt: skip
-    return tuple(each for each in phases if kept.get(each, True))
+    return tuple(phase for phase in phases if kept.get(phase, True))
 
 
-PRESETS: dict[str, ObfuscatorSettings] = {
-    "paper": ObfuscatorSettings(),
-    "authors-code": ObfuscatorSettings(
-        epochs=20, batch_size=32, attackers=1, reconstructor=20, idle="train", sigmoid=False, target="fixed-noise",
-        phases=("defend-noise", "defend-original", "defend-attributes", "attack", "recover"),
-        factors=(10.0,) * 10 + tuple(float(each) for each in range(9, 0, -1)) + (1.0,),
-    ),
-    "veil": ObfuscatorSettings(
-        values=32, levels=4, reader=64, head="pool", pretraining=8, attackers=0, epochs=8, batch_size=128,
-        learning_rate=1e-3, falling=True, phases=("joint",), lambda1=2.0, lambda2=0.0, lambda3=10.0, bounded=True,
-        target="mean", steps=8, adversaries=2, renewed=1, clip=1.0, padding=2, factors=(0.25, 0.5, 0.75, 1.0),
-    ),
-}  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class ObfuscatorPreset:
+    """A row of `veil.protections.features.PRESETS`.
+
+    Attributes:
+        name: by which it is chosen.
+        title: how it trains and what it sends, in a few words.
+        settings: of the training.
+    """
+
+    name: str
+    title: str
+    settings: ObfuscatorSettings

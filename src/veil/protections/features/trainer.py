@@ -1,19 +1,19 @@
 """A client and its service from a set of faces: who is trained on what, and how well the service reads in the end.
 
-`make` trains and returns both halves; `judge` asks them about the test images, once, through what is sent. How much of
-what was to be hidden comes out again is for an audit to say: see `veil.protections.features.deep_obfuscator`. For it
-cards keep which faces a client was trained with, and what its training's own adversaries read in the end:
+`train_pair` trains and returns both halves; `judge` asks them about the test images, once, through what is sent. How
+much of what was to be hidden comes out again is for an audit to say: see `veil.protections.features.deep_obfuscator`.
+For it cards keep which faces a client was trained with, and what its training's own adversaries read in the end:
 `trained_with` and `adversary` find that in them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Generator, Tensor
 
+from veil.data import synthetic_faces
 from veil.data.faces import FaceParts, Faces, Split
 from veil.metrics import attributes
 from veil.protections.features.deep_obfuscator import train
@@ -21,14 +21,14 @@ from veil.protections.features.encoding import Encoding, Sent
 from veil.protections.features.file import Client, Service, pair
 from veil.protections.features.monitoring import by_attribute
 from veil.protections.features.settings import ObfuscatorSettings
-from veil.protections.features.training_data import Fitted, Material
+from veil.protections.features.training_data import TrainedNetworks, TrainingFaces
 from veil.runtime.seeds import seed_of
 from veil.training import loop
+from veil.training.run import Run
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
-WATCHED = 1000
+DRAWN = 600
+"""Faces that are drawn where a person has none."""
+LOGGED = 1000
 """Validation images that networks are asked about after each epoch."""
 _RANGED = 256
 """Training images that the range of 8 bits is measured on."""
@@ -36,27 +36,24 @@ _PART = 500
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class TrainedPair:
     """Both halves of an obfuscator, and the training that they came from."""
 
     client: Client
     service: Service
-    fitted: Fitted
+    trained: TrainedNetworks
 
 
-def make(
+def train_pair(
     parts: FaceParts,
     target: Sequence[str],
     hides: Sequence[str],
     settings: ObfuscatorSettings,
+    run: Run,
     *,
     name: str,
     sent: Sent | None = None,
-    folder: Path,
-    seed: int,
-    runner: "Fabric",
-    **reporting: Any,
-) -> Made:
+) -> TrainedPair:
     """Trains an obfuscator on the training part of ``parts``, and measures its service on the test part.
 
     Args:
@@ -64,8 +61,6 @@ def make(
         hides: names of the attributes that are to stay hidden; none where only images are.
         name: of both halves.
         sent: type of what is sent; None chooses, see `Encoding.of`.
-        folder: for checkpoints and logs.
-        reporting: ``stepped``, ``logged`` of `veil.training.loop.run`.
 
     Raises:
         ValueError: for attributes that are not known, on both sides, twice, or the same in all training images; and as
@@ -73,31 +68,35 @@ def make(
         TrainingError: as `deep_obfuscator.train` does.
     """
     check(parts.train, target, hides)
-    material, size = _material(parts.train, target, hides), (parts.train.images.shape[2], parts.train.images.shape[3])
-    order = torch.randperm(len(parts.validation), generator=Generator().manual_seed(seed_of("watched", seed)))
-    watched = _material(parts.validation.take(order[:WATCHED].sort().values), target, hides)
-    fitted = train(
-        material, settings, folder=folder, seed=seed, runner=runner,
-        about={"data": parts.fingerprint, "target": list(target), "hides": list(hides)}, watched=watched, **reporting,
-    )  # fmt: skip
-    told = by_attribute(fitted.networks, watched.images, watched.private, runner.device)
-    obfuscator = fitted.networks.obfuscator.cpu()
+    faces, size = training_faces(parts.train, target, hides), (parts.train.images.shape[2], parts.train.images.shape[3])
+    order = torch.randperm(len(parts.validation), generator=Generator().manual_seed(seed_of("watched", run.seed)))
+    validation = training_faces(parts.validation.take(order[:LOGGED].sort().values), target, hides)
+    about = {"data": parts.fingerprint, "target": list(target), "hides": list(hides)}
+    trained = train(faces, settings, run.at(about=about), validation=validation)
+    read = by_attribute(trained.networks, validation, run.runner.device)
+    obfuscator = trained.networks.obfuscator.cpu()
     with torch.no_grad():
-        ranged = obfuscator(material.images[:_RANGED].float() / 255)
+        ranged = obfuscator(faces.images[:_RANGED].float() / 255)
     training = {
         "data": parts.name, "fingerprint": parts.fingerprint, "split": parts.split, "split_seed": parts.seed,
-        "images": len(material), "seed": seed, "precision": loop.precision_of(runner), "settings": asdict(settings),
+        "images": len(faces), "seed": run.seed, "precision": loop.precision_of(run.runner),
+        "settings": asdict(settings),
         "adversary": {
-            "on": f"{len(watched):,} validation images",
-            "balanced_accuracy": {name: round(each, 4) for name, each in zip(hides, told, strict=bool(told))},
+            "on": f"{len(validation):,} validation images",
+            "balanced_accuracy": {name: round(share, 4) for name, share in zip(hides, read, strict=bool(read))},
         },
     }  # fmt: skip
     client, service = pair(
-        obfuscator, fitted.networks.classifier.cpu(), size=size, name=name, encoding=Encoding.of(sent, ranged),
+        obfuscator, trained.networks.classifier.cpu(), size=size, name=name, encoding=Encoding.of(sent, ranged),
         target=tuple(target), hides=tuple(hides), training=training,
     )  # fmt: skip
     measured = judge(client, service, parts.test) | {"on": f"{parts.name}, {len(parts.test):,} test images"}
-    return Made(replace(client, measured=measured), replace(service, measured=measured), fitted)
+    return TrainedPair(replace(client, measured=measured), replace(service, measured=measured), trained)
+
+
+def drawn_faces(side: int, seed: int) -> FaceParts:
+    """Faces for who has none, to see that something works; the same for training and audit."""
+    return replace(synthetic_faces.faces(DRAWN, seed, side), seed=seed)
 
 
 def check(faces: Faces, target: Sequence[str], hides: Sequence[str]) -> None:
@@ -122,7 +121,7 @@ def check(faces: Faces, target: Sequence[str], hides: Sequence[str]) -> None:
 def judge(client: Client, service: Service, faces: Faces) -> dict[str, Any]:
     """How well a service tells its attributes of faces from what its client sends, by attribute.
 
-    Each is a `metrics.attributes.AttributeResult` as a dict, rounded; None where all faces have one value.
+    A result is a `metrics.attributes.AttributeResult` as a dict, rounded; None where all faces have one value.
     """
     logits = torch.cat([service.logits(client(part)) for part in torch.split(faces.images, _PART)])
     labels = faces.labels(client.target)
@@ -142,11 +141,12 @@ def _measured(scores: Tensor, truths: Tensor, people: Tensor | None) -> dict[str
 
 
 def _rounded(value: float | tuple[float, float]) -> float | list[float]:
-    return [round(each, 4) for each in value] if isinstance(value, tuple) else round(value, 4)
+    return [round(bound, 4) for bound in value] if isinstance(value, tuple) else round(value, 4)
 
 
-def _material(faces: Faces, target: Sequence[str], hides: Sequence[str]) -> Material:
-    return Material(faces.images, faces.labels(target), faces.labels(hides))
+def training_faces(faces: Faces, target: Sequence[str], hides: Sequence[str]) -> TrainingFaces:
+    """Faces with what the service asks about them and what it is not to know."""
+    return TrainingFaces(faces.images, faces.labels(target), faces.labels(hides))
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class TrainedWith:
 def trained_with(training: Mapping[str, Any]) -> TrainedWith | None:
     """What ``training`` of a card says of the faces; None where it does not say it, or not so that it can be used."""
     name, fingerprint, seed = (training.get(key) for key in ("data", "fingerprint", "split_seed"))
-    split = next((each for each in get_args(Split) if each == training.get("split")), None)
+    split = next((known for known in get_args(Split) if known == training.get("split")), None)
     if not isinstance(name, str) or not isinstance(fingerprint, str) or type(seed) is not int or split is None:
         return None
     return TrainedWith(name, fingerprint, split, seed)
@@ -178,15 +178,15 @@ def adversary(training: Mapping[str, Any]) -> dict[str, float]:
 
     Empty where the card does not say it, or there were no adversaries.
     """
-    said = training.get("adversary")
-    found = said.get("balanced_accuracy") if isinstance(said, Mapping) else None
-    if not isinstance(found, Mapping):
+    on_card = training.get("adversary")
+    shares = on_card.get("balanced_accuracy") if isinstance(on_card, Mapping) else None
+    if not isinstance(shares, Mapping):
         return {}
-    return {name: float(value) for name, value in found.items() if type(value) in (int, float) and 0 <= value <= 1}
+    return {name: float(value) for name, value in shares.items() if type(value) in (int, float) and 0 <= value <= 1}
 
 
-def said(measured: Mapping[str, Any], name: str) -> str:
-    """A line about an attribute of `judge`, for people."""
+def utility_line(measured: Mapping[str, Any], name: str) -> str:
+    """What `judge` found of an attribute, as a line for people."""
     result = measured.get(name)
     if not isinstance(result, Mapping):
         return f"{name}: not measured, all test images have one value"

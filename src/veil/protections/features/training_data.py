@@ -14,7 +14,7 @@ from veil.training.checkpoints import Row
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class TrainingFaces:
     """Images, uint8 (N, 3, H, W), with what the service asks about them and what it is not to know.
 
     Attributes:
@@ -48,9 +48,9 @@ class Networks:
     reconstructor: MirrorReconstructor | None
 
     @classmethod
-    def create(cls, material: Material, settings: ObfuscatorSettings, seed: int) -> "Networks":
+    def create(cls, faces: TrainingFaces, settings: ObfuscatorSettings, seed: int) -> "Networks":
         """Networks with weights drawn from ``seed``, for images and labels of that form."""
-        size = material.images.shape[2:]
+        size = faces.images.shape[2:]
         defends_images, defends_attributes = settings.defends
         torch.manual_seed(seed_of("weights", seed))
         obfuscator = Obfuscator(
@@ -61,9 +61,9 @@ class Networks:
         def reader(labels: int) -> FeatureClassifier:
             return FeatureClassifier(shape, labels, settings.reader, settings.norm, settings.head)
 
-        private = material.private.shape[1]
+        private = faces.private.shape[1]
         return cls(
-            obfuscator, reader(material.target.shape[1]),
+            obfuscator, reader(faces.target.shape[1]),
             tuple(reader(private) for _ in range(settings.adversaries if private and defends_attributes else 0)),
             MirrorReconstructor(shape, size, settings.width, settings.norm, settings.sigmoid)
             if defends_images else None,
@@ -71,13 +71,13 @@ class Networks:
 
     def named(self) -> dict[str, nn.Module]:
         """All of them, by name."""
-        found: dict[str, nn.Module] = {"obfuscator": self.obfuscator, "classifier": self.classifier}
-        found |= {f"adversary{number}": each for number, each in enumerate(self.adversaries)}
-        return found if self.reconstructor is None else found | {"reconstructor": self.reconstructor}
+        networks: dict[str, nn.Module] = {"obfuscator": self.obfuscator, "classifier": self.classifier}
+        networks |= {f"adversary{number}": adversary for number, adversary in enumerate(self.adversaries)}
+        return networks if self.reconstructor is None else networks | {"reconstructor": self.reconstructor}
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class TrainedNetworks:
     """Networks that were trained, in evaluation mode, and the log of each stage."""
 
     networks: Networks

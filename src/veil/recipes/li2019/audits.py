@@ -6,26 +6,32 @@ Cost:    smoke a minute; cpu 4 h on two cores; paper days on a GPU
 Expect:  gender 97.36 to 58.85 %, MS-SSIM 0.9458 to 0.3175, smile down by 1.15 %
 Command: veil reproduce li2019 audits --scale cpu --data DIR
 
-Each variant of `veil.recipes.li2019.variants` is trained, then audited (`veil.audits.features.scene`): attackers are
+Each variant of `veil.recipes.li2019.variants` is trained, then audited (`veil.audits.features`): attackers are
 trained from nothing against what it sends. Gender’s floor is what a true smile says of it.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from veil import training
-from veil.attacks.features.reconstructors import RECONSTRUCTORS
-from veil.audits.features import audit, scene
-from veil.audits.features.scene import FeatureAuditSettings
+from veil.audits.features.audit import measure as measure_audit
+from veil.audits.features.running import RunningAudit
+from veil.audits.features.settings import SCALES, FeatureAuditSettings, named, recorded_before
 from veil.audits.features.verdicts import drawn_best, floor_of, guess, in_loop, least, lift, strongest, titled, verdicts
-from veil.jobs.rows import Row
+from veil.data.faces import FaceParts
+from veil.jobs.rows import Row, RowFile
 from veil.models.face_embedder import EmbedderMissing, FaceEmbedder
 from veil.recipes.li2019 import variants
-from veil.recipes.li2019.variants import GENDER, SEEDS, SETTINGS, SMILE, VARIANTS
+from veil.recipes.li2019.variants import ATTACKERS, GENDER, PEOPLE, SEEDS, SETTINGS, SMILE, VARIANTS, Task
 from veil.recipes.recipe import Conditions, Evidence
 from veil.report.numbers import spread
 from veil.report.page import Section, Table
+from veil.training.run import Run
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 from veil.runtime.scales import Scale
 
 ITEM = "audits"
@@ -37,17 +43,17 @@ EMBEDDER = "mobilefacenet.onnx"
 
 def audit_settings(scale: Scale, name: str) -> FeatureAuditSettings:
     """How much of a variant is audited at a scale."""
-    base = scene.SCALES[scale]
+    base = replace(SCALES[scale], attackers=named(*ATTACKERS[scale]))
     if scale != "cpu":
         return base
-    if VARIANTS[name].preset == "veil":
-        return replace(base, drawn=2, reconstructors=("mirror", "resrec"))
+    maps = ("linear", "vgg", "resnet")
+    if SETTINGS[scale].settings(VARIANTS[name]).values is not None:
+        strong = (attacker for attacker in ATTACKERS[scale] if attacker not in ("urec1", "urec2"))
+        return replace(base, drawn=2, attackers=named(*strong))
     if name not in MAIN:
-        return replace(
-            base, shares=(1.0,), inverted=0, seeds=1, attackers=("linear", "vgg", "resnet"), reconstructors=("mirror",)
-        )
-    drawn = tuple(RECONSTRUCTORS) if name == "paper" else ("mirror", "resrec")
-    return replace(base, shares=(0.1, 1.0), attackers=("linear", "vgg", "resnet"), reconstructors=drawn)
+        return replace(base, shares=(1.0,), seeds=1, attackers=named(*maps, "mirror", *PEOPLE))
+    drawn = ("mirror", "urec1", "urec2", "resrec") if name == "paper" else ("mirror", "resrec")
+    return replace(base, shares=(0.1, 1.0), attackers=named(*maps, *drawn, "inversion", *PEOPLE))
 
 
 def embedder(conditions: Conditions) -> FaceEmbedder | None:
@@ -67,35 +73,37 @@ def measure(conditions: Conditions) -> None:
     setting, scale = SETTINGS[conditions.scale], conditions.scale
     about = variants.described(setting, VARIANTS, {name: audit_settings(scale, name) for name in VARIANTS})
     seeds = conditions.seeds_or(SEEDS)
-    with conditions.rows(ITEM, about) as rows:
+    with conditions.rows(ITEM, variants.as_the_file_has_it(conditions.file(ITEM), about)) as rows:
         if set(seeds) <= set(rows.complete):
             return
-        parts, runner, embed = variants.load(conditions, setting), training.fabric(conditions.device, "auto"), None
-        faces = variants.material(parts)
+        parts, runner = variants.load(conditions, setting), training.fabric(conditions.device, "auto")
+        embed = embedder(conditions)
         for seed in seeds:
-            for name in (*MAIN, *(each for each in VARIANTS if each not in MAIN)):
-                title, mark = VARIANTS[name].title, {"variant": name, "seed": seed}
-                if rows.find(**mark, kind="done"):
-                    continue
-                conditions.say(title)
-                folder = conditions.work / conditions.paper / scale / f"{name}-{seed}"
-                trained = variants.train(
-                    conditions, setting, name, parts, target=TARGET, private=PRIVATE, seed=seed, runner=runner,
-                    folder=folder / "training",
-                )  # fmt: skip
-                variants.keep(rows, mark, trained)
-
-                def say(line: str, title: str = title) -> None:
-                    conditions.say(f"{title}: {line}")
-
-                embed = embed or embedder(conditions)
-                audit.audit(
-                    trained.subject, faces, rows, audit_settings(scale, name), folder=folder / "attackers", seed=seed,
-                    runner=runner, embed=embed, mark=mark, shown=variants.shown(trained.size), say=say,
-                    logged=lambda row: None,
-                )  # fmt: skip
-                rows.add({**mark, "kind": "done"})
+            for name in (*MAIN, *(name for name in VARIANTS if name not in MAIN)):
+                if not rows.find(variant=name, seed=seed, kind="done"):
+                    _measure(conditions, rows, name, parts, seed, runner, embed)
             rows.finish((seed,))
+
+
+def _measure(
+    conditions: Conditions, rows: RowFile, name: str, parts: FaceParts, seed: int, runner: "Fabric",
+    embed: FaceEmbedder | None,
+) -> None:  # fmt: skip
+    """Trains a variant, and audits it."""
+    title, mark, scale = VARIANTS[name].title, {"variant": name, "seed": seed}, conditions.scale
+    conditions.say(title)
+    folder = conditions.work / conditions.paper / scale / f"{name}-{seed}"
+    run = Run(folder=folder / "training", seed=seed, runner=runner, logged=lambda row: conditions.say(str(row)))
+    trained = variants.train(Task(variant=name, target=TARGET, private=PRIVATE), SETTINGS[scale], parts, run)
+    variants.keep(rows, mark, trained)
+    measure_audit(RunningAudit(
+        subject=trained.subject, faces=variants.audit_faces(parts), rows=rows, mark=mark,
+        settings=audit_settings(scale, name), embed=embed, shown_instead=variants.shown(trained.size),
+        recorded=recorded_before(rows.about["audits"][name]),
+        run=Run(folder=folder / "attackers", seed=seed, runner=runner, logged=lambda row: None),
+        say=lambda line: conditions.say(f"{title}: {line}"),
+    ))  # fmt: skip
+    rows.add({**mark, "kind": "done"})
 
 
 def by_variant(evidence: Evidence) -> dict[str, list[Row]]:
@@ -127,11 +135,11 @@ def _seeds(rows: Sequence[Row]) -> Table:
     for name, variant in VARIANTS.items():
         of_it = [row for row in rows if row["variant"] == name]
         trainings = [[row for row in of_it if row["seed"] == seed] for seed in sorted({row["seed"] for row in of_it})]
-        drawn = [best["ms_ssim"] for each in trainings if (best := drawn_best(each, "ms_ssim")) is not None]
+        drawn = [best["ms_ssim"] for one in trainings if (best := drawn_best(one, "ms_ssim")) is not None]
         lines.append((
             variant.title,
-            spread([100 * service(each)["balanced_accuracy"] for each in trainings]),
-            spread([100 * strongest(each, GENDER)["balanced_accuracy"] for each in trainings]),
+            spread([100 * service(one)["balanced_accuracy"] for one in trainings]),
+            spread([100 * strongest(one, GENDER)["balanced_accuracy"] for one in trainings]),
             spread(drawn, 3),
         ))  # fmt: skip
     return Table(
@@ -206,8 +214,8 @@ def _claims(found: dict[str, list[Row]]) -> Table:
 def _verdicts(found: dict[str, list[Row]]) -> Table:
     return Table(
         "What the strongest attacker gets.", ("", "", ""),
-        tuple((VARIANTS[name].title, each.about, each.text)
-              for name, rows in found.items() for each in verdicts(rows, PRIVATE)),
+        tuple((VARIANTS[name].title, one.about, one.text)
+              for name, rows in found.items() for one in verdicts(rows, PRIVATE)),
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def show(evidence: Evidence) -> Section:
     """A line for each ablation; the pictures are those of Figure 4."""
     found = audits.by_variant(evidence)
     lines = []
-    for name in (each for each in SHOWN if each in found):
+    for name in (name for name in SHOWN if name in found):
         best, drawn = strongest(found[name], GENDER), drawn_best(found[name], "ms_ssim")
         lines.append((
             VARIANTS[name].title, PRINTED.get(name, "–"), f"{100 * best['accuracy']:.1f}",

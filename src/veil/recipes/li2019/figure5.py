@@ -12,7 +12,7 @@ features as they are. The study with people is run by `veil study` (`docs/study.
 
 from collections.abc import Sequence
 
-from veil.audits.features.page import COMPARED
+from veil.audits.features.page import compared
 from veil.audits.features.verdicts import RECOGNISED, picture_floor, reconstructions, titled
 from veil.jobs.rows import Row
 from veil.recipes.li2019 import audits
@@ -34,7 +34,7 @@ def show(evidence: Evidence) -> Section:
             best = max(drawn, key=lambda row: float(row["one_of_4"]["rate"]))
             lines.append((VARIANTS[name].title, f"as {titled(best['attack'])} draws it", PRINTED.get(name, "–"),
                           *_cells(best)))  # fmt: skip
-        lines += [(VARIANTS[name].title, COMPARED[row["attack"]], "–", *_cells(row))
+        lines += [(VARIANTS[name].title, compared(row), "–", *_cells(row))
                   for row in rows if row["kind"] == "identity" and "failed" not in row]  # fmt: skip
     for floor, title in (("plain", "the photo itself"), ("mean", "the mean face")):
         row = picture_floor(next(iter(found.values())), floor)

@@ -93,7 +93,7 @@ def by_set(evidence: Evidence) -> dict[tuple[str, str], list[Row]]:
 
 def show(evidence: Evidence) -> Section:
     """Tables of accuracies, which is what the paper has; a table and two pictures of what thresholds cannot blur."""
-    found, titles = by_set(evidence), [VARIANTS[each].title for each in COMPARED[evidence.conditions.scale]]
+    found, titles = by_set(evidence), [VARIANTS[variant].title for variant in COMPARED[evidence.conditions.scale]]
     tables = (
         Table("The sets.", ("", "asked for", "hidden"), tuple((f"({name})", *_parts(name)) for name in SETS)),
         Table("What services read, accuracy in %.", ("", "paper", *titles, "majority"), _services(found)),
@@ -123,7 +123,7 @@ def show(evidence: Evidence) -> Section:
 def _lines(found: Found, part: int) -> Iterator[tuple[str, str, dict[str, list[Row]]]]:
     """Each set, one of its attributes, asked for (0) or hidden (1), and its rows by variant."""
     for name in dict.fromkeys(name for name, _ in found):
-        rows = {variant: each for (other, variant), each in found.items() if other == name}
+        rows = {variant: of_it for (other, variant), of_it in found.items() if other == name}
         for attribute in SETS[name][part]:
             yield name, attribute, rows
 
@@ -131,7 +131,7 @@ def _lines(found: Found, part: int) -> Iterator[tuple[str, str, dict[str, list[R
 def _services(found: Found) -> tuple[tuple[str, ...], ...]:
     lines = []
     for name, asked, variants in _lines(found, 0):
-        rows = [service(each, asked) for each in variants.values()]
+        rows = [service(of_it, asked) for of_it in variants.values()]
         majority = service(variants["undefended"], asked)["majority"]
         lines.append((_label(name, asked), _printed(name, asked), *map(_accuracy, rows), _percent(majority)))
     return tuple(lines)
@@ -141,7 +141,7 @@ def _attackers(found: Found) -> tuple[tuple[str, ...], ...]:
     lines = []
     for name, hidden, variants in _lines(found, 1):
         rows = [in_loop(variants["paper"], hidden)]
-        rows += [strongest(each, hidden, "accuracy") for each in variants.values()]
+        rows += [strongest(of_it, hidden, "accuracy") for of_it in variants.values()]
         majority = floor_of(variants["undefended"], hidden)["majority"]
         lines.append((_label(name, hidden), _printed(name, hidden), *map(_accuracy, rows), _percent(majority)))
     return tuple(lines)
@@ -188,7 +188,7 @@ def titled(name: str) -> str:
 
 def _parts(name: str) -> tuple[str, ...]:
     """What a set asks for, and what it hides, in words."""
-    return tuple(", ".join(WORDS[each] for each in part) for part in SETS[name])
+    return tuple(", ".join(WORDS[attribute] for attribute in part) for part in SETS[name])
 
 
 def _label(name: str, attribute: str) -> str:

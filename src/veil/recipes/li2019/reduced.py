@@ -1,17 +1,19 @@
 """A reduced setting, for experiments that train many obfuscators: half the width, 48×48, one seed, few attackers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from veil import training
-from veil.audits.features import audit, scene
-from veil.audits.features.scene import FeatureAuditSettings
+from veil.audits.features.audit import measure as measure_audit
+from veil.audits.features.running import RunningAudit
+from veil.audits.features.settings import SCALES, FeatureAuditSettings, named, recorded_before
 from veil.jobs.rows import RowFile
 from veil.recipes.li2019 import variants
-from veil.recipes.li2019.variants import SEEDS, SETTINGS, VARIANTS, Setting
+from veil.recipes.li2019.variants import PEOPLE, SEEDS, SETTINGS, VARIANTS, Setting, Task
 from veil.recipes.recipe import Conditions
 from veil.runtime.scales import Scale
+from veil.training.run import Run
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -24,32 +26,22 @@ REDUCED: dict[Scale, Setting] = {
     "cpu": replace(_CPU, side=48, common={**_CPU.common, "width": 32}),
     "paper": SETTINGS["paper"],
 }
-_SMOKE = replace(scene.SCALES["smoke"], attackers=("linear",), reconstructors=(), inverted=0)
-_CPU_AUDIT = FeatureAuditSettings(seeds=1, shares=(), inverted=0, judged=500)
-MAPS: dict[str, Any] = {"attackers": ("linear", "vgg", "resnet"), "reconstructors": ("mirror",),
-        "reconstructor_changes": {"epochs": 4, "width": 0.5}}  # fmt: skip
-VECTORS: dict[str, Any] = {"attackers": ("mlp", "kernel"), "reconstructors": ("mirror",),
-           "reconstructor_changes": {"epochs": 4, "width": 0.5}}  # fmt: skip
+_CPU_AUDIT = FeatureAuditSettings(seeds=1, shares=(), judged=500, changes={"mirror": {"epochs": 4, "width": 0.5}})
+MAPS, VECTORS = ("linear", "vgg", "resnet"), ("mlp", "kernel")
+"""Who reads attributes."""
 STRONGEST = ("linear", "resnet")
 """Attackers of maps that gave away most in the other experiments."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class Point(Task):
     """One obfuscator of an experiment.
 
     Attributes:
-        variant: a key of `VARIANTS`.
-        target, private: names of attributes.
-        changes: to the variant's training.
         mark: fields of its rows, that tell it from others.
         brief: at cpu scale, only attributes are attacked, those of maps by the two strongest attackers.
     """
 
-    variant: str
-    target: tuple[str, ...]
-    private: tuple[str, ...]
-    changes: Mapping[str, Any] = field(default_factory=dict)
     mark: Mapping[str, Any]
     brief: bool = False
 
@@ -62,23 +54,20 @@ class Point:
 def audit_settings(scale: Scale, point: Point) -> FeatureAuditSettings:
     """How much of it is audited."""
     if scale == "smoke":
-        return _SMOKE
+        return replace(SCALES["smoke"], attackers=named("linear", *PEOPLE))
     if scale == "paper":
-        return scene.SCALES["paper"]
-    sent = {**REDUCED[scale].presets.get(VARIANTS[point.variant].preset, {}), **point.changes}
-    vectors = VARIANTS[point.variant].preset == "veil" and sent.get("values", 1) is not None
-    found = replace(_CPU_AUDIT, **(VECTORS if vectors else MAPS))
-    if not point.brief:
-        return found
-    return replace(
-        found, reconstructors=(), reconstructor_changes={}, attackers=found.attackers if vectors else STRONGEST
-    )
+        return replace(SCALES["paper"], attackers=named(*variants.ATTACKERS["paper"]))
+    vectors = point.settings(REDUCED[scale]).values is not None
+    if point.brief:
+        return replace(_CPU_AUDIT, attackers=named(*(VECTORS if vectors else STRONGEST), *PEOPLE), changes={})
+    return replace(_CPU_AUDIT, attackers=named(*(VECTORS if vectors else MAPS), "mirror", *PEOPLE))
 
 
 def measure(conditions: Conditions, item: str, points: Sequence[Point]) -> None:
     """Trains and audits each point that has not all of its rows."""
     seeds = conditions.seeds_or(SEEDS)
-    with conditions.rows(item, about(conditions.scale, points)) as rows:
+    wanted = variants.as_the_file_has_it(conditions.file(item), about(conditions.scale, points))
+    with conditions.rows(item, wanted) as rows:
         if set(seeds) <= set(rows.complete):
             return
         parts, runner = variants.load(conditions, REDUCED[conditions.scale]), training.fabric(conditions.device, "auto")
@@ -94,20 +83,20 @@ def _measure(
     setting, mark = REDUCED[conditions.scale], {**point.mark, "seed": seed}
     if rows.find(**mark, kind="done"):
         return
-    told = [f"{name} {value}" for name, value in point.mark.items() if name != "variant"]
-    title = ", ".join([VARIANTS[point.variant].title, *told])
+    marks = [f"{name} {value}" for name, value in point.mark.items() if name != "variant"]
+    title = ", ".join([VARIANTS[point.variant].title, *marks])
     conditions.say(title)
     folder = conditions.work / conditions.paper / conditions.scale / item / f"{point.folder}-{seed}"
-    trained = variants.train(
-        conditions, setting, point.variant, parts, target=point.target, private=point.private, seed=seed,
-        runner=runner, folder=folder / "training", changes=point.changes,
-    )  # fmt: skip
+    run = Run(folder=folder / "training", seed=seed, runner=runner, logged=lambda row: conditions.say(str(row)))
+    trained = variants.train(point, setting, parts, run)
     variants.keep(rows, mark, trained)
-    audit.audit(
-        trained.subject, variants.material(parts), rows, audit_settings(conditions.scale, point),
-        folder=folder / "attackers", seed=seed, runner=runner, mark=mark, shown=parts.test.images[:0],
-        say=lambda line: conditions.say(f"{title}: {line}"), logged=lambda row: None,
-    )  # fmt: skip
+    measure_audit(RunningAudit(
+        subject=trained.subject, faces=variants.audit_faces(parts), rows=rows, mark=mark,
+        settings=audit_settings(conditions.scale, point), shown_instead=parts.test.images[:0],
+        recorded=recorded_before(rows.about["audits"][point.folder]),
+        run=Run(folder=folder / "attackers", seed=seed, runner=runner, logged=lambda row: None),
+        say=lambda line: conditions.say(f"{title}: {line}"),
+    ))  # fmt: skip
     rows.add({**mark, "kind": "done"})
 
 
@@ -116,9 +105,6 @@ def about(scale: Scale, points: Sequence[Point]) -> dict[str, Any]:
     setting = REDUCED[scale]
     return {
         "data": setting.data or "drawn faces", "side": setting.side,
-        "trainings": {
-            point.folder: asdict(replace(setting.settings(VARIANTS[point.variant]), **point.changes))
-            for point in points
-        },
-        "audits": {point.folder: audit_settings(scale, point).described() for point in points},
+        "trainings": {point.folder: asdict(point.settings(setting)) for point in points},
+        "audits": {point.folder: audit_settings(scale, point).common() for point in points},
     }  # fmt: skip

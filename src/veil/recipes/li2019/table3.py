@@ -11,9 +11,8 @@ The paper's implementation of MS-SSIM has some 0.22 to 0.28 for unrelated images
 values compare by their distance to the floor only.
 """
 
-from veil.attacks.features.reconstructors import RECONSTRUCTORS
-from veil.audits.features.scene import IN_LOOP, INVERSION
-from veil.audits.features.verdicts import guess, lift, reconstructions, titled
+from veil.attacks.features import FEATURE_ATTACKERS
+from veil.audits.features.verdicts import guess, lift, reconstructions, retrained, titled
 from veil.recipes.li2019 import audits
 from veil.recipes.li2019.variants import VARIANTS
 from veil.recipes.recipe import Evidence
@@ -26,20 +25,19 @@ PRINTED = {"mirror": 0.3175, "urec1": 0.3123, "urec2": 0.3095, "resrec": 0.3169}
 def show(evidence: Evidence) -> Section:
     """A line for each reconstructor, a column for each variant."""
     found = audits.by_variant(evidence)
-    drawn = {name: {row["attack"]: row for row in reconstructions(rows, retrained=False)}
+    drawn = {name: {row["attack"]: row for row in reconstructions(rows, in_loop=True)}
              for name, rows in found.items()}  # fmt: skip
     lines = []
-    for attack in (IN_LOOP, *RECONSTRUCTORS, INVERSION):
+    for attack in (name for name, row in FEATURE_ATTACKERS.items() if "images" in row.reads):
         cells = [f"{rows[attack]['ms_ssim']:.4f}" if attack in rows else "–" for rows in drawn.values()]
         if any(cell != "–" for cell in cells):
             paper = f"{PRINTED[attack]:.4f}" if attack in PRINTED else "–"
             lines.append((titled(attack), paper, *cells))
     lines.append(("no features", "–", *(f"{guess(rows, 'ms_ssim'):.4f}" for rows in found.values())))
-    best = [max((row["ms_ssim"] for name, row in rows.items() if name != IN_LOOP), default=None)
-            for rows in drawn.values()]  # fmt: skip
+    best = [max((row["ms_ssim"] for row in rows.values() if retrained(row)), default=None) for rows in drawn.values()]
     left = [
-        "–" if each is None else f"{100 * lift(each, guess(rows, 'ms_ssim')):.0f} %"
-        for each, rows in zip(best, found.values(), strict=True)
+        "–" if value is None else f"{100 * lift(value, guess(rows, 'ms_ssim')):.0f} %"
+        for value, rows in zip(best, found.values(), strict=True)
     ]
     lines.append(("the best, of what there is", "–", *left))
     table = Table(

@@ -25,7 +25,7 @@ _FLOORS = {"mean": "floor: the mean face", "unrelated": "floor: another face", "
 def show(evidence: Evidence) -> Section:
     """A line for each variant and floor; pictures of each."""
     found = audits.by_variant(evidence)
-    metrics = [each for each in _METRICS if any(drawn_best(rows, each) for rows in found.values())]
+    metrics = [metric for metric in _METRICS if any(drawn_best(rows, metric) for rows in found.values())]
     lines = []
     for name, rows in found.items():
         printed = PRINTED.get(name)
@@ -44,9 +44,9 @@ def show(evidence: Evidence) -> Section:
         ("", "paper", *(_METRICS[metric] for metric in metrics)),
         tuple(lines),
     )
-    made = [drawn(f"figure4-{name}", rows, f"Figure 4, {VARIANTS[name].title}. {variants.CREDIT}. ")
+    strips = [drawn(f"figure4-{name}", rows, f"Figure 4, {VARIANTS[name].title}. {variants.CREDIT}. ")
             for name, rows in found.items()]  # fmt: skip
-    pictures = tuple(each for each in made if each is not None)
+    pictures = tuple(strip for strip in strips if strip is not None)
     least, grey = PRINTED["paper"][1], picture_floor(first, "grey")["psnr"]
     text = (
         f"PSNR of {least} dB is {'less' if least < grey else 'no less'} than that of plain grey ({grey:.1f} dB): a low "

@@ -9,14 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from veil.audits.features.scene import FeatureAuditSettings, FeatureSubject, Material
+from veil.audits import protocol
+from veil.audits.features.settings import FeatureAuditSettings, goes_on, without_attackers
+from veil.audits.features.subject import FeatureSubject
+from veil.audits.protocol import AuditFaces
 from veil.data import faces, synthetic_faces
 from veil.data.faces import FaceParts, Faces
 from veil.jobs.rows import RowFile
@@ -24,14 +27,12 @@ from veil.protections.features import PRESETS, ObfuscatorSettings, deep_obfuscat
 from veil.protections.features.baselines import noisy
 from veil.protections.features.encoding import Encoding
 from veil.protections.features.file import pair
-from veil.protections.features.training_data import Material as TrainingData
+from veil.protections.features.training_data import TrainingFaces
 from veil.recipes import free_photos
 from veil.recipes.recipe import Conditions
 from veil.runtime.scales import Scale
 from veil.training.checkpoints import Row
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from veil.training.run import Run
 
 SMILE, CHEEKS, GENDER, MAKEUP = "Smiling", "High_Cheekbones", "Male", "Heavy_Makeup"
 OWN_SHARE = 1 / 3
@@ -40,6 +41,12 @@ _SAMPLE = 500
 FACE, _TOP, _LEFT, _FRAME = "astronaut", 10, (130, 100, 160), 190
 """Where the face is in the photo, in pixels."""
 CREDIT = free_photos.CREDITS[FACE]
+PEOPLE = ("cosine", "matcher")
+_ALL = ("linear", "mlp", "vgg", "resnet", "neighbours", "kernel", "mirror", "urec1", "urec2", "resrec", "inversion")
+ATTACKERS: dict[Scale, tuple[str, ...]] = {
+    "smoke": ("linear", "mlp", "mirror", "inversion", *PEOPLE), "cpu": (*_ALL, *PEOPLE), "paper": (*_ALL, *PEOPLE),
+}  # fmt: skip
+"""Who attacks in the paper's experiments, whoever else is in the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +55,7 @@ class Variant:
 
     Attributes:
         title: as tables name it.
-        preset: a key of `PRESETS`.
+        preset: name of one of `PRESETS`.
         defended: whether anything is; where nothing is, obfuscator and classifier are trained by `Setting.plain`.
         images, attributes: whether these are defended; both in DeepObfuscator.
         noise: deviation of the noise on raw images, for values in [0, 1].
@@ -100,10 +107,10 @@ class Setting:
 
     def settings(self, variant: Variant) -> ObfuscatorSettings:
         """Of a variant's training."""
-        base = PRESETS[variant.preset]
+        base = PRESETS[variant.preset].settings
         phases = only(base.phases, images=variant.images, attributes=variant.attributes)
-        found = replace(base, **{**self.common, **self.presets.get(variant.preset, {}), "phases": phases})
-        return found if variant.defended else undefended(replace(found, **self.plain))
+        settings = replace(base, **{**self.common, **self.presets.get(variant.preset, {}), "phases": phases})
+        return settings if variant.defended else undefended(replace(settings, **self.plain))
 
 
 SETTINGS: dict[Scale, Setting] = {
@@ -151,24 +158,37 @@ def _read(folder: Path, side: int | tuple[int, int]) -> FaceParts:
 def shown(size: tuple[int, int]) -> Tensor:
     """A face that anybody may show, in the frame of the others and a little aside: uint8 (3, 3, H, W)."""
     whole = free_photos.read(FACE, 512)
-    found = []
+    views = []
     for left in _LEFT:
         face = whole[:, _TOP : _TOP + _FRAME, left : left + _FRAME]
         picture = Image.fromarray(face.permute(1, 2, 0).numpy()).resize((size[1], size[0]), Image.Resampling.LANCZOS)
-        found.append(torch.from_numpy(np.array(picture).transpose(2, 0, 1).copy()))
-    return torch.stack(found)
+        views.append(torch.from_numpy(np.array(picture).transpose(2, 0, 1).copy()))
+    return torch.stack(views)
 
 
-def shared(parts: FaceParts) -> tuple[Faces, Faces]:
-    """The training part: the service's faces and the attackers', of different people."""
-    return faces.for_attackers(parts.train, OWN_SHARE, 0)
+def audit_faces(parts: FaceParts) -> AuditFaces:
+    """Who has which faces: the service and the attackers share the training part."""
+    return protocol.shared(parts, OWN_SHARE)
 
 
-def material(parts: FaceParts) -> Material:
-    """What an audit takes."""
-    service, own = shared(parts)
-    name = f"{parts.name} {parts.fingerprint}"
-    return Material(name=name, own=own, validation=parts.validation, judged=parts.test, service=service)
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """An obfuscator that is to be trained.
+
+    Attributes:
+        variant: a key of `VARIANTS`.
+        target, private: names of attributes: what is asked for, and what is hidden.
+        changes: to the variant's training.
+    """
+
+    variant: str
+    target: tuple[str, ...]
+    private: tuple[str, ...]
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings(self, setting: Setting) -> ObfuscatorSettings:
+        """Of its training."""
+        return replace(setting.settings(VARIANTS[self.variant]), **self.changes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,49 +200,37 @@ class Trained:
     size: tuple[int, int]
 
 
-def train(
-    conditions: Conditions,
-    setting: Setting,
-    name: str,
-    parts: FaceParts,
-    *,
-    target: tuple[str, ...],
-    private: tuple[str, ...],
-    seed: int,
-    runner: "Fabric",
-    folder: Path,
-    changes: Mapping[str, Any] | None = None,
-) -> Trained:
-    """Trains a variant, or takes it from ``folder`` where it was trained before."""
-    variant = VARIANTS[name]
-    settings = replace(setting.settings(variant), **(changes or {}))
-    service, _ = shared(parts)
-    seen = partial(noisy, deviation=variant.noise, seed=seed) if variant.noise else _same
-    fitted = deep_obfuscator.train(
-        _material(service, target, private, seen), settings, folder=folder, seed=seed, runner=runner,
-        about={"data": parts.fingerprint, "target": target, "private": private, "noise": variant.noise},
-        watched=_material(parts.validation, target, private, seen), logged=lambda row: conditions.say(str(row)),
+def train(task: Task, setting: Setting, parts: FaceParts, run: Run) -> Trained:
+    """Trains an obfuscator, or takes it from the run's folder where it was trained before."""
+    noise = VARIANTS[task.variant].noise
+    service = audit_faces(parts).service
+    assert service is not None
+    seen = partial(noisy, deviation=noise, seed=run.seed) if noise else _same
+    about = {"data": parts.fingerprint, "target": task.target, "private": task.private, "noise": noise}
+    trained = deep_obfuscator.train(
+        _training_faces(service, task, seen), task.settings(setting), run.at(about=about),
+        validation=_training_faces(parts.validation, task, seen),
     )  # fmt: skip
-    networks = fitted.networks
-    for each in networks.named().values():
-        each.to("cpu")
+    networks, device = trained.networks, run.runner.device
+    for network in networks.named().values():
+        network.to("cpu")
     with torch.inference_mode():
         sample = networks.obfuscator(seen(service.images[:_SAMPLE]).float() / 255)
     client, reader = pair(
-        networks.obfuscator, networks.classifier, size=_size(service), name=name, target=target, hides=private,
-        encoding=Encoding.of(None, sample),
+        networks.obfuscator, networks.classifier, size=_size(service), name=task.variant, target=task.target,
+        hides=task.private, encoding=Encoding.of(None, sample),
     )  # fmt: skip
     for module in (client.network, reader.network, *networks.adversaries):
-        module.to(runner.device)
+        module.to(device)
     subject = FeatureSubject(
-        name=name, described=client.fingerprint, target=target, hides=private,
-        send=lambda images: client(seen(images).to(runner.device)),
-        answer=lambda sent: reader.network(sent.to(runner.device)),
+        name=task.variant, described=client.fingerprint, target=task.target, hides=task.private,
+        send=lambda images: client(seen(images).to(device)),
+        answer=lambda sent: reader.network(sent.to(device)),
         features=client.features,
-        adversaries=[_on(each, runner.device) for each in networks.adversaries],
-        reconstructor=None if networks.reconstructor is None else _on(networks.reconstructor, runner.device),
+        adversaries=[_on(adversary, device) for adversary in networks.adversaries],
+        reconstructor=None if networks.reconstructor is None else _on(networks.reconstructor, device),
     )  # fmt: skip
-    return Trained(subject, fitted.logs, client.size)
+    return Trained(subject, trained.logs, client.size)
 
 
 def _same(images: Tensor) -> Tensor:
@@ -238,8 +246,8 @@ def _size(known: Faces) -> tuple[int, int]:
     return known.images.shape[2], known.images.shape[3]
 
 
-def _material(known: Faces, target: tuple[str, ...], private: tuple[str, ...], seen: Any) -> TrainingData:
-    return TrainingData(seen(known.images), known.labels(target), known.labels(private))
+def _training_faces(known: Faces, task: Task, seen: Any) -> TrainingFaces:
+    return TrainingFaces(seen(known.images), known.labels(task.target), known.labels(task.private))
 
 
 def keep(rows: RowFile, mark: Mapping[str, Any], trained: Trained) -> None:
@@ -271,6 +279,16 @@ def described(
     """What rows depend on: settings of trainings and of audits."""
     return {
         "data": setting.data or "drawn faces", "side": setting.side,
-        "trainings": {name: asdict(setting.settings(each)) for name, each in variants.items()},
-        "audits": {name: each.described() for name, each in audits.items()},
+        "trainings": {name: asdict(setting.settings(variant)) for name, variant in variants.items()},
+        "audits": {name: settings.common() for name, settings in audits.items()},
     }  # fmt: skip
+
+
+def as_the_file_has_it(file: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What rows depend on, as `described` has it, or as an older version wrote it where that says the same."""
+
+    def today(before: dict[str, Any]) -> dict[str, Any]:
+        audits = {name: without_attackers(settings) for name, settings in before.get("audits", {}).items()}
+        return before | {"audits": audits}
+
+    return goes_on(file, about, today)

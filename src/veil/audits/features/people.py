@@ -1,0 +1,69 @@
+"""Who is found again, in what attackers draw and by features alone (Li et al. 2019, section 4.4): rows of people.
+
+Threat model and rows: `veil.audits.features.running`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from veil.attacks.errors import AttackFailed
+from veil.attacks.features import PersonFinder
+from veil.attacks.features.attackers import KnownPeople
+from veil.audits.features.running import RunningAudit
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from veil.jobs.rows import Row
+
+
+def recognised(audit: RunningAudit, drawn: Tensor) -> Row:
+    """How often people are found again in pictures, among the photos themselves and among others of theirs; nothing
+    without a face recogniser, and where nobody knows who is on the judged faces."""
+    people = audit.faces.judged.identities
+    if audit.embed is None or people is None:
+        return {}
+    return _identified(audit.embed(drawn), audit.gallery(), people)
+
+
+def _identified(probes: Tensor, gallery: Tensor, people: Tensor, *, same: bool = True) -> Row:
+    """All that is asked of embeddings; of the same photo only where ``same``."""
+    from veil.metrics import identity
+
+    results = {
+        "one_of_4": identity.one_of(probes, gallery, people) if same else None,
+        "one_of_4_another": identity.one_of(probes, gallery, people, photo="another"),
+        "rank_one": identity.rank_one(probes, gallery, people, photo="another"),
+        "true_accepts": identity.tar_at_far(probes, gallery, people, photo="another"),
+    }
+    return {name: None if result is None else asdict(result) for name, result in results.items()}
+
+
+def identities(audit: RunningAudit) -> None:
+    """People, found by what is sent of another photo of theirs, by every attacker who looks for people.
+
+    That the same photo sends the same again says nothing. Nobody learns from mirror images: by them an attacker would
+    choose what finds a photo's own.
+    """
+    people = audit.faces.judged.identities
+    if people is None:
+        return
+    known = audit.faces.most.identities
+    for row in audit.settings.of(PersonFinder):
+        fields: Row = {"kind": "identity", "attack": row.name}
+        if audit.there(**fields) or (row.needs_people and known is None):
+            continue
+        audit.record(row)
+        audit.say(row.title)
+        validation = KnownPeople(audit.features("validation"), audit.faces.validation.identities)
+        try:
+            row.require(validation.features, audit.settings.settings_of(row))
+            own = KnownPeople(audit.features("most")[: len(audit.faces.most)], known)
+            attack = row.fit(own, validation, audit.settings.settings_of(row))
+        except AttackFailed as failure:
+            audit.add(**fields, failed=str(failure))
+            continue
+        embeddings = attack(audit.features("judged"))
+        audit.add(**fields, **_identified(embeddings, embeddings, people, same=False))
