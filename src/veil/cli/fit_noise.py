@@ -17,10 +17,8 @@ from veil import images
 from veil.cli.options import checked, read_labels, with_settings
 from veil.cli.terminal import INTERRUPTED, errors, output
 from veil.jobs import folders
-from veil.models import catalog
 from veil.protections.noise.fitting import Effect, FitSettings, by_size, fit_groups
 from veil.protections.noise.universal import Size, named
-from veil.runtime import devices
 from veil.runtime.files import printable
 
 SUFFIX = ".safetensors"
@@ -76,6 +74,9 @@ def fit_noise(
     Every fifth photo of a size is kept from the fit, and what the noise does is measured on those. Never publish the
     file: whoever has it can take the noise off again.
     """
+    from veil.models import catalog
+    from veil.runtime import devices
+
     settings = checked(FitSettings, "entropy", given)
     truths = read_labels(labels) if labels else {}
     _check_out(out)

@@ -2,19 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from veil.cli.terminal import errors, output
-from veil.report import page as report_page
 from veil.runtime.files import printable
-from veil.study import answers as kept
-from veil.study import folder, page
-from veil.study import result as results
-from veil.study.questions import Settings
-from veil.study.server import StudyServer
+
+if TYPE_CHECKING:
+    from veil.study.result import Result
 
 commands = typer.Typer(no_args_is_help=True, help="Ask people whom reconstructions show, and count their answers.")
 Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.", show_default=False)]
@@ -46,6 +43,9 @@ def new(
 
     Files belong together by their names without the suffix. The folder holds the solutions: give it to nobody.
     """
+    from veil.study import folder
+    from veil.study.questions import Settings
+
     settings = Settings(
         questions=questions, options=options, attention=attention, another_photo=another_photo, seed=seed
     )
@@ -68,6 +68,10 @@ def serve(
     ] = None,
 ) -> None:  # fmt: skip
     """Show a study in browsers and keep the answers. Ctrl-C ends it; nothing is lost, and it may be started again."""
+    from veil.study import answers as kept
+    from veil.study import folder
+    from veil.study.server import StudyServer
+
     found = folder.read(study)
     images = folder.read_images(study, found)
     with kept.Answers(study / kept.FILE, found.name) as answers:
@@ -96,6 +100,11 @@ def report(
 
     Those count who answered everything, and the attention questions rightly. May run while the study is served.
     """
+    from veil.report import page as report_page
+    from veil.study import answers as kept
+    from veil.study import folder, page
+    from veil.study import result as results
+
     found = folder.read(study)
     with kept.Answers(study / kept.FILE, found.name) as answers:
         counted = results.result(found, answers.participants(), answers.given(), seed)
@@ -112,7 +121,9 @@ def report(
     output.print(f"report: {escape(printable(written))}", soft_wrap=True)
 
 
-def _print(found: results.Result) -> None:
+def _print(found: "Result") -> None:
+    from veil.study import page
+
     for table in (page.result_table(found), page.people_table(found)):
         for name, *cells in table.rows:
             output.print(escape(f"  {name}: {', '.join(cell for cell in cells if cell) or '–'}"), soft_wrap=True)

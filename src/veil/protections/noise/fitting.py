@@ -13,21 +13,25 @@ Memory: photos are read twice, once for their sizes and once, size by size, to f
 of a size are held, `MAX_BATCH_PIXELS` how many are in a batch.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-
-import torch
-from torch import Generator, Tensor
+from typing import TYPE_CHECKING
 
 from veil import images
 from veil.images import ImageError
-from veil.metrics import privacy
-from veil.models.classifier import Classifier
 from veil.protections.noise.universal import Size, UniversalNoise, UniversalSettings, add, fit, named, sized, unsure
 from veil.runtime.files import printable
+from veil.runtime.lazy import torch
 from veil.runtime.seeds import seed_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from veil.models.classifier import Classifier
 
 MAX_PIXELS = 200_000_000  # up to 3 bytes each, held twice at most
 MAX_BATCH_PIXELS = 16_000_000  # about 60 bytes each
@@ -120,7 +124,7 @@ def by_size(files: Iterable[File], settings: FitSettings, *, seed: int, say: Cal
     groups = []
     for size, members in sorted(found.items()):
         most = min(settings.max_photos, _at_most(MAX_PIXELS, size))
-        generator = Generator().manual_seed(seed_of("photos of a size", seed, named(size)))
+        generator = torch.Generator().manual_seed(seed_of("photos of a size", seed, named(size)))
         drawn = sorted(torch.randperm(len(members), generator=generator)[:most].tolist())
         if len(members) > most:
             say(f"{named(size)}: {most} of {len(members)} photos drawn, {len(members) - most} left out")
@@ -199,7 +203,7 @@ def _fit_group(
     held_out = bool(held.any())
     noise = fit(
         classifiers, photos[~held], labels[:, ~held], {"noise": unsure(settings.icp_weight)}, chosen,
-        generator=Generator().manual_seed(seed_of("universal noise", seed, named(group.size))), progress=progress,
+        generator=torch.Generator().manual_seed(seed_of("universal noise", seed, named(group.size))), progress=progress,
     )["noise"].contiguous()  # fmt: skip
 
     judges = held if held_out else ~held
@@ -262,6 +266,8 @@ def _answers(classifier: Classifier, photos: Tensor, batch: int) -> Tensor:
 
 def _means(before: Tensor, after: Tensor, truth: Tensor) -> dict[str, float]:
     """What an `Effect` holds of a network's logits (N, K), with the true classes (N,)."""
+    from veil.metrics import privacy
+
     means = {}
     for when, logits in (("before", before), ("after", after)):
         means[f"ice_{when}"] = float(privacy.ice(logits).mean())

@@ -17,26 +17,30 @@ Deviations from the paper: several noises are fitted at once, on the same batche
 takes a fraction of the time; what is judged is the image as stored, in 8 bits (`add`), not the float image.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Generator, Tensor
-from torch.nn import functional as F
 
-from veil.models.classifier import Classifier
 from veil.protections.noise.entropy import alike
 from veil.protections.noise.scheme import Plan, Released
 from veil.runtime.files import write_atomically
+from veil.runtime.lazy import functional as F
+from veil.runtime.lazy import torch
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from veil.models.classifier import Classifier
+
+Loss = Callable[["Tensor", "Tensor"], "Tensor"]
 Size = tuple[int, int, int]  # channels, height, width
 
 HEADER, KIND = "veil", "universal noise 1"  # what tells the file of a `UniversalNoise`
@@ -111,6 +115,8 @@ def fit(
     Raises:
         ValueError: where images and labels do not fit each other, or there is no network.
     """
+    from veil.models.classifier import Classifier
+
     ensemble = [classifiers] if isinstance(classifiers, Classifier) else list(classifiers)
     if not ensemble:
         raise ValueError("at least one classifier is needed")
@@ -220,6 +226,8 @@ class UniversalNoise:
             "photos": {named(size): count for size, count in self.photos.items()},
         }
         tensors = {named(size): noise.contiguous() for size, noise in self.noises.items()}
+        from safetensors.torch import save
+
         # One entry: several would be written in random order.
         write_atomically(file, save(tensors, {HEADER: json.dumps(origin, sort_keys=True)}))
 
