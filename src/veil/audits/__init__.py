@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from veil.audits.features import FeatureAuditResult
     from veil.audits.images.result import ImageAuditResult
     from veil.protections.features.file import Client
     from veil.runtime.scales import Scale
@@ -24,7 +24,7 @@ def audit(
     seed: int = 0,
     device: str = "auto",
     **options: Any,
-) -> ImageAuditResult | Any:
+) -> ImageAuditResult | FeatureAuditResult:
     """Attacks a protection in every way that Veil knows, and says what each kind of attacker gets.
 
     Args:
@@ -41,7 +41,7 @@ def audit(
         options: of `veil.audits.images.job.audit_images`, or of `veil.audits.features.audit_client`.
 
     Returns:
-        `veil.audits.images.result.ImageAuditResult`, or what an audit of features gives.
+        `veil.audits.images.result.ImageAuditResult`, or `veil.audits.features.FeatureAuditResult` for a client.
 
     Raises:
         ValueError: where there is no such protection or data set, or they do not go together.
@@ -49,8 +49,9 @@ def audit(
     shared: dict[str, Any] = {"scale": scale, "out": out, "seed": seed, "device": device}
     client = client_of(what)
     if client is not None:
-        features: Any = importlib.import_module("veil.audits.features")
-        return features.audit_client(client, data, **shared, **options)
+        from veil.audits.features import audit_client
+
+        return audit_client(client, data, **shared, **options)
     from veil.audits.images.job import audit_images
 
     return audit_images(what, data, **shared, **options)
