@@ -3,11 +3,10 @@
 import subprocess
 import sys
 
-import pytest
-
 TORCH_FREE = (
     "import veil; dir(veil); veil.__version__",
     "import veil; veil.images.SUFFIXES",
+    "import veil.cli.app",
     "from veil.protections.noise import SCHEMES; [(row.title, row.settings()) for row in SCHEMES.values()]",
     "from veil.attacks.noise import NOISE_ATTACKS; dict(NOISE_ATTACKS)",
     "from veil.protections import PROTECTIONS; [(row.title, row.settings) for row in PROTECTIONS.values()]",
@@ -30,8 +29,31 @@ TORCH_FREE = (
 )
 
 
-@pytest.mark.parametrize("code", TORCH_FREE)
-def test_torch_is_not_imported(code: str) -> None:
-    """Nor anything that imports it."""
-    run = f"{code}\nimport sys\nassert 'torch' not in sys.modules, 'torch was imported'"
-    subprocess.run([sys.executable, "-c", run], check=True)
+def test_torch_is_not_imported() -> None:
+    """Nor anything that imports it; all in one process, which says after what it was."""
+    check = "assert 'torch' not in sys.modules, {!r}"
+    lines = [line for code in TORCH_FREE for line in (code, check.format(code))]
+    subprocess.run([sys.executable, "-c", "\n".join(["import sys", *lines])], check=True)
+
+
+def test_help_and_completion_do_not_wait_for_torch() -> None:
+    """Nor for NumPy or Pillow: the help of all commands, and what a shell is offered for options of `veil protect`."""
+    code = """
+import os, sys
+from veil.cli import main
+for command in ([], ["protect"], ["audit"], ["train"], ["obfuscate", "train"], ["transform", "train"], ["reproduce"]):
+    try:
+        main([*command, "--help"])
+    except SystemExit as stop:
+        assert stop.code == 0
+os.environ |= {"_VEIL_COMPLETE": "complete_bash", "COMP_WORDS": "veil train --network res", "COMP_CWORD": "3"}
+sys.argv = ["veil"]
+try:
+    main()
+except SystemExit:
+    pass
+heavy = {"torch", "numpy", "PIL", "scipy", "matplotlib", "lightning_fabric"} & sys.modules.keys()
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "resnet18" in done.stdout.splitlines()[-1] + done.stdout.splitlines()[-2]

@@ -1,9 +1,7 @@
 """All commands as one program."""
 
 import sys
-import warnings
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import typer
 from rich.markup import escape
@@ -22,7 +20,6 @@ from veil.cli.train import train
 from veil.runtime.errors import UserError
 from veil.runtime.files import printable
 from veil.runtime.memory import keep_memory
-from veil.runtime.tables import PluginWarning
 
 app = typer.Typer(
     name="veil", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
@@ -61,19 +58,8 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command. What a person can mend is one line and exit status 2."""
     keep_memory()
-    warnings.showwarning = _say_plugins_in_one_line(warnings.showwarning)
     try:
         app(args=list(arguments) if arguments is not None else None)
     except (UserError, ValueError, FileNotFoundError) as error:
         errors.print(f"[red]veil:[/] {escape(printable(str(error)))}")
         sys.exit(2)
-
-
-def _say_plugins_in_one_line(otherwise: Callable[..., None]) -> Callable[..., None]:
-    def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
-        if issubclass(category, PluginWarning):
-            errors.print(f"[yellow]veil:[/] {escape(printable(str(message)))}")
-        else:
-            otherwise(message, category, *rest, **named)
-
-    return show

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from veil.cli.choices import completion, titled
+from veil.cli.options import completion, table_help
 from veil.cli.terminal import TrainingProgress, errors, output
 from veil.models.features import STRIDE
 from veil.protections.features import CLIENT_FILE, PRESETS, SERVICE_FILE
@@ -74,7 +74,7 @@ def train(
     ] = None,
     preset: Annotated[
         str,
-        typer.Option(help=f"How it is trained. {titled(PRESETS)}; or package.module:object.",
+        typer.Option(help=f"How it is trained. {table_help(PRESETS)[:-1]}; or package.module:object.",
                      autocompletion=completion(PRESETS)),
     ] = next(iter(PRESETS.names())),
     scale: Annotated[

@@ -7,13 +7,37 @@ thumbnail that would show the unprotected photo) is left out unless it is asked 
 The parts: `photo` holds the types and the rounding, `decoding` and `colour` the way in, `encoding` the way
 out, `metadata` what may be kept, `pillow_warnings` the silence of the library below. Every problem with a
 file is an `ImageError` with one line for a person. All functions may be called from several threads.
+
+Names are imported when they are first used: a command that only names formats does not wait for Pillow and NumPy.
 """
 
-from veil.images.colour import LUMA
-from veil.images.decoding import SUFFIXES, decode, load
-from veil.images.encoding import FORMATS, Format, encode, over_white, save
-from veil.images.metadata import Metadata
-from veil.images.photo import MAX_PIXELS, ImageError, Photo, content_digest, quantise, require_batch, to_float
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from veil.images.formats import FORMATS, MAX_PIXELS, SUFFIXES, Format
+
+if TYPE_CHECKING:
+    from veil.images.colour import LUMA
+    from veil.images.decoding import decode, load
+    from veil.images.encoding import encode, over_white, save
+    from veil.images.metadata import Metadata
+    from veil.images.photo import ImageError, Photo, content_digest, quantise, require_batch, to_float
+
+_WHERE = {
+    "LUMA": "colour",
+    "decode": "decoding",
+    "load": "decoding",
+    "encode": "encoding",
+    "over_white": "encoding",
+    "save": "encoding",
+    "Metadata": "metadata",
+    "ImageError": "photo",
+    "Photo": "photo",
+    "content_digest": "photo",
+    "quantise": "photo",
+    "require_batch": "photo",
+    "to_float": "photo",
+}
 
 __all__ = [
     "FORMATS",
@@ -34,3 +58,15 @@ __all__ = [
     "save",
     "to_float",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'veil.images' has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"veil.images.{_WHERE[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

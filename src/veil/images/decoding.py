@@ -44,11 +44,6 @@ from veil.runtime.lazy import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff"} | {".bmp", ".gif", ".heic", ".heif", ".ppm", ".pgm"}
-)
-"""Lower-case suffixes, with their dot, of the files that a folder scan takes for photos."""
-
 _DECODERS: dict[str, type[ImageFile.ImageFile]] = {
     "PNG": PngImagePlugin.PngImageFile,
     "JPEG": JpegImagePlugin.JpegImageFile,

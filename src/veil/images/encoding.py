@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,46 +18,11 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from veil.images.colour import Array
+from veil.images.formats import FORMATS
 from veil.images.metadata import Metadata, into_tiff
 from veil.images.photo import ImageError, Photo
 from veil.images.pillow_warnings import silent_pillow
 from veil.runtime.lazy import torch
-
-
-@dataclass(frozen=True)
-class Format:
-    """A format that photos are written in.
-
-    Attributes:
-        suffix: lower case, with its dot.
-        lossless: whether pixels and alpha come back the same. (WebP knows no grey: it comes back as three
-            equal channels; nor a fully opaque alpha, which comes back as none.)
-        max_side: the most pixels along one side, or None.
-        options: what Pillow's ``save`` is told.
-    """
-
-    name: str
-    suffix: str
-    lossless: bool
-    max_side: int | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-FORMATS: dict[str, Format] = {
-    "png": Format("PNG", ".png", lossless=True),
-    # In lossless WebP "quality" is effort: more than 20 makes noisy photos no smaller, and takes three times
-    # as long.
-    "webp": Format(
-        "WebP",
-        ".webp",
-        lossless=True,
-        max_side=16383,
-        options={"lossless": True, "exact": True, "quality": 20},
-    ),
-    "tiff": Format("TIFF", ".tiff", lossless=True, options={"compression": "tiff_adobe_deflate"}),
-    # 4:4:4: with halved colour channels a part of the noise would be lost.
-    "jpeg": Format("JPEG", ".jpg", lossless=False, max_side=65500, options={"subsampling": 0}),
-}
 
 
 def save(

@@ -6,13 +6,12 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+from veil.images.formats import MAX_PIXELS as MAX_PIXELS
 from veil.images.metadata import Metadata
 from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-MAX_PIXELS = 100_000_000
 
 
 class ImageError(ValueError):

@@ -9,6 +9,8 @@ measurement is whole, ``{"run": 1, "complete": [seeds]}``. ``{"run": 1, "void": 
 it that have these fields.
 """
 
+from __future__ import annotations
+
 import base64
 import json
 import os
@@ -16,12 +18,12 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self, TextIO
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from veil.runtime.provenance import provenance
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Row = dict[str, Any]
 
@@ -169,11 +171,15 @@ def _without(rows: Iterable[Row], fields: Mapping[str, Any]) -> list[Row]:
 
 def pack(array: NDArray[Any]) -> dict[str, Any]:
     """An array as JSON: its type, its shape, and its bytes, compressed, in base 64."""
+    import numpy as np
+
     packed = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
     return {"dtype": array.dtype.str, "shape": list(array.shape), "zlib": packed}
 
 
 def unpack(packed: Mapping[str, Any]) -> NDArray[Any]:
     """The array that `pack` was given."""
+    import numpy as np
+
     data = zlib.decompress(base64.b64decode(packed["zlib"]))
     return np.frombuffer(data, np.dtype(packed["dtype"])).reshape(packed["shape"]).copy()
