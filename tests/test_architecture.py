@@ -118,3 +118,18 @@ def test_nothing_foreign_is_executed() -> None:
                 assert not names & {"pickle", "dill", "joblib", "cloudpickle"}, file
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
                 assert any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in node.keywords), file
+
+
+def test_no_package_exports_a_name_that_one_of_its_modules_has() -> None:
+    """Which of the two a program gets would depend on what was imported before."""
+    for package in (module for module, file in MODULES.items() if file.name == "__init__.py" and module != "__init__"):
+        tree = ast.parse(MODULES[package].read_text(encoding="utf-8"))
+        names = {
+            alias.asname or alias.name
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom) and node.module != f"veil.{package}"
+            for alias in node.names
+        }
+        names |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        modules = {module.removeprefix(f"{package}.") for module in MODULES if module.startswith(f"{package}.")}
+        assert not names & modules, f"{package} exports {names & modules}"

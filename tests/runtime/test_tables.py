@@ -19,7 +19,7 @@ class Animal:
     title: str = "an animal"
 
 
-CAT, DOG, NOTHING = Animal("cat"), Animal("dog"), "no animal"
+CAT, DOG, OTHER_CAT, NOTHING = Animal("cat"), Animal("dog"), Animal("cat", "another"), "no animal"
 FAILS = "test_tables_that_is_not_there:X"
 
 
@@ -58,6 +58,9 @@ def test_a_broken_plugin_is_one_warning_and_stops_nothing(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert animals["cat"] is CAT  # it was said once
+        with pytest.raises(UnknownName, match=r"there is no animal 'pig'; there are cat, dog$"):
+            animals["pig"]
+    assert repr(animals).startswith("Table('veil.animals': cat, ")
 
 
 def test_an_unknown_name_lists_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +73,8 @@ def test_what_a_person_types_may_be_an_object(monkeypatch: pytest.MonkeyPatch) -
     assert animals.resolve("cat") is CAT
     assert animals.resolve("animals:DOG") is DOG
     for typed, reason in (
-        ("animals:NOTHING", "is no animal: it is a str"),
+        ("animals:NOTHING", "is no animal: it is of the type str"),
+        ("animals:OTHER_CAT", "calls itself 'cat', as another animal does"),
         ("animals:cow", "AttributeError"),
         ("no_such_module:x", "ModuleNotFoundError"),
         ("C:/x y", "there is no animal"),

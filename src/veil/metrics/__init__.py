@@ -4,7 +4,7 @@ image shows in another one, and what an attacker got back (`recovery.recovery`).
 from veil.metrics.fidelity import Noise, lpips, ms_ssim, noise, psnr, ssim
 from veil.metrics.privacy import ice, ice_normalised, icp, rank, survives
 from veil.metrics.recovery import Recovery, floors
-from veil.metrics.visible import visible
+from veil.metrics.visibility import visible
 
 __all__ = [
     "Noise",

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from veil import images
 from veil.metrics import fidelity
-from veil.metrics.visible import SMALLEST_SIDE, visible
+from veil.metrics.visibility import SMALLEST_SIDE, visible
 
 _PART = 250
 
@@ -28,7 +28,7 @@ class Recovery:
         ms_ssim: `veil.metrics.ms_ssim`; None where a side is below 11.
         psnr: `veil.metrics.psnr` in dB; None where all images are identical, for it is infinite then.
         lpips: `veil.metrics.lpips`, a distance; None without its weights, or where a side is below 31.
-        visible: mean of `veil.metrics.visible`, 0 to 1; None where a side is below 9.
+        visible: mean of `veil.metrics.visibility`, 0 to 1; None where a side is below 9.
         exact: share of images that came back byte for byte, 0 to 1.
         accuracy: share of reconstructions that a classifier names rightly, 0 to 1; None without one.
     """

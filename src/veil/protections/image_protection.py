@@ -104,7 +104,7 @@ class ImageProtection:
             ValueError: for a key too many or too few, or settings that it does not have.
         """
         if self.takes_key and key is None:
-            raise ValueError(f"{self.name} takes a key")
+            raise ValueError(f"{self.name} takes a key: veil.Key.new() makes one, `veil key new` a file of one")
         if not self.takes_key and key is not None:
             why = ": every image has its own, which is thrown away" if self.key == "per image" else ""
             raise ValueError(f"{self.name} takes no key{why}")

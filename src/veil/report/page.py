@@ -5,8 +5,8 @@ them. The same page gives the same bytes.
 
 Two kinds of text are put into a page. *Plain* text, in titles, captions and cells, means nothing but itself. *Prose*,
 in paragraphs, citations and sources, may hold ``code`` in backquotes and ``[links](https://…)``, to http, https, or a
-relative address; nothing else of Markdown means anything. Both go through `veil.jobs.printable` and are escaped,
-whether for HTML or for Markdown: names of classes and files were written by others.
+relative address; nothing else of Markdown means anything. Both go through `veil.runtime.files.printable` and are
+escaped, whether for HTML or for Markdown: names of classes and files were written by others.
 """
 
 import re

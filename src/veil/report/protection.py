@@ -5,8 +5,8 @@ Its numbers come from the rows alone; its pictures are read again from the origi
 The same rows give the same bytes: nothing on the page depends on the time, on how long the work took, or on where the
 folder lies. The page's size is bounded: `SHOWN` photos have pictures, `LISTED` rows are listed.
 
-Every text that is put into the page goes through `veil.jobs.printable` and is escaped, whatever it is and wherever
-it stands: file names, class names and error messages were written by others.
+Every text that is put into the page goes through `veil.runtime.files.printable` and is escaped, whatever it is and
+wherever it stands: file names, class names and error messages were written by others.
 """
 
 import math

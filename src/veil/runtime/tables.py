@@ -119,13 +119,17 @@ class Table(Mapping[str, R], Generic[R]):
         except Exception as error:  # a stranger's module raises anything
             raise UnknownName(f"{typed} cannot be imported: {reason_of(error)}") from error
         if isinstance(found, self.row_type):
+            if found.name in self and self[found.name] is not found:
+                raise UnknownName(f"{typed} calls itself {found.name!r}, as another {self.noun} does; rename it")
             return found
         if self._adapt is not None:
             try:
                 return self._adapt(typed, found)
             except TypeError as error:
                 raise UnknownName(f"{typed} is no {self.noun}: {error}") from None
-        raise UnknownName(f"{typed} is no {self.noun}: it is a {type(found).__name__}, not a {self.row_type.__name__}")
+        raise UnknownName(
+            f"{typed} is no {self.noun}: it is of the type {type(found).__name__}, not {self.row_type.__name__}"
+        )
 
     def _row(self, name: str) -> R | None:
         if name in self._read:
@@ -165,9 +169,14 @@ class Table(Mapping[str, R], Generic[R]):
         return found
 
     def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name, self.names(), 3, 0.5)
-        hint = f" (near it: {', '.join(near)})" if near and len(self.names()) > 8 else ""
-        return f"there is no {self.noun} {name!r}{hint}; there are {', '.join(self.names())}"
+        if name in self._broken:
+            return f"the {self.noun} {name!r} is a plug-in that cannot be used"
+        near = difflib.get_close_matches(name, list(self), 3, 0.5)
+        hint = f" (near it: {', '.join(near)})" if near and len(self) > 8 else ""
+        return f"there is no {self.noun} {name!r}{hint}; there are {', '.join(self)}"
+
+    def __repr__(self) -> str:
+        return f"Table({self.group!r}: {', '.join(self.names())})"
 
 
 def import_typed(path: str) -> Any:

@@ -77,6 +77,10 @@ def test_what_cannot_be_protected_is_said(classifier: Classifier, tmp_path: Path
         veil.protect(torch.zeros(3, 8, 8, dtype=torch.uint8), tmp_path, models=classifier)  # type: ignore[call-overload]
     with pytest.raises(ImageError, match="no such file"):
         veil.protect(tmp_path / "none.png", models=classifier)
+    with pytest.raises(ValueError, match="out is a folder, not a photo"):
+        veil.protect(tmp_path / "none.png", tmp_path / "out.png", models=classifier)
+    with pytest.raises(ValueError, match="there is no option 'model'; the scheme crs has step, budget"):
+        veil.protect(tmp_path / "none.png", model=classifier)
     with pytest.raises(ValueError, match="there is no scheme 'nothing'; there are crs"):
         veil.protect(tmp_path / "none.png", models=classifier, scheme="nothing")
 

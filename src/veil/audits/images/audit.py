@@ -29,8 +29,6 @@ from veil.runtime.seeds import seed_of
 from veil.runtime.tables import reason_of
 from veil.training.run import Run
 
-FEW = (1, 2, 4, 8, 16)
-"""Pairs that an attacker has who has a handful: the least number that gives everything is what counts."""
 SHOWN = 6
 
 

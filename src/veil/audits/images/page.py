@@ -117,8 +117,8 @@ def _legend(rows: Sequence[Row]) -> str:
     )
     return (
         "“Shows” is 0 for nothing and 1 for all: squared correlation of shapes and outlines with those of the plain "
-        f"image (`veil.metrics.visible`), whatever became of the colours.{classifier} LPIPS is a distance: 0 for the "
-        "image itself. What is no better than the guesses is nothing."
+        f"image (`veil.metrics.visibility`), whatever became of the colours.{classifier} LPIPS is a distance: 0 for "
+        "the image itself. What is no better than the guesses is nothing."
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from veil import images
 from veil.protections.noise.protector import Protector
 from veil.protections.noise.results import Protected, ProtectedFolder
 
@@ -44,7 +45,10 @@ def protect(
         what: a photo (path, Pillow image, array or tensor; see `veil.images.conversion`), or, with ``out``, files and
             folders.
         out: folder for the protected files and their rows; the same call goes on where it was stopped.
-        models, scheme, options: of a `Protector`: ``budget=8``, ``seed=1``, ``device="cuda"``, …
+        models: networks to mislead: names (`veil models`), or classifiers; several form an ensemble.
+        scheme: a name of `veil.SCHEMES`, ``module:object``, or a row.
+        options: of a `Protector` (``verify_with``, ``survival``, ``seed``, ``batch``, ``device``, ``precision``,
+            ``universal``), and the scheme's settings (``budget``, ``step``, ``required_score``, ``max_iterations``, …).
         truths: true class by file name, with ``out``.
 
     Returns:
@@ -53,7 +57,11 @@ def protect(
     Raises:
         ValueError, UnknownModel, CardError, ZooMissing: as `Protector` does.
         ImageError, TypeError: for what is no image.
-        FolderError: where a job cannot start or go on, or a folder is given without ``out``.
+        FolderError: where a job cannot start or go on.
+        ValueError: for a folder without ``out``, and for an ``out`` that is called as a photo is.
+
+    >>> veil.protect("cat.jpg", budget=8).save("cat.png")                   # doctest: +SKIP
+    >>> veil.protect("holiday/", "holiday-protected/", budget=8, seed=1)    # doctest: +SKIP
     """
     if out is None:
         if isinstance(what, list | tuple) or (isinstance(what, str | Path) and Path(what).is_dir()):
@@ -61,6 +69,8 @@ def protect(
         return Protector(models, scheme, **options).protect(what)  # type: ignore[arg-type]
     if not isinstance(what, list | tuple | str | Path):
         raise TypeError(f"with out, files and folders are protected, not a {type(what).__name__}")
+    if Path(out).suffix.lower() in images.SUFFIXES:
+        raise ValueError(f"out is a folder, not a photo; for one: veil.protect(photo).save({str(out)!r})")
     inputs = [Path(path) for path in ([what] if isinstance(what, str | Path) else what)]
     Protector(models, scheme, **options).protect_folder(inputs, Path(out), truths=truths)
     return ProtectedFolder(Path(out))

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +109,7 @@ class Protector:
             raise ValueError("a universal noise takes no settings: nothing descends")
         self.universal = UniversalNoise.load(universal) if isinstance(universal, Path) else universal
         self.protects: Callable[[Verdict, Any], bool] = self.scheme.protects if universal is None else is_undecided
-        self.settings = settings if settings is not None else self.scheme.settings(**options)
+        self.settings = settings if settings is not None else _settings(self.scheme, options)
         self.seed = seed
         self.processings = (PLATFORMS if survival else {}) if isinstance(survival, bool) else dict(survival)
         chosen = [models] if isinstance(models, str | Classifier) else list(models)
@@ -314,6 +314,14 @@ class Protector:
             "networks": views,
             "source": work.source,
         }
+
+
+def _settings(scheme: Scheme, options: Mapping[str, Any]) -> StepSettings:
+    known = [field.name for field in fields(scheme.settings)]
+    for name in options:
+        if name not in known:
+            raise ValueError(f"there is no option {name!r}; the scheme {scheme.name} has {', '.join(known)}")
+    return scheme.settings(**options)
 
 
 def _loaded(models: Iterable[str | Classifier]) -> list[Classifier]:

@@ -45,7 +45,7 @@ class CycleGanSettings:
         adversarial: λ of equation (4).
         perceptual, classification, reconstruction: γ1, γ2, γ3 of equation (5).
         margin: see `losses.perceptual`; None is the paper's.
-        hiding: weight of `veil.metrics.visible` between x and b, ours; 0 in the paper.
+        hiding: weight of `veil.metrics.visibility` between x and b, ours; 0 in the paper.
         skips: of G_AB, see `veil.models.unet.UNet`; 5 in the paper.
         replay: made images that are kept to be shown to the discriminators again.
     """

@@ -166,8 +166,8 @@ def measure(
     """What is left in test images, as bytes: for h_θ, and for the eye, with the same for pairs of unrelated images.
 
     Returns:
-        ``accuracy`` and ``plain_accuracy`` of h_θ, 0 to 1; ``ssim``, ``visible`` (`veil.metrics.visible`), ``distance``
-        (`losses.feature` in units of unrelated plain images) and ``lpips`` (None without its weights) between plain and
+        ``accuracy`` and ``plain_accuracy`` of h_θ, 0 to 1; ``ssim``, ``visible`` (`veil.metrics.visibility`),
+        ``distance`` (`losses.feature` in units of unrelated plain images) and ``lpips`` (None without its weights) between plain and
         transformed images, and ``unrelated_…`` between plain images and other transformed ones; ``plain_…`` between
         plain images and other plain ones.
     """

@@ -49,7 +49,7 @@ class UNetSettings:
         weight: w, of the distance in features.
         padding: pixels by which images are shifted at most; 0 for none.
         flip: whether half of the images are mirrored.
-        hiding: weight of `veil.metrics.visible`, ours; 0 in the paper.
+        hiding: weight of `veil.metrics.visibility`, ours; 0 in the paper.
         skips: of the U-Net, see `veil.models.unet.UNet`; 5 in the paper.
         margin: None is the paper's form; else the largest distance that counts, and distances are in units of different
             plain images.

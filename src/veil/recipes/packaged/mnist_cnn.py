@@ -27,6 +27,7 @@ from veil.data.layouts import mnist
 from veil.models.mnist_cnn import MnistCnn
 from veil.recipes.packaged.classifier_training import save_float16, shuffled
 from veil.runtime.seeds import seed_of
+from veil.training import loop
 from veil.training.classification import Input, accuracy, unprotected
 
 PLAIN = Input(unprotected, (0.0,), (1.0,))
@@ -69,7 +70,7 @@ def train(data: LabelledImages, settings: Settings, folder: Path, seed: int) -> 
         optimizer.step()
         return {"loss": loss.detach()}
 
-    training.run(
+    loop.run(
         training.Trained({"network": network}, {"adam": optimizer.optimizer}), batches, step,
         epochs=-(-settings.steps // per_epoch), steps_per_epoch=per_epoch, folder=folder, seed=seed,
         settings=asdict(settings),

@@ -29,6 +29,7 @@ from veil.data.labelled_images import LabelledImages
 from veil.models.residual import ResidualNet
 from veil.recipes.packaged.classifier_training import calibrate, save_float16, shuffled
 from veil.runtime.seeds import seed_of
+from veil.training import loop
 from veil.training.classification import Input, accuracy, one_cycle, unprotected
 
 GIVEN = Input(unprotected, (0.48, 0.45, 0.40), (0.27, 0.26, 0.28))
@@ -111,7 +112,7 @@ def train(data: LabelledImages, settings: Settings, folder: Path, seed: int, dev
         optimizer.zero_grad()
         return {"loss": loss.detach()}
 
-    training.run(
+    loop.run(
         training.Trained({"network": network}, {"sgd": optimizer.optimizer}), batches, step,
         epochs=settings.epochs, steps_per_epoch=len(learn) // settings.batch_size, folder=folder, seed=seed,
         settings=asdict(settings), after_epoch=lambda _: accuracy(network, watched, GIVEN, seed),
