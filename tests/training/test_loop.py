@@ -1,6 +1,7 @@
 """The training loop: the loss falls, a stopped run goes on and ends the same, other settings are refused."""
 
 import csv
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from veil import training
-from veil.training import Moment, Trained, TrainingError
+from veil.training import Moment, Trained, TrainingError, loop
 
 
 class Stop(Exception):
@@ -43,7 +44,7 @@ def regression(folder: Path, *, epochs: int = 4, stop_after: int | None = None, 
             optimizer.step()
         return {"loss": loss}
 
-    log = training.run(
+    log = loop.run(
         Trained({"network": network}, optimizers), batches, step,
         epochs=epochs, steps_per_epoch=5, folder=folder, seed=seed, settings={"lr": 0.05},
     )  # fmt: skip
@@ -105,7 +106,7 @@ def test_progress_and_seeds_depend_on_the_epoch(tmp_path: Path) -> None:
         seen.append((now.epoch, now.progress, now.generator.initial_seed()))
         return {"loss": 0.0}
 
-    training.run(
+    loop.run(
         Trained({}, {}), lambda epoch, generator: range(2), step,
         epochs=2, steps_per_epoch=2, folder=tmp_path, seed=0, settings={},
     )  # fmt: skip
@@ -123,7 +124,7 @@ def test_the_table_of_the_log_is_the_log(tmp_path: Path) -> None:
 def test_steps_and_epochs_are_told(tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
     rows: list[dict] = []
-    log = training.run(
+    log = loop.run(
         Trained({}, {}), lambda epoch, generator: range(2), lambda batch, now: {"loss": 1.0},
         epochs=2, steps_per_epoch=2, folder=tmp_path, seed=0, settings={},
         stepped=lambda done, total: steps.append((done, total)), logged=rows.append,
@@ -137,7 +138,7 @@ def test_a_run_that_diverges_stops_before_its_checkpoint(tmp_path: Path) -> None
         return {"loss": float("nan") if now.epoch == 1 else 1.0}
 
     def attempt() -> None:
-        training.run(
+        loop.run(
             Trained({}, {}), lambda epoch, generator: range(2), step,
             epochs=3, steps_per_epoch=2, folder=tmp_path, seed=0, settings={},
         )  # fmt: skip
@@ -156,8 +157,13 @@ def test_a_device_that_is_not_here_is_refused() -> None:
 def test_events_for_tensorboard(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
     for _ in range(2):  # the second run only loads
-        training.run(
+        loop.run(
             Trained({}, {}), lambda epoch, generator: range(2), lambda batch, now: {"loss": 1.0},
             epochs=2, steps_per_epoch=2, folder=tmp_path, seed=0, settings={}, tensorboard=True,
         )  # fmt: skip
     assert list(tmp_path.glob("events.out.*"))
+
+
+def test_no_public_name_is_hidden_by_a_module_of_that_name() -> None:
+    """Importing a module below a package sets its name there: a function of that name would be gone."""
+    assert not {module.name for module in pkgutil.iter_modules(training.__path__)} & set(training.__all__)

@@ -1,7 +1,7 @@
 """Training: the loop for whatever Veil trains, its checkpoints, and classifiers of plain and protected images."""
 
 from veil.training.checkpoints import Trained
-from veil.training.loop import CHECKPOINT, LOG, Moment, Precision, TrainingError, fabric, precision_of, report, run
+from veil.training.loop import CHECKPOINT, LOG, Moment, Precision, TrainingError, fabric, precision_of, report
 
 __all__ = [
     "CHECKPOINT",
@@ -13,5 +13,4 @@ __all__ = [
     "fabric",
     "precision_of",
     "report",
-    "run",
 ]

@@ -10,13 +10,12 @@ from torch.nn import functional as F
 
 from veil.data.labelled_images import LabelledImages
 from veil.training.classification import Input
+from veil.training.order import whole_batches
 
 
 def shuffled(data: LabelledImages, batch_size: int, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of float [0, 1] images and labels in random order; the last, smaller one is dropped."""
-    order = torch.randperm(len(data), generator=generator)
-    for start in range(0, len(order) - batch_size + 1, batch_size):
-        index = order[start : start + batch_size]
+    for index in whole_batches(len(data), batch_size, generator):
         yield data.images[index].float() / 255, data.labels[index]
 
 
