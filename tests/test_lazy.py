@@ -22,6 +22,7 @@ TORCH_FREE = (
     "import veil.cli.models, veil.cli.reproduce, veil.cli.train",
     "import veil.cli.audit, veil.cli.encrypt, veil.cli.key, veil.cli.transform",
     "import veil.runtime.lazy, veil.runtime.tables, veil.jobs.folders, veil.jobs.rows",
+    "import veil.models.weights",
     "from veil.models.architectures import ADAPTATIONS, ARCHITECTURES; dict(ADAPTATIONS), dict(ARCHITECTURES)",
     "from veil.data.layouts import DATASETS; dict(DATASETS)",
     "from veil.recipes import PAPERS; [r.cost('cpu') for p in PAPERS.values() for r in p.recipes]",

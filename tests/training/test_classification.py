@@ -129,12 +129,9 @@ def test_the_papers_rates() -> None:
         assert paper.rate(epoch / 200) == pytest.approx(rate)
 
 
-def test_one_cycle_rises_and_falls_to_zero() -> None:
-    assert classification.one_cycle(0) == 0
-    assert classification.one_cycle(0.05) == pytest.approx(1)
-    assert classification.one_cycle(0.525) == pytest.approx(0.5)
-    assert classification.one_cycle(1) == pytest.approx(0)
-    assert PRESETS["fast"].rate(0.2) == pytest.approx(PRESETS["fast"].learning_rate)
+def test_the_fast_preset_is_at_its_highest_rate_after_a_fifth() -> None:
+    fast = PRESETS["fast"]
+    assert [fast.rate(progress) for progress in (0, 0.2, 1)] == pytest.approx([0, fast.learning_rate, 0])
 
 
 @pytest.mark.parametrize(

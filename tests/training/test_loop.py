@@ -1,6 +1,7 @@
 """The training loop: the loss falls, a stopped run goes on and ends the same, other settings are refused."""
 
 import csv
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -161,3 +162,8 @@ def test_events_for_tensorboard(tmp_path: Path) -> None:
             epochs=2, steps_per_epoch=2, folder=tmp_path, seed=0, settings={}, tensorboard=True,
         )  # fmt: skip
     assert list(tmp_path.glob("events.out.*"))
+
+
+def test_no_public_name_is_hidden_by_a_module_of_that_name() -> None:
+    """Importing a module below a package sets its name there: a function of that name would be gone."""
+    assert not {module.name for module in pkgutil.iter_modules(training.__path__)} & set(training.__all__)

@@ -30,12 +30,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from safetensors.torch import save as serialise
 from torch import nn
 
-from veil.models import zoo
+from veil.models import weights, zoo
 from veil.models.architectures import ARCHITECTURES, Architecture
 from veil.models.classifier import Classifier, Preprocessing
 from veil.models.options import ZOO, OptionRefused, check
@@ -47,7 +44,7 @@ _LONGEST_LINE = 2000  # a key of n parts takes `tomllib` n² steps: minutes for 
 
 
 class CardError(ValueError):
-    """A card, or what it points to, cannot be used; the message names the card and the reason."""
+    """A card, or what it points to, cannot be used; the message names the file and the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +158,7 @@ def build_network(architecture: str, options: Mapping[str, Any], row: Architectu
     except CardError:
         raise
     except (TypeError, ValueError, RuntimeError, ArithmeticError, AssertionError, AttributeError, LookupError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = weights.one_line(error)
         raise CardError(f"{architecture} does not take the options {dict(options)}: {reason}") from None
 
 
@@ -177,16 +174,8 @@ def load(path: Path, architecture: Architecture | None = None) -> Classifier:
     """
     card = read(path)
     network = build_network(card.architecture, card.options, architecture)
-    try:
-        state = load_file(card.weights)
-        network.load_state_dict(state, strict=True)
-    except (SafetensorError, OSError) as error:
-        raise CardError(f"{path}: {card.weights.name} is not a safetensors file: {error}") from None
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CardError(f"{path}: the weights do not fit {card.architecture}: {reason}") from None
-    if not all(bool(torch.isfinite(v).all()) for v in state.values() if v.is_floating_point()):
-        raise CardError(f"{path}: the weights hold values that are not finite")
+    with weights.reading(card.weights, f"weights of {card.architecture}", CardError):
+        weights.load_into(network, card.weights)
     classes = [line.strip() for line in card.labels.read_text(encoding="utf-8").splitlines() if line.strip()]
     classifier = Classifier(card.name, network, card.preprocessing, classes)
     with torch.inference_mode():
@@ -218,11 +207,10 @@ def write(
         accuracy: of ``[accuracy]``; top-1 and top-5 in percent.
         training: of ``[training]``, for people.
     """
-    weights, labels = file.with_suffix(".safetensors"), file.with_suffix(".labels.txt")
-    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    write_atomically(weights, serialise(state))
+    of_network, labels = file.with_suffix(".safetensors"), file.with_suffix(".labels.txt")
+    weights.write(of_network, weights.stored(network, weights.exact))
     write_atomically(labels, "".join(" ".join(name.split()) + "\n" for name in classes))
-    top = {"name": name, "architecture": architecture, "weights": weights.name, "labels": labels.name}
+    top = {"name": name, "architecture": architecture, "weights": of_network.name, "labels": labels.name}
     tables = {"options": options, "input": given, "accuracy": accuracy, "training": training}
     lines = [*_fields(top), *(line for name, table in tables.items() for line in ("", f"[{name}]", *_fields(table)))]
     write_atomically(file, "\n".join(lines) + "\n")

@@ -5,7 +5,6 @@ are linear. The antialiased resize is PyTorch's; its gradient is computed here i
 backward pass of it takes about a tenth of a small network's time on a CPU. A test holds the two against each other.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from veil.images import LUMA
+from veil.models.weights import fingerprint
 
 MAX_ASPECT = 8  # of longer to shorter side; the middle of a longer strip is looked at, and memory stays bounded
 
@@ -211,12 +211,8 @@ class Classifier(nn.Module):
 
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with the weights, the preprocessing and the class names."""
-        digest = hashlib.sha256(repr((self.preprocessing, self.classes)).encode())
-        for name, value in sorted(self.network.state_dict().items()):
-            digest.update(
-                name.encode() + value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
-            )
-        return digest.hexdigest()[:16]
+        about = repr((self.preprocessing, self.classes)).encode()
+        return fingerprint(sorted(self.network.state_dict().items()), about)
 
     @property
     def has_depthwise(self) -> bool:

@@ -9,11 +9,11 @@ Source of the settings: Sirichotedumrong and Kiya 2020, section IV-D. Deviation:
 it protects; a cipher of bytes takes bytes, so that here protection comes first and normalisation last.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -26,6 +26,8 @@ from veil.models.architectures import ARCHITECTURES, Architecture
 from veil.runtime.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
+from veil.training.order import epoch_generator, share_of, whole_batches
+from veil.training.schedule import Schedule, one_cycle, set_rate, steps
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -57,7 +59,7 @@ class ClassifierSettings:
     epochs: int = field(default=200, metadata={"help": "Passes over the training images."})
     batch_size: int = field(default=128, metadata={"help": "Images of an update, over all devices."})
     learning_rate: float = field(default=0.1, metadata={"help": "Of SGD, at its highest."})
-    schedule: Literal["steps", "one-cycle"] = "steps"
+    schedule: str = "steps"
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = field(default=5e-4, metadata={"help": "Of SGD."})
@@ -85,17 +87,7 @@ class ClassifierSettings:
         return self.learning_rate * SCHEDULES[self.schedule](progress)
 
 
-def one_cycle(progress: float, warmup: float = 0.05) -> float:
-    """Share of the highest learning rate: linear from zero over the first ``warmup``, then a half cosine to zero."""
-    if progress < warmup:
-        return progress / warmup
-    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
-
-
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "steps": lambda progress: FACTOR ** sum(progress >= each for each in MILESTONES),
-    "one-cycle": lambda progress: one_cycle(progress, warmup=0.2),
-}
+SCHEDULES: dict[str, Schedule] = {"steps": steps(MILESTONES, FACTOR), "one-cycle": partial(one_cycle, warmup=0.2)}
 
 PRESETS: dict[str, ClassifierSettings] = {
     "paper": ClassifierSettings(),
@@ -177,17 +169,14 @@ def train(
     )
     model, prepared = runner.setup(network, optimizer)
     images, labels = _place(data, runner.device)
-    steps = len(data) // batch
-    own = slice(runner.global_rank * batch // runner.world_size, (runner.global_rank + 1) * batch // runner.world_size)
+    own = share_of(runner, batch)
 
     def batches(epoch: int, _: Generator) -> Iterator[Tensor]:
-        order = torch.randperm(len(data), generator=Generator().manual_seed(seed_of("order", seed, epoch)))
-        for whole in torch.split(order[: steps * batch], batch):
+        for whole in whole_batches(len(data), batch, epoch_generator(seed, epoch)):
             yield whole[own]
 
     def step(index: Tensor, now: loop.Moment) -> dict[str, Tensor]:
-        for group in prepared.param_groups:
-            group["lr"] = settings.rate(now.progress)
+        set_rate(prepared, settings.rate(now.progress))
         index = index.to(images.device)
         augmented = crop_and_flip(images[index], now.generator, padding=settings.padding, flip=settings.flip)
         inputs, targets = given(augmented.to(runner.device), now.generator), labels[index].to(runner.device)
@@ -209,7 +198,7 @@ def train(
 
     return loop.run(
         Trained({"network": network}, {"sgd": prepared.optimizer}), batches, step,
-        epochs=settings.epochs, steps_per_epoch=steps, folder=folder, seed=seed,
+        epochs=settings.epochs, steps_per_epoch=len(data) // batch, folder=folder, seed=seed,
         settings=asdict(settings) | {"mean": given.mean, "std": given.std} | (about or {}),
         after_epoch=watch, runner=runner, **reporting,
     )  # fmt: skip

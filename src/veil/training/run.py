@@ -40,6 +40,6 @@ class Run:
 
     @property
     def reporting(self) -> dict[str, Any]:
-        """What `veil.training.run` takes of it as it is."""
+        """What `veil.training.loop.run` takes of it as it is."""
         return {"folder": self.folder, "seed": self.seed, "runner": self.runner, "stepped": self.stepped,
                 "logged": self.logged, "tensorboard": self.tensorboard}  # fmt: skip

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from veil.models.obfuscator import FeatureClassifier, Obfuscator
-from veil.protections.features.card import HEADER
+from veil.models.weights import HEADER
 from veil.protections.features.encoding import Encoding
 from veil.protections.features.file import Client, ObfuscatorError, Service, load, pair
 

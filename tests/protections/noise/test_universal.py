@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Generator
 
 from veil.metrics.privacy import ice, icp
+from veil.models.weights import HEADER
 from veil.protections.noise import entropy, universal
 from veil.protections.noise.engine import Engine
 from veil.protections.noise.entropy import EntropySettings
@@ -168,29 +169,29 @@ def test_fingerprint_is_that_of_the_noises_alone() -> None:
 
 
 ORIGIN = {"kind": universal.KIND, "models": {}, "settings": {}, "photos": {}}
-HEADER = {universal.HEADER: json.dumps(ORIGIN)}
+CARD = {HEADER: json.dumps(ORIGIN)}
 SMALL = torch.zeros(3, 4, 5)
 REFUSED = {
     "empty": (b"", "not a safetensors file"),
     "a photo": (b"\x89PNG\r\n\x1a\n" + bytes(200), "not a safetensors file"),
     "weights": (save({"head.weight": SMALL}), "header does not say so"),
-    "another kind": (save({"3x4x5": SMALL}, {universal.HEADER: '{"kind": "x"}'}), "header does not say so"),
-    "no JSON": (save({"3x4x5": SMALL}, {universal.HEADER: "{"}), "header is damaged"),
-    "a list": (save({"3x4x5": SMALL}, {universal.HEADER: "[]"}), "header is damaged"),
-    "deep": (save({"3x4x5": SMALL}, {universal.HEADER: "[" * 100_000}), "header is damaged"),
-    "no models": (save({"3x4x5": SMALL}, {universal.HEADER: json.dumps(ORIGIN | {"models": 3})}), "header is damaged"),
+    "another kind": (save({"3x4x5": SMALL}, {HEADER: '{"kind": "x"}'}), "header does not say so"),
+    "no JSON": (save({"3x4x5": SMALL}, {HEADER: "{"}), "header is damaged"),
+    "a list": (save({"3x4x5": SMALL}, {HEADER: "[]"}), "header is damaged"),
+    "deep": (save({"3x4x5": SMALL}, {HEADER: "[" * 100_000}), "header is damaged"),
+    "no models": (save({"3x4x5": SMALL}, {HEADER: json.dumps(ORIGIN | {"models": 3})}), "header is damaged"),
     "no count": (
-        save({"3x4x5": SMALL}, {universal.HEADER: json.dumps(ORIGIN | {"photos": {"3x4x5": float("inf")}})}), "damaged"
+        save({"3x4x5": SMALL}, {HEADER: json.dumps(ORIGIN | {"photos": {"3x4x5": float("inf")}})}), "damaged"
     ),
-    "nothing in it": (save({}, HEADER), "there is no noise"),
-    "a wrong name": (save({"noise": SMALL}, HEADER), "'noise' is no size"),
-    "two channels": (save({"2x4x5": torch.zeros(2, 4, 5)}, HEADER), "'2x4x5' is no size"),
-    "no pixels": (save({"3x0x5": torch.zeros(3, 0, 5)}, HEADER), "'3x0x5' is no size"),
-    "another shape": (save({"3x5x4": SMALL}, HEADER), r"'3x5x4' is F32 of the shape \(3, 4, 5\)"),
-    "another type": (save({"3x4x5": SMALL.half()}, HEADER), "'3x4x5' is F16"),
-    "NaN": (save({"3x4x5": SMALL.index_fill(2, torch.tensor([1]), math.nan)}, HEADER), "3x4x5 holds values"),
-    "infinite": (save({"3x4x5": SMALL + math.inf}, HEADER), "3x4x5 holds values"),
-    "too large": (save({"3x4x5": SMALL - 1.01}, HEADER), "beyond ±1"),
+    "nothing in it": (save({}, CARD), "there is no noise"),
+    "a wrong name": (save({"noise": SMALL}, CARD), "'noise' is no size"),
+    "two channels": (save({"2x4x5": torch.zeros(2, 4, 5)}, CARD), "'2x4x5' is no size"),
+    "no pixels": (save({"3x0x5": torch.zeros(3, 0, 5)}, CARD), "'3x0x5' is no size"),
+    "another shape": (save({"3x5x4": SMALL}, CARD), r"'3x5x4' is F32 of the shape \(3, 4, 5\)"),
+    "another type": (save({"3x4x5": SMALL.half()}, CARD), "'3x4x5' is F16"),
+    "NaN": (save({"3x4x5": SMALL.index_fill(2, torch.tensor([1]), math.nan)}, CARD), "3x4x5 holds values"),
+    "infinite": (save({"3x4x5": SMALL + math.inf}, CARD), "3x4x5 holds values"),
+    "too large": (save({"3x4x5": SMALL - 1.01}, CARD), "beyond ±1"),
 }  # fmt: skip
 
 

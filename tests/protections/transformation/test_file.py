@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from veil import protections
 from veil.metrics import ssim
 from veil.models.unet import UNet
+from veil.models.weights import HEADER
 from veil.protections import PROTECTIONS
 from veil.protections.transformation import Transformation, TransformationError, packaged
-from veil.protections.transformation.file import HEADER
 from veil.protections.transformation.packaged import DEFAULT, FOLDER
 from veil.recipes import free_photos
 from veil.runtime.tables import UnknownName
@@ -139,6 +139,14 @@ def test_other_files_are_refused_in_a_line(tmp_path: Path, content: bytes) -> No
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(TransformationError, match="cannot be read"):
         Transformation.load(tmp_path / "nothing.safetensors")
+
+
+def test_weights_that_a_file_cannot_hold_are_refused_at_once() -> None:
+    large = UNet(8, skips=3)
+    with torch.no_grad():
+        large.head.weight[0] = 1e6
+    with pytest.raises(TransformationError, match="too large for float16"):
+        Transformation("large", large, "unet")
 
 
 def test_the_fingerprint_is_of_the_weights_alone(transformation: Transformation) -> None:

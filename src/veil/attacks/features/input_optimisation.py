@@ -98,15 +98,14 @@ def invert(
 def _search(
     features: Tensor, obfuscate: Callable[[Tensor], Tensor], mean: Tensor, settings: InversionSettings, seed: int
 ) -> Tensor:
-    from veil.training.classification import one_cycle
+    from veil.training.schedule import one_cycle, set_rate
 
     layers = _layers(mean, len(features), settings.layers, seed)
     optimizer = torch.optim.Adam(layers)
     best = torch.full((len(features),), torch.inf, device=features.device)
     closest = torch.zeros(len(features), *mean.shape, dtype=torch.uint8, device=features.device)
     for number in range(settings.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * one_cycle(number / settings.steps)
+        set_rate(optimizer, settings.learning_rate * one_cycle(number / settings.steps))
         x = _image(layers, mean)
         losses = _losses(x, obfuscate(x), features, mean, settings)
         better = losses.detach() < best

@@ -15,11 +15,11 @@ from typing import Protocol
 import torch
 from torch import Generator, Tensor, nn
 
-from veil.runtime.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
-from veil.training.classification import one_cycle
+from veil.training.order import epoch_generator, whole_batches
 from veil.training.run import Run
+from veil.training.schedule import one_cycle, set_rate
 
 _AT_ONCE = 1 << 22
 _CONSTANT = 1e-6
@@ -124,13 +124,12 @@ def train(learner: Learner, count: int, schedule: Schedule, described: Mapping[s
     def batches(epoch: int, given: Generator) -> Iterator[Tensor]:
         if epoch - int(best.epoch) > schedule.patience:
             raise _NothingBetter
-        generator = Generator().manual_seed(seed_of("order", run.seed, epoch))
+        generator = epoch_generator(run.seed, epoch)
         for _ in range(passes):
-            yield from torch.split(torch.randperm(count, generator=generator)[: full * size], size)
+            yield from whole_batches(count, size, generator)
 
     def step(index: Tensor, now: loop.Moment) -> dict[str, Tensor]:
-        for group in learner.optimizer.param_groups:
-            group["lr"] = schedule.learning_rate * one_cycle(now.progress)
+        set_rate(learner.optimizer, schedule.learning_rate * one_cycle(now.progress))
         loss = learner.update(index)
         learner.optimizer.step()
         learner.optimizer.zero_grad()

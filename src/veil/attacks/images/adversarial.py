@@ -110,6 +110,7 @@ def unshared_weights(
     protected: Tensor, public: Tensor, *, form: Form, settings: UnsharedWeightSettings, run: Run
 ) -> Reconstruction:
     """UWA: weights for every pixel, or for every block of 4×4 where that is the scheme's form. As `gan_attack` else."""
+    from veil.training.schedule import steps
 
     def start() -> tuple[nn.Module, torch.optim.Optimizer]:
         from veil.models.locally_connected import UnsharedPixels
@@ -121,13 +122,11 @@ def unshared_weights(
             weight_decay=settings.weight_decay,
         )  # fmt: skip
 
-    def generator_rate(progress: float) -> float:
-        return settings.learning_rate * 0.1 ** sum(progress >= fall for fall in settings.falls)
-
+    falling = steps(settings.falls, 0.1)
     pixels = protected.shape[2] * protected.shape[3]
     game = _Game(
         protected, public, start, run, rate=settings.discriminator_rate, betas=settings.betas,
-        generator_rate=generator_rate, weight=pixels,
+        generator_rate=lambda progress: settings.learning_rate * falling(progress), weight=pixels,
     )  # fmt: skip
     return game.train(settings.epochs, settings.batch_size, {"attack": "uwa", "form": form, **asdict(settings)})
 
@@ -190,10 +189,11 @@ class _Game:
 
     def step(self, index: Tensor, now: Moment) -> dict[str, Tensor]:
         """An update of the discriminator, then one of the generator."""
+        from veil.training.schedule import set_rate
+
         runner = self.run.runner
         if self.generator_rate is not None:
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.generator_rate(now.progress)
+            set_rate(self.optimizer, self.generator_rate(now.progress))
         drawn = torch.randint(len(self.public), (len(index),), generator=now.generator)
         given, real = (
             images.to_float(part[chosen.to(runner.device)]).contiguous(memory_format=torch.channels_last)

@@ -60,7 +60,7 @@ def train(plain: Tensor, protected: Tensor, *, settings: InverseSettings, run: R
     from veil.models.unet import UNet
     from veil.runtime.seeds import seed_of
     from veil.training.checkpoints import Trained
-    from veil.training.classification import one_cycle
+    from veil.training.schedule import one_cycle, set_rate
 
     wanted = as_large(plain, protected).to(run.runner.device)
     given = protected.to(run.runner.device)
@@ -70,8 +70,7 @@ def train(plain: Tensor, protected: Tensor, *, settings: InverseSettings, run: R
     model = run.runner.setup_module(network)
 
     def step(index: Tensor, now: Moment) -> dict[str, Tensor]:
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * one_cycle(now.progress)
+        set_rate(optimizer, settings.learning_rate * one_cycle(now.progress))
         index = index.to(run.runner.device)
         x, y = (images.to_float(part[index]).contiguous(memory_format=torch.channels_last) for part in (given, wanted))
         error = F.mse_loss(model(x).float(), y)

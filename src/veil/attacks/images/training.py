@@ -7,9 +7,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from veil import images
-from veil.runtime.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
+from veil.training.order import epoch_generator, whole_batches
 from veil.training.run import Run
 
 _PIXELS_AT_ONCE = 1 << 18
@@ -61,14 +61,12 @@ def train(
     if count < 2:
         raise ValueError(f"an attack is trained with two images at least, not {count}")
     size = min(batch_size, count)
-    steps = count // size
 
     def batches(epoch: int, _: Generator) -> Iterator[Tensor]:
-        order = torch.randperm(count, generator=Generator().manual_seed(seed_of("order", run.seed, epoch)))
-        yield from torch.split(order[: steps * size], size)
+        return whole_batches(count, size, epoch_generator(run.seed, epoch))
 
     log = loop.run(
-        trained, batches, step, epochs=epochs, steps_per_epoch=steps, settings={**settings, **run.about},
+        trained, batches, step, epochs=epochs, steps_per_epoch=count // size, settings={**settings, **run.about},
         **run.reporting,
     )  # fmt: skip
     return Reconstruction(network.eval(), log)

@@ -5,25 +5,21 @@ Nothing larger than the file itself is made from what a card says: weights are c
 describes before there is one.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 
+from veil.models import weights
+from veil.models.weights import Card
 from veil.protections.features.encoding import Encoding
-from veil.runtime.files import printable, write_atomically
 
-CLIENT, SERVICE, HEADER = "veil obfuscator client 1", "veil obfuscator service 1", "veil"
+CLIENT, SERVICE = "veil obfuscator client 1", "veil obfuscator service 1"
 INPUT = {"resize": "bicubic, not cropped", "range": "0 to 1", "colours": "RGB"}
 """What becomes of an image before the network, beside its size."""
-_STATISTICS = ("running_mean", "running_var")
 _COMMON: dict[str, type] = {
     "name": str, "network": dict, "shape": list, "encoding": dict, "target": list, "hides": list, "fingerprint": str,
     "training": dict, "measured": dict,
@@ -34,7 +30,6 @@ _FIELDS: dict[str, dict[str, type]] = {
 }
 _OPTIONS = {CLIENT: {"width", "norm", "values", "levels"}, SERVICE: {"shape", "labels", "width", "norm", "head"}}
 _LARGEST = 1 << 16
-Card = dict[str, Any]
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -48,24 +43,18 @@ def freeze(network: nn.Module) -> None:
     Raises:
         ObfuscatorError: for weights that are not finite then.
     """
-    network.eval().requires_grad_(False)
-    for name, value in network.state_dict().items():
-        value.copy_(_rounded(name, value))
-        if not bool(torch.isfinite(value).all()):
-            raise ObfuscatorError("the weights hold values that are not finite, or too large for float16")
+    weights.freeze(network, weights.half_but_statistics, ObfuscatorError)
 
 
 def fingerprint(network: nn.Module, *about: object) -> str:
     """Sixteen hexadecimal digits of the weights, as they are stored, and of what else is said, as JSON."""
-    digest = hashlib.sha256(json.dumps(about).encode())
-    for name, value in sorted(_stored(network).items()):
-        digest.update(name.encode() + value.numpy().tobytes())
-    return digest.hexdigest()[:16]
+    stored = weights.stored(network, weights.half_but_statistics)
+    return weights.fingerprint(sorted(stored.items()), json.dumps(about).encode())
 
 
 def write(file: Path, network: nn.Module, card: Card) -> None:
     """Writes a file, whole or not at all."""
-    write_atomically(file, save(_stored(network), {HEADER: json.dumps(card, sort_keys=True)}))
+    weights.write(file, weights.stored(network, weights.half_but_statistics), card)
 
 
 def read(file: Path, kind: str, make: Callable[..., Network]) -> tuple[Card, Network]:
@@ -74,22 +63,9 @@ def read(file: Path, kind: str, make: Callable[..., Network]) -> tuple[Card, Net
     Args:
         make: the network of a card's options.
     """
-    with safe_open(file, "pt") as stored:
-        card = _checked((stored.metadata() or {}).get(HEADER), kind)
-        with torch.device("meta"):
-            network = make(**card["network"])
-        wanted = network.state_dict()
-        weights: dict[str, Tensor] = {}
-        for name in stored.keys():  # noqa: SIM118
-            value = stored.get_tensor(name)
-            like = wanted.get(name)
-            if like is None or value.shape != like.shape or value.dtype != _rounded(name, like).dtype:
-                raise ObfuscatorError(f"the weights do not fit {card['network']}: {name}")
-            weights[name] = value.to(like.dtype)
-        if missing := set(wanted) - set(weights):
-            raise ObfuscatorError(f"the weights do not fit {card['network']}: {min(missing)} missing")
-    network.load_state_dict(weights, assign=True)
-    return card, network
+    with weights.opened(file) as content:
+        card = _checked(weights.card_of(content), kind)
+        return card, weights.network_of(content, make, card["network"], weights.half_but_statistics)
 
 
 def agree(card: Card, fingerprint: str, shape: tuple[int, int, int]) -> None:
@@ -113,11 +89,11 @@ def kind_of(file: Path) -> str:
     Raises:
         ObfuscatorError: where it says neither, or cannot be read.
     """
-    with reading(file), safe_open(file, "pt") as stored:
-        card = _parsed((stored.metadata() or {}).get(HEADER))
-        if card["kind"] not in _FIELDS:
+    with reading(file), weights.opened(file) as content:
+        kind = weights.card_of(content)["kind"]
+        if kind not in _FIELDS:
             raise ObfuscatorError("it is neither a client's nor a service's")
-        return str(card["kind"])
+        return str(kind)
 
 
 @contextmanager
@@ -127,47 +103,16 @@ def reading(file: Path) -> Iterator[None]:
     Raises:
         ObfuscatorError: for whatever reading it raises.
     """
-    named = printable(file)
-    try:
+    with weights.reading(file, "a file of `veil obfuscate train`", ObfuscatorError):
         yield
-    except SafetensorError as error:
-        raise ObfuscatorError(f"{named}: not a safetensors file: {' '.join(str(error).split())}") from None
-    except OSError as error:
-        raise ObfuscatorError(f"{named}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, TypeError, RuntimeError, RecursionError) as error:
-        reason = printable(" ".join(str(error).split())[:300])
-        raise ObfuscatorError(f"{named}: not a file of `veil obfuscate train`: {reason}") from None
 
 
-def _rounded(name: str, value: Tensor) -> Tensor:
-    """A weight as files have it."""
-    if not value.is_floating_point() or name.endswith(_STATISTICS):
-        return value.detach()
-    return value.detach().half()
-
-
-def _stored(network: nn.Module) -> dict[str, Tensor]:
-    return {name: _rounded(name, value).cpu().contiguous() for name, value in network.state_dict().items()}
-
-
-def _parsed(text: str | None) -> Card:
-    try:
-        card = json.loads(text or "")
-    except json.JSONDecodeError:
-        card = None
-    if not isinstance(card, dict) or not isinstance(card.get("kind"), str):
-        raise ObfuscatorError("its header does not say so")
-    return card
-
-
-def _checked(text: str | None, kind: str) -> Card:
-    """The card in a header, checked for types and sizes."""
-    card = _parsed(text)
+def _checked(card: Card, kind: str) -> Card:
+    """The card, where it is of that kind; types and sizes are those that it must have."""
     if card["kind"] != kind:
         kinds = {CLIENT: "a client's", SERVICE: "a service's"}
         raise ObfuscatorError(f"it is {kinds.get(card['kind'], 'another thing')}, not {kinds[kind]}")
-    if not all(isinstance(card.get(name), type_) for name, type_ in _FIELDS[kind].items()):
-        raise ObfuscatorError("its card is damaged")
+    weights.require_fields(card, _FIELDS[kind])
     numbers = [*card["shape"], *card.get("size", ()), *_numbers(card["network"])]
     lengths = (len(card["shape"]), len(card.get("size", (0, 0))))
     sound = (

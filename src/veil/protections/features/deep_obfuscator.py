@@ -33,8 +33,9 @@ from veil.protections.features.training_data import Networks, TrainedNetworks, T
 from veil.runtime.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
-from veil.training.classification import one_cycle
+from veil.training.order import epoch_generator, whole_batches
 from veil.training.run import Run
+from veil.training.schedule import constant, one_cycle, set_rate
 
 PRETRAINING, ATTACKERS, ADVERSARIAL = "pretraining", "attackers", "adversarial"
 _KEPT_VECTORS, _KEPT_MAPS = 16, 2
@@ -116,7 +117,7 @@ class _Game:
             return []
         settings, run, count = self.settings, self.run, len(self.faces)
         size = min(settings.batch_size, count)
-        steps = count // size
+        schedule = one_cycle if settings.falling else constant
         self.optimizers = {
             name: torch.optim.Adam(module.parameters(), lr=settings.learning_rate)
             for name, module in self.modules.items()
@@ -124,21 +125,19 @@ class _Game:
 
         def batches(epoch: int, _: Generator) -> Iterator[tuple[str, Tensor]]:
             self._begin(epoch, stage)
-            order = torch.randperm(count, generator=Generator().manual_seed(seed_of("order", run.seed, stage, epoch)))
-            for number, index in enumerate(torch.split(order[: steps * size], size)):
+            order = whole_batches(count, size, epoch_generator(run.seed, stage, epoch))
+            for number, index in enumerate(order):
                 yield phases[number % len(phases)], index
 
         def step(batch: tuple[str, Tensor], now: loop.Moment) -> Scalars:
-            rate = settings.learning_rate * (one_cycle(now.progress) if settings.falling else 1.0)
             for optimizer in self.optimizers.values():
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
+                set_rate(optimizer, settings.learning_rate * schedule(now.progress))
             return _PHASES[batch[0]](self, self._batch(batch[1], now.generator))
 
         described = asdict(settings) | {"shape": list(self.faces.images.shape), **run.about, "stage": stage}
         there = run.at(stage, logged=lambda row: run.logged({"stage": stage, **row}))
         return loop.run(
-            Trained(self.modules, self.optimizers), batches, step, epochs=epochs, steps_per_epoch=steps,
+            Trained(self.modules, self.optimizers), batches, step, epochs=epochs, steps_per_epoch=count // size,
             settings=described, after_epoch=lambda _: self._scalars(stage), **there.reporting,
         )  # fmt: skip
 

@@ -20,8 +20,9 @@ from torch import Tensor
 from veil import images
 from veil.models.features import STRIDE, Shape
 from veil.models.obfuscator import FeatureClassifier, Obfuscator
+from veil.models.weights import Card
 from veil.protections.features import card as cards
-from veil.protections.features.card import CLIENT, INPUT, SERVICE, Card, ObfuscatorError
+from veil.protections.features.card import CLIENT, INPUT, SERVICE, ObfuscatorError
 from veil.protections.features.encoding import Encoding
 
 _AT_ONCE = 64

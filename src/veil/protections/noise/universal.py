@@ -19,19 +19,15 @@ takes a fraction of the time; what is judged is the image as stored, in 8 bits (
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from safetensors import SafetensorError, safe_open
-
+from veil.models import weights
 from veil.protections.noise.entropy import alike
 from veil.protections.noise.scheme import Plan, Released
-from veil.runtime.files import write_atomically
 from veil.runtime.lazy import functional as F
 from veil.runtime.lazy import torch
 
@@ -43,7 +39,7 @@ if TYPE_CHECKING:
 Loss = Callable[["Tensor", "Tensor"], "Tensor"]
 Size = tuple[int, int, int]  # channels, height, width
 
-HEADER, KIND = "veil", "universal noise 1"  # what tells the file of a `UniversalNoise`
+KIND = "universal noise 1"  # what tells the file of a `UniversalNoise`
 NAMED = 10  # sizes at most that an error names
 
 
@@ -190,10 +186,7 @@ class UniversalNoise:
     @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with the noises and with nothing else."""
-        digest = hashlib.sha256()
-        for size, noise in sorted(self.noises.items()):
-            digest.update(named(size).encode() + noise.contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return weights.fingerprint((named(size), noise) for size, noise in sorted(self.noises.items()))
 
     def plan(self, image: Tensor, classes: Sequence[int]) -> Plan:
         """Adds the noise to a photo, uint8 (C, H, W): a plan without a descent.
@@ -226,10 +219,7 @@ class UniversalNoise:
             "photos": {named(size): count for size, count in self.photos.items()},
         }
         tensors = {named(size): noise.contiguous() for size, noise in self.noises.items()}
-        from safetensors.torch import save
-
-        # One entry: several would be written in random order.
-        write_atomically(file, save(tensors, {HEADER: json.dumps(origin, sort_keys=True)}))
+        weights.write(file, tensors, origin)
 
     @classmethod
     def load(cls, file: Path) -> Self:
@@ -238,22 +228,16 @@ class UniversalNoise:
         Raises:
             ValueError: in one line, for any other file.
         """
-        try:
-            with safe_open(file, "pt") as stored:
-                origin = _origin((stored.metadata() or {}).get(HEADER))
-                noises, names = {}, stored.keys()
+        with weights.reading(file, "a file of universal noise"):
+            with weights.opened(file) as content:
+                origin = _origin(weights.card_of(content))
+                noises, names = {}, content.keys()
                 for name in names:
-                    size, part = sized(name), stored.get_slice(name)
+                    size, part = sized(name), content.get_slice(name)
                     if (part.get_dtype(), tuple(part.get_shape())) != ("F32", size):
                         raise ValueError(f"{name!r} is {part.get_dtype()} of the shape {tuple(part.get_shape())}")
-                    noises[size] = stored.get_tensor(name).clone()
+                    noises[size] = content.get_tensor(name).clone()
             return cls(noises=noises, **origin)
-        except SafetensorError as error:
-            raise ValueError(f"{file}: not a safetensors file: {' '.join(str(error).split())}") from None
-        except OSError as error:
-            raise ValueError(f"{file}: cannot be read: {error.strerror or error}") from None
-        except ValueError as error:
-            raise ValueError(f"{file}: not a file of universal noise: {error}") from None
 
 
 def named(size: Size) -> str:
@@ -278,17 +262,14 @@ def _added(image: Tensor, noise: Tensor, classes: Sequence[int]) -> Plan:
     return Released(add(image, noise), (tuple(alike(count) for count in classes),), 0, True)
 
 
-def _origin(text: str | None) -> dict[str, Any]:
-    """The fields of a `UniversalNoise` that the header of its file holds, checked."""
-    if text is None:
+def _origin(card: weights.Card) -> dict[str, Any]:
+    """The fields of a `UniversalNoise` that the card of its file holds, checked."""
+    if card["kind"] != KIND:
         raise ValueError("its header does not say so")
     try:
-        held = json.loads(text)
-        if held.pop("kind") != KIND:
-            raise ValueError("its header does not say so")
-        models, settings, photos = (dict(held[name]) for name in ("models", "settings", "photos"))
+        models, settings, photos = (dict(card[name]) for name in ("models", "settings", "photos"))
         counts = {sized(name): int(count) for name, count in photos.items()}
-    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, json.JSONDecodeError):
+    except (KeyError, OverflowError, TypeError):
         raise ValueError("its header is damaged") from None
     if not all(isinstance(fingerprint, str) for fingerprint in models.values()):
         raise ValueError("its header is damaged")

@@ -11,8 +11,6 @@ trained on and how, and what was measured.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from veil import images
-from veil.runtime.files import write_atomically
+from veil.models import weights
 from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
@@ -28,7 +26,10 @@ if TYPE_CHECKING:
 
     from veil.models.unet import UNet
 
-KIND, HEADER = "veil transformation 1", "veil"
+KIND = "veil transformation 1"
+_FIELDS: dict[str, type] = {
+    "name": str, "method": str, "network": dict, "fingerprint": str, "training": dict, "measured": dict,
+}  # fmt: skip
 _SIZES, _WIDEST = ("width", "skips", "up"), 256
 MAX_PIXELS = 12_000_000
 """Of one image: a U-Net of width 16 takes some 5 GB for it."""
@@ -49,6 +50,9 @@ class Transformation:
         network: maps images in [0, 1] to images in (0, 1).
         method: how it was trained, the name of a row of `veil.protections.transformation.METHODS`.
         training, measured: of its card, for people.
+
+    Raises:
+        TransformationError: for weights that float16 cannot hold.
     """
 
     name: str
@@ -58,9 +62,8 @@ class Transformation:
     measured: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for value in self.network.state_dict().values():
-            value.copy_(_rounded(value))  # as its file will have them: what is measured is what is released
+        weights.freeze(self.network, weights.half, TransformationError)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __repr__(self) -> str:
         return f"Transformation({self.name!r}, {self.fingerprint})"
@@ -98,24 +101,16 @@ class Transformation:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with the weights, as they are stored, and with nothing else."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self._stored().items()):
-            digest.update(name.encode() + value.numpy().tobytes())
-        return digest.hexdigest()[:16]
-
-    def _stored(self) -> dict[str, Tensor]:
-        return {name: _rounded(value).cpu().contiguous() for name, value in self.network.state_dict().items()}
+        return weights.fingerprint(sorted(weights.stored(self.network, weights.half).items()))
 
     def save(self, file: Path) -> None:
         """Writes the file, whole or not at all."""
-        from safetensors.torch import save
-
         card = {
             "kind": KIND, "name": self.name, "method": self.method,
             "network": self.network.options, "fingerprint": self.fingerprint,
             "training": dict(self.training), "measured": dict(self.measured),
         }  # fmt: skip
-        write_atomically(file, save(self._stored(), {HEADER: json.dumps(card, sort_keys=True)}))
+        weights.write(file, weights.stored(self.network, weights.half), card)
 
     @classmethod
     def load(cls, file: Path) -> Self:
@@ -124,35 +119,17 @@ class Transformation:
         Raises:
             TransformationError: in one line, for any other file.
         """
-        from safetensors import SafetensorError, safe_open
-
         from veil.models.unet import UNet
 
-        try:
-            with safe_open(file, "pt") as stored:
-                card = _card((stored.metadata() or {}).get(HEADER))
-                network = UNet(**card["network"])
-                network.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
-        except SafetensorError as error:
-            raise TransformationError(f"{file}: not a safetensors file: {' '.join(str(error).split())}") from None
-        except OSError as error:
-            raise TransformationError(f"{file}: cannot be read: {error.strerror or error}") from None
-        except ValueError as error:
-            raise TransformationError(f"{file}: not a transformation: {error}") from None
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise TransformationError(f"{file}: the weights do not fit {card['network']}: {reason}") from None
-        if not all(bool(torch.isfinite(value).all()) for value in network.state_dict().values()):
-            raise TransformationError(f"{file}: the weights hold values that are not finite")
-        fields = {name: card[name] for name in ("name", "method", "training", "measured")}
-        transformation = cls(network=network, **fields)
-        if transformation.fingerprint != card["fingerprint"]:
-            raise TransformationError(f"{file}: the weights are not those that its card speaks of")
-        return transformation
-
-
-def _rounded(value: Tensor) -> Tensor:
-    return value.detach().half() if value.is_floating_point() else value
+        with weights.reading(file, "a transformation", TransformationError):
+            with weights.opened(file) as content:
+                card = _checked(weights.card_of(content))
+                network = weights.network_of(content, UNet, card["network"], weights.half)
+            fields = {name: card[name] for name in ("name", "method", "training", "measured")}
+            transformation = cls(network=network, **fields)
+            if transformation.fingerprint != card["fingerprint"]:
+                raise TransformationError("the weights are not those that its card speaks of")
+            return transformation
 
 
 def _together(batch: Tensor) -> int:
@@ -173,25 +150,17 @@ def _together(batch: Tensor) -> int:
     return -(-count // threads) * threads if count > 1 else 1
 
 
-def _card(text: str | None) -> dict[str, Any]:
-    """The card in a header, checked.
+def _checked(card: weights.Card) -> weights.Card:
+    """The card, where it is a transformation's.
 
     Raises:
-        ValueError: where it is none.
+        ValueError: where it is not.
     """
-    try:
-        card: dict[str, Any] = json.loads(text or "")
-        kinds = {
-            "name": str, "method": str, "network": dict, "fingerprint": str, "training": dict, "measured": dict,
-        }  # fmt: skip
-        if card["kind"] != KIND:
-            raise ValueError("its header does not say so")
-        if not all(isinstance(card[name], kind) for name, kind in kinds.items()):
-            raise ValueError("its card is damaged")
-    except (json.JSONDecodeError, KeyError, TypeError, RecursionError):
-        raise ValueError("its header does not say so") from None
+    if card["kind"] != KIND:
+        raise ValueError("its header does not say so")
+    weights.require_fields(card, _FIELDS)
     network = card["network"]
-    if set(network) != {"width", "skips", "up", "norm"} or not all(isinstance(network[size], int) for size in _SIZES):
+    if set(network) != {*_SIZES, "norm"} or not all(type(network[size]) is int for size in _SIZES):
         raise ValueError("its card is damaged")
     if max(network["width"], network["up"]) > _WIDEST:
         raise ValueError(f"its card speaks of a U-Net of width {max(network['width'], network['up'])}")

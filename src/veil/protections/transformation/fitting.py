@@ -23,9 +23,9 @@ from veil.models.unet import UNet
 from veil.protections.transformation import losses
 from veil.protections.transformation.frozen_networks import FrozenNetworks
 from veil.runtime.files import write_atomically
-from veil.runtime.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
+from veil.training.order import epoch_generator, share_of, whole_batches
 from veil.training.run import Run
 
 if TYPE_CHECKING:
@@ -87,15 +87,10 @@ def train(
     """
     count, runner = len(images.plain), run.runner
     batch = min(batch_size, count)
-    if batch % runner.world_size or batch < 2 * runner.world_size:
-        raise ValueError(f"batches of {batch} images cannot be divided among {runner.world_size} devices")
-    share = batch // runner.world_size
-    own = slice(runner.global_rank * share, (runner.global_rank + 1) * share)
-    steps = count // batch
+    own = share_of(runner, batch)
 
     def batches(epoch: int, _: Generator) -> Iterator[Tensor]:
-        order = torch.randperm(count, generator=Generator().manual_seed(seed_of("order", run.seed, epoch)))
-        for whole in torch.split(order[: steps * batch], batch):
+        for whole in whole_batches(count, batch, epoch_generator(run.seed, epoch)):
             yield whole[own]
 
     def after_epoch(epoch: int) -> dict[str, float]:
@@ -105,7 +100,7 @@ def train(
         return watch(network, images, frozen, runner)
 
     log = loop.run(
-        trained, batches, step, epochs=epochs, steps_per_epoch=steps, settings={**settings, **run.about},
+        trained, batches, step, epochs=epochs, steps_per_epoch=count // batch, settings={**settings, **run.about},
         after_epoch=after_epoch, **run.reporting,
     )  # fmt: skip
     return TrainedNetworks(network, inverse, log)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Generator, Tensor
 
 from veil import images, metrics
 from veil.data.labelled_images import LabelledImages, Parts
+from veil.models import weights
 from veil.models.classifier import Classifier
 from veil.models.unet import UNet
 from veil.protections.transformation import fitting, losses, preliminary
@@ -25,7 +26,6 @@ from veil.protections.transformation.fitting import TrainingImages
 from veil.protections.transformation.frozen_networks import FrozenNetworks
 from veil.protections.transformation.method import TransformationMethod
 from veil.protections.transformation.preliminary import PreliminarySettings
-from veil.runtime.files import write_atomically
 from veil.runtime.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Row
@@ -155,7 +155,7 @@ def _preliminary(
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     if runner.is_global_zero:
-        write_atomically(file, save({key: protected}))
+        weights.write(file, {key: protected})
     return protected
 
 
@@ -167,9 +167,9 @@ def measure(
 
     Returns:
         ``accuracy`` and ``plain_accuracy`` of h_θ, 0 to 1; ``ssim``, ``visible`` (`veil.metrics.visibility`),
-        ``distance`` (`losses.feature` in units of unrelated plain images) and ``lpips`` (None without its weights) between plain and
-        transformed images, and ``unrelated_…`` between plain images and other transformed ones; ``plain_…`` between
-        plain images and other plain ones.
+        ``distance`` (`losses.feature` in units of unrelated plain images) and ``lpips`` (None without its weights)
+        between plain and transformed images, and ``unrelated_…`` between plain images and other transformed ones;
+        ``plain_…`` between plain images and other plain ones.
     """
     frozen.to(torch.device("cpu"))
     transformed = torch.cat([transformation(part) for part in torch.split(test.images, _PART)])

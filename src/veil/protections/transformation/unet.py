@@ -113,11 +113,11 @@ class _Step:
         self.plain, self.labels = plain.to(run.runner.device), labels.to(run.runner.device)
 
     def __call__(self, index: Tensor, now: Moment) -> dict[str, Tensor]:
-        from veil.training.classification import one_cycle
+        from veil.training.schedule import constant, one_cycle, set_rate
 
         settings = self.settings
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * (one_cycle(now.progress) if settings.optimizer == "adam" else 1)
+        schedule = one_cycle if settings.optimizer == "adam" else constant
+        set_rate(self.optimizer, settings.learning_rate * schedule(now.progress))
         values = self._losses(index.to(self.runner.device), now.generator)
         self.runner.backward(
             values["classification"] - settings.weight * values["perceptual"] + settings.hiding * values["visible"]

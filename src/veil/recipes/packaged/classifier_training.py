@@ -4,19 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from veil.data.labelled_images import LabelledImages
+from veil.models import weights
 from veil.training.classification import Input
+from veil.training.order import whole_batches
 
 
 def shuffled(data: LabelledImages, batch_size: int, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of float [0, 1] images and labels in random order; the last, smaller one is dropped."""
-    order = torch.randperm(len(data), generator=generator)
-    for start in range(0, len(order) - batch_size + 1, batch_size):
-        index = order[start : start + batch_size]
+    for index in whole_batches(len(data), batch_size, generator):
         yield data.images[index].float() / 255, data.labels[index]
 
 
@@ -42,5 +41,4 @@ def calibrate(network: nn.Module, head: nn.Linear, data: LabelledImages, given: 
 
 def save_float16(network: nn.Module, file: Path) -> None:
     """Writes the weights as float16 safetensors (integer buffers stay as they are)."""
-    state = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
-    save_file({k: v.detach().cpu().contiguous() for k, v in state.items()}, file)
+    weights.write(file, weights.stored(network, weights.half))

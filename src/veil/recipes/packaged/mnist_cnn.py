@@ -21,13 +21,13 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from veil import training
 from veil.data.labelled_images import LabelledImages
 from veil.data.layouts import mnist
 from veil.models.mnist_cnn import MnistCnn
 from veil.recipes.packaged.classifier_training import save_float16, shuffled
 from veil.runtime.seeds import seed_of
 from veil.training import loop
+from veil.training.checkpoints import Trained
 from veil.training.classification import Input, accuracy, unprotected
 
 PLAIN = Input(unprotected, (0.0,), (1.0,))
@@ -53,7 +53,7 @@ def initialise(module: nn.Module) -> None:
 def train(data: LabelledImages, settings: Settings, folder: Path, seed: int) -> MnistCnn:
     """Trains on ``data`` for a number of steps, which may be more than an epoch has."""
     torch.manual_seed(seed_of("weights", seed))
-    fabric = training.fabric("cpu", "32-true")
+    fabric = loop.fabric("cpu", "32-true")
     network = MnistCnn(len(data.classes)).apply(initialise)
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     model, optimizer = fabric.setup(network, optimizer)
@@ -62,7 +62,7 @@ def train(data: LabelledImages, settings: Settings, folder: Path, seed: int) -> 
     def batches(epoch: int, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
         return islice(shuffled(data, settings.batch_size, generator), settings.steps - epoch * per_epoch)
 
-    def step(batch: tuple[Tensor, Tensor], now: training.Moment) -> dict[str, Tensor]:
+    def step(batch: tuple[Tensor, Tensor], now: loop.Moment) -> dict[str, Tensor]:
         images, labels = batch
         loss = F.cross_entropy(model(images), labels)
         optimizer.zero_grad()
@@ -71,7 +71,7 @@ def train(data: LabelledImages, settings: Settings, folder: Path, seed: int) -> 
         return {"loss": loss.detach()}
 
     loop.run(
-        training.Trained({"network": network}, {"adam": optimizer.optimizer}), batches, step,
+        Trained({"network": network}, {"adam": optimizer.optimizer}), batches, step,
         epochs=-(-settings.steps // per_epoch), steps_per_epoch=per_epoch, folder=folder, seed=seed,
         settings=asdict(settings),
     )  # fmt: skip

@@ -23,14 +23,15 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from veil import training
 from veil.data import augmentation, class_folders
 from veil.data.labelled_images import LabelledImages
 from veil.models.residual import ResidualNet
 from veil.recipes.packaged.classifier_training import calibrate, save_float16, shuffled
 from veil.runtime.seeds import seed_of
 from veil.training import loop
-from veil.training.classification import Input, accuracy, one_cycle, unprotected
+from veil.training.checkpoints import Trained
+from veil.training.classification import Input, accuracy, unprotected
+from veil.training.schedule import one_cycle, set_rate
 
 GIVEN = Input(unprotected, (0.48, 0.45, 0.40), (0.27, 0.26, 0.28))
 SIDE = 64
@@ -77,7 +78,7 @@ def train(data: LabelledImages, settings: Settings, folder: Path, seed: int, dev
     """Trains on ``data`` and returns the network; goes on from the checkpoint in ``folder``."""
     learn, watched = split_watched(data, settings.watched_per_class)
     torch.manual_seed(seed_of("weights", seed))
-    fabric = training.fabric(device)
+    fabric = loop.fabric(device)
     network = ResidualNet(len(data.classes), widths=settings.widths, depths=settings.depths)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     groups: list[dict[str, Any]] = [  # biases and batch-norm do not decay
@@ -91,7 +92,7 @@ def train(data: LabelledImages, settings: Settings, folder: Path, seed: int, dev
     def batches(epoch: int, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
         return shuffled(learn, settings.batch_size, generator)
 
-    def step(batch: tuple[Tensor, Tensor], now: training.Moment) -> dict[str, Tensor]:
+    def step(batch: tuple[Tensor, Tensor], now: loop.Moment) -> dict[str, Tensor]:
         images, labels = batch
         side = settings.sides[int(now.progress * len(settings.sides))]
         images = augmentation.random_resized_crop(images, side, now.generator, area=settings.crop_area)
@@ -102,8 +103,7 @@ def train(data: LabelledImages, settings: Settings, folder: Path, seed: int, dev
             images, pasted, share = augmentation.cutmix(images, labels, now.generator)
         images = ((fabric.to_device(images) - mean) / std).contiguous(memory_format=torch.channels_last)
         labels, pasted = fabric.to_device((labels, pasted))
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * one_cycle(now.progress)
+        set_rate(optimizer, settings.learning_rate * one_cycle(now.progress))
         logits = model(images).float()
         loss = share * F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
         loss = loss + (1 - share) * F.cross_entropy(logits, pasted, label_smoothing=settings.label_smoothing)
@@ -113,7 +113,7 @@ def train(data: LabelledImages, settings: Settings, folder: Path, seed: int, dev
         return {"loss": loss.detach()}
 
     loop.run(
-        training.Trained({"network": network}, {"sgd": optimizer.optimizer}), batches, step,
+        Trained({"network": network}, {"sgd": optimizer.optimizer}), batches, step,
         epochs=settings.epochs, steps_per_epoch=len(learn) // settings.batch_size, folder=folder, seed=seed,
         settings=asdict(settings), after_epoch=lambda _: accuracy(network, watched, GIVEN, seed),
     )  # fmt: skip
