@@ -77,7 +77,7 @@ class Contest:
         row = PROTECTIONS[name]
         self.protect: Protection = row.build(Key.new() if row.takes_key else None) if row.hides else unprotected
         self.adaptation = row.adaptation
-        self.given = Input.of(self.data.images, self.protect, seed=0)
+        self.prepare = Input.of(self.data.images, self.protect, seed=0)
         self.settings = ClassifierSettings(epochs=1, batch_size=scale.batch)
         self.batch = self.data.images[: scale.batch].to(self.runner.device)
 
@@ -90,7 +90,7 @@ class Contest:
         """Seconds of an epoch."""
         with tempfile.TemporaryDirectory() as folder:
             log = classification.train(
-                self.network(), self.data, self.settings, given=self.given, folder=Path(folder), seed=0,
+                self.network(), self.data, self.settings, prepare=self.prepare, folder=Path(folder), seed=0,
                 runner=self.runner, logged=lambda row: None,
             )  # fmt: skip
         return float(log[0]["seconds"])
@@ -100,7 +100,7 @@ class Contest:
         network = self.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
         model, prepared = self.runner.setup(network, optimizer)
-        inputs: Tensor = self.given(self.batch, Generator())
+        inputs: Tensor = self.prepare(self.batch, Generator())
         targets = self.data.labels[: self.scale.batch].to(self.runner.device)
 
         def step() -> None:

@@ -48,7 +48,7 @@ class Answers:
     """The answers of one study; may be used from several threads, and from several processes at once.
 
     Args:
-        file: the SQLite file; made where there is none.
+        file: the SQLite file; created if it is missing.
         study: name of the study. The answers of another one are refused.
 
     Raises:

@@ -33,7 +33,7 @@ _BLUR = 0.012  # of the longer side: at 218 pixels 2.6
 
 
 class StudyError(ValueError):
-    """A study that cannot be made or used; the message is one line for a person."""
+    """A study that cannot be created or used; the message is one line for a person."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class Study:
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class NewStudy:
     """A new study and its pictures by name: uint8 (3, H, W); all options are of one size, all pictures shown of one."""
 
     study: Study
@@ -131,7 +131,7 @@ def make(
     settings: Settings | None = None,
     *,
     contact: str = "",
-) -> Made:
+) -> NewStudy:
     """A study from images in memory.
 
     Args:
@@ -193,7 +193,7 @@ def plan(subjects: Sequence[int], people: Sequence[Hashable], settings: Settings
         others = _distractors(people[subject], photos, seen, settings.options - 1, generator)
         answer = subject
         if settings.another_photo and not control:
-            answer = _one_of([each for each in photos[people[subject]] if each != subject], generator)
+            answer = _one_of([photo for photo in photos[people[subject]] if photo != subject], generator)
         options = (*others[:right], answer, *others[right:])
         drawn.append(Drawn(subject, None if control else number, options, right))
     return tuple(drawn)
@@ -206,26 +206,26 @@ def _asked(
     settings: Settings,
     generator: Generator,
 ) -> list[int]:
-    """Numbers of reconstructions of different people; with ``another_photo`` of such as have one."""
+    """Numbers of reconstructions, one per person; with ``another_photo`` only of people who have a second photo."""
     needed = 2 if settings.another_photo else 1
-    found: dict[Hashable, int] = {}
+    firsts: dict[Hashable, int] = {}
     for number in torch.randperm(len(subjects), generator=generator).tolist():
         person = people[subjects[number]]
         if len(photos[person]) >= needed:
-            found.setdefault(person, number)
-    if len(found) < settings.questions:
+            firsts.setdefault(person, number)
+    if len(firsts) < settings.questions:
         of = "people with another photo" if settings.another_photo else "different people"
         raise StudyError(
             f"{settings.questions} questions need reconstructions of {settings.questions} {of}, and there are "
-            f"{len(found)}: ask for fewer questions"
+            f"{len(firsts)}: ask for fewer questions"
         )
-    return list(found.values())[: settings.questions]
+    return list(firsts.values())[: settings.questions]
 
 
 def _controls(
     photos: Mapping[Hashable, list[int]], taken: set[Hashable], settings: Settings, generator: Generator
 ) -> list[int]:
-    """Originals of people who are in no question, for those that everybody can answer."""
+    """Originals of people who are in no other question, for the attention questions."""
     people = [person for person in photos if person not in taken]
     if len(people) < settings.attention or len(photos) < settings.options:
         needed = max(len(taken) + settings.attention, settings.options)
@@ -241,10 +241,10 @@ def _distractors(
     wanted: int,
     generator: Generator,
 ) -> tuple[int, ...]:
-    """Photos of other people, of those who were seen least so far; counts them in ``seen``."""
+    """Photos of other people, who were shown least so far; counts them in ``seen``."""
     order = torch.randperm(len(photos), generator=generator).tolist()
     others = [(seen[other], place, other) for other, place in zip(photos, order, strict=True) if other != person]
-    chosen = [other for _, _, other in heapq.nsmallest(wanted, others, key=lambda each: each[:2])]
+    chosen = [other for _, _, other in heapq.nsmallest(wanted, others, key=lambda candidate: candidate[:2])]
     seen.update(chosen)
     return tuple(_one_of(photos[other], generator) for other in chosen)
 
@@ -269,7 +269,7 @@ def compose(
     *,
     contact: str,
     root: str,
-) -> Made:
+) -> NewStudy:
     """Puts the pictures that were drawn together, all options in one size and all pictures shown in one.
 
     Args:
@@ -277,26 +277,28 @@ def compose(
         called: how an original is called in the report.
         root: as in `plan`.
     """
-    options = [original(number) for each in drawn for number in each.options]
-    shown = [None if each.reconstruction is None else reconstruction(each.reconstruction) for each in drawn]
+    options = [original(number) for choice in drawn for number in choice.options]
+    shown = [None if choice.reconstruction is None else reconstruction(choice.reconstruction) for choice in drawn]
     size = _common_size([picture for picture in shown if picture is not None])
     pictures = [
-        fitted(blurred(original(each.subject)) if picture is None else picture, size)
-        for each, picture in zip(drawn, shown, strict=True)
+        fitted(blurred(original(choice.subject)) if picture is None else picture, size)
+        for choice, picture in zip(drawn, shown, strict=True)
     ]
     size = _common_size(options)
     photos = iter([fitted(picture, size) for picture in options])
     names = (f"{seed_of('study', settings.seed, root, number):016x}" for number in count())
     images: dict[str, Tensor] = {}
     questions = []
-    for each, picture in zip(drawn, pictures, strict=True):
-        name, shown_as, *called_so = (next(names) for _ in range(2 + len(each.options)))
+    for choice, picture in zip(drawn, pictures, strict=True):
+        name, shown_as, *called_so = (next(names) for _ in range(2 + len(choice.options)))
         images[shown_as] = picture
         images.update((photo, next(photos)) for photo in called_so)
-        attention = each.reconstruction is None
-        questions.append(Question(name, called(each.subject), attention, shown_as, tuple(called_so), each.right))
+        attention = choice.reconstruction is None
+        questions.append(Question(name, called(choice.subject), attention, shown_as, tuple(called_so), choice.right))
     digests = [content_digest(image) for image in images.values()]
-    return Made(Study(f"{seed_of('study', *questions, *digests):016x}", settings, tuple(questions), contact), images)
+    return NewStudy(
+        Study(f"{seed_of('study', *questions, *digests):016x}", settings, tuple(questions), contact), images
+    )
 
 
 def _common_size(pictures: Sequence[Tensor]) -> tuple[int, int]:

@@ -15,16 +15,16 @@ _SECONDS = 15  # for a question, as the first page announces
 
 def order(study: Study, participant: str) -> list[Question]:
     """The questions in the order of a participant: random, and the same whenever the participant comes back."""
-    return sorted(study.questions, key=lambda each: seed_of("study order", study.name, participant, each.name))
+    return sorted(study.questions, key=lambda asked: seed_of("study order", study.name, participant, asked.name))
 
 
 def sizes(images: dict[str, bytes]) -> dict[str, Size]:
     """Width and height of PNG files by name."""
-    found = {}
+    by_name = {}
     for name, data in images.items():
         with Image.open(BytesIO(data), formats=("PNG",)) as image:
-            found[name] = image.size
-    return found
+            by_name[name] = image.size
+    return by_name
 
 
 def intro(study: Study) -> str:

@@ -64,10 +64,10 @@ def load(trained: Trained, folder: Path, fingerprint: Mapping[str, object]) -> l
     if not folder.exists():
         # A process that died between the two renames of `save` left the finished one under its other name.
         fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
-        found = next((f for f in (fresh, old) if (f / STATE).exists()), None) if old.exists() else None
-        if found is None:
+        kept = next((f for f in (fresh, old) if (f / STATE).exists()), None) if old.exists() else None
+        if kept is None:
             return []
-        found.rename(folder)
+        kept.rename(folder)
     state = json.loads((folder / STATE).read_text(encoding="utf-8"))
     if state["fingerprint"] != fingerprint:
         raise ValueError(

@@ -93,7 +93,7 @@ def one_cycle(progress: float, warmup: float = 0.05) -> float:
 
 
 SCHEDULES: dict[str, Callable[[float], float]] = {
-    "steps": lambda progress: FACTOR ** sum(progress >= each for each in MILESTONES),
+    "steps": lambda progress: FACTOR ** sum(progress >= milestone for milestone in MILESTONES),
     "one-cycle": lambda progress: one_cycle(progress, warmup=0.2),
 }
 
@@ -113,7 +113,7 @@ def unprotected(images: Tensor, generator: Generator) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Input:
-    """What a network is given: protected images, then normalised by mean and standard deviation of each channel.
+    """The input of a network: protects images, then normalises them by mean and standard deviation of each channel.
 
     Attributes:
         protection: see the head of this module.
@@ -130,12 +130,12 @@ class Input:
         protected = protection(images[:STATISTICS_OF], Generator().manual_seed(seed_of("statistics", seed)))
         values = protected.double().div_(255).transpose(0, 1).flatten(1)
         std = values.std(1).clamp_min(1 / 255)
-        return cls(protection, *(tuple(round(float(v), 4) for v in each) for each in (values.mean(1), std)))
+        return cls(protection, *(tuple(round(float(v), 4) for v in pair) for pair in (values.mean(1), std)))
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """uint8 (N, 3, H, W) to float32, protected and normalised."""
         values = self.protection(images, generator).float().div_(255)
-        mean, std = (values.new_tensor(each).view(1, -1, 1, 1) for each in (self.mean, self.std))
+        mean, std = (values.new_tensor(statistic).view(1, -1, 1, 1) for statistic in (self.mean, self.std))
         return values.sub_(mean).div_(std).contiguous(memory_format=torch.channels_last)
 
 
@@ -144,7 +144,7 @@ def train(
     data: LabelledImages,
     settings: ClassifierSettings,
     *,
-    given: Input,
+    prepare: Input,
     folder: Path,
     seed: int,
     runner: "Fabric",
@@ -155,8 +155,9 @@ def train(
     """Trains ``network`` in place, from the last checkpoint in ``folder`` on; see `veil.training.loop.run`.
 
     Args:
-        network: maps ``given``'s output to logits (N, classes).
+        network: maps the output of ``prepare`` to logits (N, classes).
         data: the training images.
+        prepare: protects and normalises images before they enter the network.
         about: what else the result depends on: data, architecture, protection.
         watched: images that are not trained on; their accuracy goes to the log after each epoch.
         reporting: ``tensorboard``, ``stepped``, ``logged`` of `veil.training.loop.run`.
@@ -190,7 +191,7 @@ def train(
             group["lr"] = settings.rate(now.progress)
         index = index.to(images.device)
         augmented = crop_and_flip(images[index], now.generator, padding=settings.padding, flip=settings.flip)
-        inputs, targets = given(augmented.to(runner.device), now.generator), labels[index].to(runner.device)
+        inputs, targets = prepare(augmented.to(runner.device), now.generator), labels[index].to(runner.device)
         losses, hits = [], []
         parts = list(zip(inputs.chunk(settings.accumulate), targets.chunk(settings.accumulate), strict=True))
         for number, (part, target) in enumerate(parts, start=1):
@@ -205,22 +206,22 @@ def train(
         return {"loss": torch.stack(losses).mean(), "accuracy": torch.stack(hits).mean()}
 
     def watch(_: int) -> dict[str, float]:
-        return {"watched": accuracy(network, watched, given, seed)["top1"]} if watched is not None else {}
+        return {"watched": accuracy(network, watched, prepare, seed)["top1"]} if watched is not None else {}
 
     return loop.run(
         Trained({"network": network}, {"sgd": prepared.optimizer}), batches, step,
         epochs=settings.epochs, steps_per_epoch=steps, folder=folder, seed=seed,
-        settings=asdict(settings) | {"mean": given.mean, "std": given.std} | (about or {}),
+        settings=asdict(settings) | {"mean": prepare.mean, "std": prepare.std} | (about or {}),
         after_epoch=watch, runner=runner, **reporting,
     )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
-    """A network that was trained, what it is to be given, the log, and its accuracy on the test images.
+class TrainedClassifier:
+    """A trained network, its input, the log, and its accuracy on the test images.
 
     Attributes:
-        architecture, options: what the network was made with; a row of `veil.models.architectures.ARCHITECTURES`.
+        architecture, options: what the network was built from; a row of `veil.models.architectures.ARCHITECTURES`.
         classes: their names.
         size: height and width of the images.
         test: top-1 and top-5 accuracy, 0 to 1.
@@ -229,7 +230,7 @@ class Fitted:
     network: nn.Module
     architecture: str
     options: dict[str, Any]
-    given: Input
+    prepare: Input
     classes: tuple[str, ...]
     size: tuple[int, int]
     log: list[Row]
@@ -246,7 +247,7 @@ class Fitted:
         cards.write(
             card, self.network, name=name, architecture=f"veil/{self.architecture}", options=self.options,
             classes=self.classes,
-            given={"resize": list(self.size), "mean": list(self.given.mean), "std": list(self.given.std)},
+            given={"resize": list(self.size), "mean": list(self.prepare.mean), "std": list(self.prepare.std)},
             accuracy=percent | {"on": on}, training=training,
         )  # fmt: skip
 
@@ -265,8 +266,8 @@ def fit(
     runner: "Fabric",
     about: dict[str, object] | None = None,
     **reporting: Any,
-) -> Fitted:
-    """Trains a network on the training images of ``parts`` and asks it about the test images, once.
+) -> TrainedClassifier:
+    """Trains a network on the training images of ``parts`` and measures it on the test images, once.
 
     Args:
         architecture: a row of `veil.models.architectures.ARCHITECTURES`, its name, or ``module:object``.
@@ -276,35 +277,35 @@ def fit(
         about, reporting: see `train`.
 
     Raises:
-        UnknownName: for an architecture that there is not.
+        UnknownName: where there is no such architecture.
         ValueError: as `train` does, where the architecture does not take such images or an adaptation, or where all
             training images were to be left out.
     """
     row = ARCHITECTURES.resolve(architecture) if isinstance(architecture, str) else architecture
     _check(row, parts, adaptation)
     learn, held_out = _split(parts.train, watched, seed)
-    given = Input.of(learn.images, protection, seed)
+    prepare = Input.of(learn.images, protection, seed)
     torch.manual_seed(seed_of("weights", seed))
     known: dict[str, Any] = {"num_classes": len(parts.train.classes), "width": width, "adaptation": adaptation}
     options = {name: value for name, value in known.items() if name in row.options}
     network = row.build(options)
     log = train(
-        network, learn, settings, given=given, folder=folder, seed=seed, runner=runner, watched=held_out,
+        network, learn, settings, prepare=prepare, folder=folder, seed=seed, runner=runner, watched=held_out,
         about=options | {"architecture": row.name, "data": parts.fingerprint, "watched": watched} | (about or {}),
         **reporting,
     )  # fmt: skip
     height, width_of = parts.test.images.shape[2:]
-    test = accuracy(network, parts.test, given, seed)
-    return Fitted(network, row.name, options, given, parts.train.classes, (height, width_of), log, test)
+    test = accuracy(network, parts.test, prepare, seed)
+    return TrainedClassifier(network, row.name, options, prepare, parts.train.classes, (height, width_of), log, test)
 
 
 def _check(row: Architecture, parts: Parts, adaptation: str | None) -> None:
     """Raises ValueError where the network does not take such images, or an adaptation."""
     channels, side = parts.train.images.shape[1], parts.train.images.shape[-1]
     if row.channels != channels or row.side not in (None, side):
-        takes, given = ("grey images" if count == 1 else "RGB images" for count in (row.channels, channels))
+        takes, offered = ("grey images" if count == 1 else "RGB images" for count in (row.channels, channels))
         of = f" of {row.side}×{row.side} pixels" if row.side is not None else ""
-        raise ValueError(f"{row.name} takes {takes}{of}, not {given} of {side}×{side}")
+        raise ValueError(f"{row.name} takes {takes}{of}, not {offered} of {side}×{side}")
     if adaptation is not None and "adaptation" not in row.options:
         raise ValueError(f"{row.name} takes no adaptation network in front of it")
 
@@ -315,7 +316,7 @@ def _split(data: LabelledImages, watched: int, seed: int) -> tuple[LabelledImage
     if watched >= len(data):
         raise ValueError(f"{watched} of {len(data)} training images cannot be left out of the training")
     order = torch.randperm(len(data), generator=Generator().manual_seed(seed_of("watched", seed)))
-    some, rest = (LabelledImages(data.images[each], data.labels[each], data.classes) for each in
+    some, rest = (LabelledImages(data.images[part], data.labels[part], data.classes) for part in
                   (order[:watched], order[watched:]))  # fmt: skip
     return rest, some
 
@@ -338,7 +339,7 @@ def _place(data: LabelledImages, device: torch.device) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def accuracy(
-    network: nn.Module, data: LabelledImages, given: Input, seed: int, batch_size: int = 250
+    network: nn.Module, data: LabelledImages, prepare: Input, seed: int, batch_size: int = 250
 ) -> dict[str, float]:
     """Top-1 and top-5 accuracy, 0 to 1, in float32; what the protection draws comes from ``seed``."""
     device = next(network.parameters()).device
@@ -348,7 +349,7 @@ def accuracy(
     hits = torch.zeros(2)
     for start in range(0, len(data), batch_size):
         part = slice(start, start + batch_size)
-        logits = network(given(data.images[part].to(device), generator)).cpu()
+        logits = network(prepare(data.images[part].to(device), generator)).cpu()
         best = logits.topk(min(5, logits.shape[1])).indices == data.labels[part, None]
         hits += torch.stack([best[:, 0].sum(), best.any(1).sum()])
     network.train(training)
