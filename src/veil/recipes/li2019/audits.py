@@ -108,10 +108,10 @@ def _measure(
 
 def by_variant(evidence: Evidence) -> dict[str, list[Row]]:
     """Rows of each variant that was measured, of the first seed."""
-    found: dict[str, list[Row]] = {}
+    grouped: dict[str, list[Row]] = {}
     for row in variants.of_first_seed(evidence.rows(ITEM)):
-        found.setdefault(row["variant"], []).append(row)
-    return {name: found[name] for name in VARIANTS if name in found}
+        grouped.setdefault(row["variant"], []).append(row)
+    return {name: grouped[name] for name in VARIANTS if name in grouped}
 
 
 def service(rows: Sequence[Row], attribute: str = SMILE) -> Row:
@@ -121,9 +121,9 @@ def service(rows: Sequence[Row], attribute: str = SMILE) -> Row:
 
 def show(evidence: Evidence) -> Section:
     """A line for each variant; verdicts; the paper's claims."""
-    found = by_variant(evidence)
+    grouped = by_variant(evidence)
     title = "What attackers get · every variant"
-    tables = [_summary(found), _claims(found), _verdicts(found)]
+    tables = [_summary(grouped), _claims(grouped), _verdicts(grouped)]
     if len({row["seed"] for row in evidence.rows(ITEM)}) > 1:
         tables.insert(1, _seeds(evidence.rows(ITEM)))
     return Section(ITEM, title, _text(), tuple(tables), (), evidence.source(ITEM))
@@ -148,23 +148,23 @@ def _seeds(rows: Sequence[Row]) -> Table:
     )  # fmt: skip
 
 
-def _summary(found: dict[str, list[Row]]) -> Table:
+def _summary(grouped: dict[str, list[Row]]) -> Table:
     lines = []
-    for name, rows in found.items():
-        said, best, floor = in_loop(rows, GENDER), strongest(rows, GENDER), floor_of(rows, GENDER)
+    for name, rows in grouped.items():
+        adversary, best, floor = in_loop(rows, GENDER), strongest(rows, GENDER), floor_of(rows, GENDER)
         drawn = drawn_best(rows, "ms_ssim")
         lines.append((
             VARIANTS[name].title,
             _sent(rows),
             _percent(service(rows)),
-            "–" if said is None else _percent(said),
+            "–" if adversary is None else _percent(adversary),
             f"{_percent(best)} ({titled(best['attack'])})",
             f"{100 * lift(best['balanced_accuracy'], least(floor)):.0f} %",
             f"{strongest(rows, GENDER, 'auroc')['auroc']:.3f}",
             "–" if drawn is None else f"{drawn['ms_ssim']:.3f} ({titled(drawn['attack'])})",
             "–" if drawn is None else f"{100 * lift(drawn['ms_ssim'], guess(rows, 'ms_ssim')):.0f} %",
         ))  # fmt: skip
-    rows = next(iter(found.values()))
+    rows = next(iter(grouped.values()))
     floor = floor_of(rows, GENDER)
     lines.append(("floor", "–", "50.0", "–", f"{100 * least(floor):.1f} (a true smile)", "0 %",
                   f"{least(floor, 'auroc'):.3f}", f"{guess(rows, 'ms_ssim'):.3f} (no features)", "0 %"))  # fmt: skip
@@ -188,13 +188,13 @@ def _percent(row: Row) -> str:
     return f"{100 * row['balanced_accuracy']:.1f}"
 
 
-def _claims(found: dict[str, list[Row]]) -> Table:
+def _claims(grouped: dict[str, list[Row]]) -> Table:
     """The paper's three numbers beside ours."""
     lines = []
     for name in ("paper", "authors-code", "veil"):
-        if name not in found or "undefended" not in found:
+        if name not in grouped or "undefended" not in grouped:
             continue
-        rows, plain = found[name], found["undefended"]
+        rows, plain = grouped[name], grouped["undefended"]
         drawn, undefended = drawn_best(rows, "ms_ssim"), drawn_best(plain, "ms_ssim")
         lines.append((
             VARIANTS[name].title,
@@ -211,11 +211,11 @@ def _claims(found: dict[str, list[Row]]) -> Table:
     )  # fmt: skip
 
 
-def _verdicts(found: dict[str, list[Row]]) -> Table:
+def _verdicts(grouped: dict[str, list[Row]]) -> Table:
     return Table(
         "What the strongest attacker gets.", ("", "", ""),
         tuple((VARIANTS[name].title, one.about, one.text)
-              for name, rows in found.items() for one in verdicts(rows, PRIVATE)),
+              for name, rows in grouped.items() for one in verdicts(rows, PRIVATE)),
     )  # fmt: skip
 
 

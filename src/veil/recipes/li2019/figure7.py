@@ -50,7 +50,7 @@ COMPARED: dict[Scale, tuple[str, ...]] = {
     "paper": ("undefended", "noise", "paper", "veil"),
 }  # fmt: skip
 SMOKE_SETS = ("c", "f")
-Found = Mapping[tuple[str, str], list[Row]]
+BySet = Mapping[tuple[str, str], list[Row]]
 """Rows by set and variant."""
 METRICS = ("balanced_accuracy", "auroc")
 WORDS = {SMILE: "smile", CHEEKS: "high cheekbones", GENDER: "gender", MAKEUP: "heavy makeup"}
@@ -93,68 +93,68 @@ def by_set(evidence: Evidence) -> dict[tuple[str, str], list[Row]]:
 
 def show(evidence: Evidence) -> Section:
     """Tables of accuracies, which is what the paper has; a table and two pictures of what thresholds cannot blur."""
-    found, titles = by_set(evidence), [VARIANTS[variant].title for variant in COMPARED[evidence.conditions.scale]]
+    grouped, titles = by_set(evidence), [VARIANTS[variant].title for variant in COMPARED[evidence.conditions.scale]]
     tables = (
         Table("The sets.", ("", "asked for", "hidden"), tuple((f"({name})", *_parts(name)) for name in SETS)),
-        Table("What services read, accuracy in %.", ("", "paper", *titles, "majority"), _services(found)),
+        Table("What services read, accuracy in %.", ("", "paper", *titles, "majority"), _services(grouped)),
         Table(
             "What attackers read, accuracy in %: what the paper prints, and the adversary of our training as in the "
             "paper, which is what that stands for; then the strongest that was trained afterwards.",
-            ("", "paper", "own adversary", *titles, "majority"), _attackers(found),
+            ("", "paper", "own adversary", *titles, "majority"), _attackers(grouped),
         ),
         Table(
             "What the strongest attackers read that were trained afterwards: balanced accuracy in %, and AUROC.",
-            ("", *titles, "floor"), _beside_floors(found),
+            ("", *titles, "floor"), _beside_floors(grouped),
         ),
     )  # fmt: skip
     pictures = (
         Picture(
             "figure7-services", "AUROC of services, by the set of attributes: high is better.",
-            lambda: _bars(found, "service"),
+            lambda: _bars(grouped, "service"),
         ),
         Picture(
             "figure7-attackers", "AUROC of the strongest retrained attacker, by the set of attributes: low is better; "
-            "the floor is what the true answers alone give away.", lambda: _bars(found, "retrained attacker"),
+            "the floor is what the true answers alone give away.", lambda: _bars(grouped, "retrained attacker"),
         ),
     )  # fmt: skip
     return Section(ITEM, "Figure 7 · Six sets of attributes", _text(), tables, pictures, evidence.source(ITEM))
 
 
-def _lines(found: Found, part: int) -> Iterator[tuple[str, str, dict[str, list[Row]]]]:
+def _lines(by_set_and_variant: BySet, part: int) -> Iterator[tuple[str, str, dict[str, list[Row]]]]:
     """Each set, one of its attributes, asked for (0) or hidden (1), and its rows by variant."""
-    for name in dict.fromkeys(name for name, _ in found):
-        rows = {variant: of_it for (other, variant), of_it in found.items() if other == name}
+    for name in dict.fromkeys(name for name, _ in by_set_and_variant):
+        rows = {variant: of_it for (other, variant), of_it in by_set_and_variant.items() if other == name}
         for attribute in SETS[name][part]:
             yield name, attribute, rows
 
 
-def _services(found: Found) -> tuple[tuple[str, ...], ...]:
+def _services(grouped: BySet) -> tuple[tuple[str, ...], ...]:
     lines = []
-    for name, asked, variants in _lines(found, 0):
+    for name, asked, variants in _lines(grouped, 0):
         rows = [service(of_it, asked) for of_it in variants.values()]
         majority = service(variants["undefended"], asked)["majority"]
         lines.append((_label(name, asked), _printed(name, asked), *map(_accuracy, rows), _percent(majority)))
     return tuple(lines)
 
 
-def _attackers(found: Found) -> tuple[tuple[str, ...], ...]:
+def _attackers(grouped: BySet) -> tuple[tuple[str, ...], ...]:
     lines = []
-    for name, hidden, variants in _lines(found, 1):
-        rows = [in_loop(variants["paper"], hidden)]
-        rows += [strongest(of_it, hidden, "accuracy") for of_it in variants.values()]
-        majority = floor_of(variants["undefended"], hidden)["majority"]
-        lines.append((_label(name, hidden), _printed(name, hidden), *map(_accuracy, rows), _percent(majority)))
+    for name, secret, variants in _lines(grouped, 1):
+        rows = [in_loop(variants["paper"], secret)]
+        rows += [strongest(of_it, secret, "accuracy") for of_it in variants.values()]
+        majority = floor_of(variants["undefended"], secret)["majority"]
+        lines.append((_label(name, secret), _printed(name, secret), *map(_accuracy, rows), _percent(majority)))
     return tuple(lines)
 
 
-def _beside_floors(found: Found) -> tuple[tuple[str, ...], ...]:
+def _beside_floors(grouped: BySet) -> tuple[tuple[str, ...], ...]:
     lines = []
-    for name, hidden, variants in _lines(found, 1):
-        floor = floor_of(variants["undefended"], hidden)
-        pairs = [[strongest(rows, hidden, metric)[metric] for metric in METRICS] for rows in variants.values()]
+    for name, secret, variants in _lines(grouped, 1):
+        floor = floor_of(variants["undefended"], secret)
+        pairs = [[strongest(rows, secret, metric)[metric] for metric in METRICS] for rows in variants.values()]
         pairs.append([least(floor, metric) for metric in METRICS])
         cells = (f"{_percent(balanced)} ({auroc:.3f})" for balanced, auroc in pairs)
-        lines.append((_label(name, hidden), *cells))
+        lines.append((_label(name, secret), *cells))
     return tuple(lines)
 
 
@@ -166,11 +166,11 @@ def _accuracy(row: Row | None) -> str:
     return "–" if row is None else _percent(row["accuracy"])
 
 
-def _bars(found: Found, who: str) -> "Figure":
+def _bars(grouped: BySet, who: str) -> "Figure":
     """AUROC of services, or of attackers and without any features."""
     series: dict[str, dict[str, float]] = {}
     attackers = who != "service"
-    for name, attribute, variants in _lines(found, int(attackers)):
+    for name, attribute, variants in _lines(grouped, int(attackers)):
         group = _label(name, attribute)
         for variant, rows in variants.items():
             row = strongest(rows, attribute, "auroc") if attackers else service(rows, attribute)

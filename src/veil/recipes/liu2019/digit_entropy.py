@@ -85,7 +85,7 @@ def _protected(
         "icp": float(privacy.icp(logits, labels).double().mean()),
         "ice": float(privacy.ice(logits).double().mean()),
         "ice_lowest": float(privacy.ice(logits).min()),
-        "iterations": fmean(each.iterations for each in released.values()),
+        "iterations": fmean(outcome.iterations for outcome in released.values()),
         **digits.magnitude(noise),
     }
 
@@ -96,11 +96,11 @@ def show(evidence: Evidence) -> Section:
     clean = [row for row in evidence.rows("table2") if row["target"] is None]
     lines = [("no noise (all test digits)", *_cells(clean), "–", "–")]
     for method, name in NAMES.items():
-        found = [row for row in rows if row["method"] == method]
+        of_method = [row for row in rows if row["method"] == method]
         lines.append(
             (
-                name, *_cells(found), spread((row["mean_abs"] for row in found), 3),
-                spread((row["iterations"] for row in found), 1),
+                name, *_cells(of_method), spread((row["mean_abs"] for row in of_method), 3),
+                spread((row["iterations"] for row in of_method), 1),
             )
         )  # fmt: skip
     table = Table(

@@ -49,9 +49,11 @@ def measure(conditions: Conditions, item: str) -> None:
     with conditions.rows(item, bench.about(settings)) as file:
         for seed in seeds:
             for number, pixels, released in bench.protect(bench.missing(file, seed=seed), scheme, settings, seed):
-                targets = [target for each in released.targets for target in each]
+                targets = [target for of_photo in released.targets for target in of_photo]
                 noise = released.pixels.int() - pixels.int()
-                answers = {when: bench.answers(each) for when, each in (("before", pixels), ("after", released.pixels))}
+                answers = {
+                    when: bench.answers(photos) for when, photos in (("before", pixels), ("after", released.pixels))
+                }
                 (judged,) = bench.judge(number, pixels, [(released.pixels, targets)])
                 file.add(
                     {"seed": seed, "scheme": scheme, "iterations": released.iterations}

@@ -142,7 +142,9 @@ def load(conditions: Conditions) -> Bench:
     """The photos and the network that the conditions ask for."""
     classifier = network(conditions)
     photos = (
-        _made(classifier) if conditions.scale == "smoke" and not conditions.data else _found(conditions, classifier)
+        _synthetic(classifier)
+        if conditions.scale == "smoke" and not conditions.data
+        else _from_folder(conditions, classifier)
     )
     return Bench(photos, Engine([classifier], device=conditions.device))
 
@@ -160,22 +162,22 @@ def network(conditions: Conditions) -> Classifier:
         return catalog.load(FALLBACK)
 
 
-def _made(classifier: Classifier) -> Photos:
+def _synthetic(classifier: Classifier) -> Photos:
     pixels = synthetic.photos(COUNT["smoke"], Generator().manual_seed(0))
     names = tuple(f"made-{number}" for number in range(len(pixels)))
     return Photos(f"{len(pixels)} made photos", names, pixels.__getitem__, (None,) * len(pixels))
 
 
-def _found(conditions: Conditions, classifier: Classifier) -> Photos:
+def _from_folder(conditions: Conditions, classifier: Classifier) -> Photos:
     if not conditions.data:
         raise ValueError(f"photos are needed: --data FOLDER, with {expected(PhotosLayout)}")
-    found = photo_sets.find(conditions.data)
-    chosen = found.take(COUNT[conditions.scale])
+    photo_set = photo_sets.find(conditions.data)
+    chosen = photo_set.take(COUNT[conditions.scale])
     truths = truths_for(chosen, classifier.classes, zoo.imagenet_ids())
-    of = f" of {len(found):,}" if len(chosen) < len(found) else ""
+    of = f" of {len(photo_set):,}" if len(chosen) < len(photo_set) else ""
     names = tuple(f"{file.parent.name}/{file.name}" for file in chosen.files)
     return Photos(
-        f"{found.name}, {len(chosen):,}{of} photos",
+        f"{photo_set.name}, {len(chosen):,}{of} photos",
         names,
         lambda number: images.load(chosen.files[number]).pixels,
         truths,
@@ -193,10 +195,10 @@ def settings(conditions: Conditions, chosen: S) -> S:
 def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Means over photos: ``icp_*``, ``ice_*``, ``top1_*`` in %, ``mean_abs``, ``mean_signed``."""
     count = len(rows)
-    found = {
+    averages = {
         key: sum(row[key] for row in rows) / count
         for key in ("icp_before", "icp_after", "ice_before", "ice_after", "mean_abs", "mean_signed")
     }
     for when in ("before", "after"):
-        found[f"top1_{when}"] = 100 * sum(row[f"class_{when}"] == row["true_class"] for row in rows) / count
-    return found
+        averages[f"top1_{when}"] = 100 * sum(row[f"class_{when}"] == row["true_class"] for row in rows) / count
+    return averages

@@ -134,16 +134,16 @@ def _compared(rows: Mapping[str, Row]) -> str:
     plain = rows["−ICE + 0 · ICP"]
 
     def worse(*names: str) -> bool:
-        return all(rows[each]["accuracy"] > plain["accuracy"] and rows[each]["ice"] < plain["ice"] for each in names)
+        return all(rows[name]["accuracy"] > plain["accuracy"] and rows[name]["ice"] < plain["ice"] for name in names)
 
     def only_misleads(*names: str) -> bool:
-        return all(rows[each]["accuracy"] < plain["accuracy"] and rows[each]["ice"] < plain["ice"] for each in names)
+        return all(rows[name]["accuracy"] < plain["accuracy"] and rows[name]["ice"] < plain["ice"] for name in names)
 
-    said = {
+    sentences = {
         "For a single photo KL to the uniform answer is what `entropy` descends (see `photo-entropy`). Over many "
         "images with one noise it is worse than −ICE in both measures: we suppose that it spends the noise on the "
         "images that are hardest to confuse.": worse("KL to uniform"),
         "A higher temperature is worse in both measures.": worse("−ICE at temperature 2", "−ICE at temperature 4"),
         "The margin and ICP alone mislead without confusing.": only_misleads("margin", "ICP alone"),
     }
-    return "".join(f"{sentence} " for sentence, holds in said.items() if holds)
+    return "".join(f"{sentence} " for sentence, holds in sentences.items() if holds)

@@ -82,20 +82,20 @@ def measure(conditions: Conditions) -> None:
         if lacking:
             runner = training.fabric(conditions.device, "auto")
             parts = table1_accuracy.load(conditions, setting.data)
-            guide = classifier(conditions, parts, runner)
+            surrogate = classifier(conditions, parts, runner)
             order = torch.randperm(len(parts.train), generator=Generator().manual_seed(seed_of("sweep", 0)))
-            plain, labels = (each[order[: setting.images]] for each in (parts.train.images, parts.train.labels))
+            plain, labels = (part[order[: setting.images]] for part in (parts.train.images, parts.train.labels))
         for epsilon in lacking:
             conditions.say(f"preliminary protection with ε = {epsilon}")
             settings = PreliminarySettings(epsilon=epsilon)
-            made = preliminary.protect(plain, labels, guide, settings, runner=runner)
-            x, x_p = images.to_float(plain), images.to_float(made)
+            protected = preliminary.protect(plain, labels, surrogate, settings, runner=runner)
+            x, x_p = images.to_float(plain), images.to_float(protected)
             rows.add({
-                "data": setting.data, "images": len(plain), "seed": 0, "classifier": guide.fingerprint(),
+                "data": setting.data, "images": len(plain), "seed": 0, "classifier": surrogate.fingerprint(),
                 **asdict(settings), "alpha": settings.step,
-                "accuracy": trainer.accuracy(guide, LabelledImages(made, labels, parts.train.classes)),
-                "plain_accuracy": trainer.accuracy(guide, LabelledImages(plain, labels, parts.train.classes)),
-                "ssim": metrics.ssim(plain, made), "unrelated_ssim": metrics.ssim(plain, plain.roll(1, 0)),
+                "accuracy": trainer.accuracy(surrogate, LabelledImages(protected, labels, parts.train.classes)),
+                "plain_accuracy": trainer.accuracy(surrogate, LabelledImages(plain, labels, parts.train.classes)),
+                "ssim": metrics.ssim(plain, protected), "unrelated_ssim": metrics.ssim(plain, plain.roll(1, 0)),
                 "visible": float(metrics.visible(x, x_p).mean()),
                 "unrelated_visible": float(metrics.visible(x, x.roll(1, 0)).mean()),
                 "change": float((x_p - x).abs().mean()) * 255,

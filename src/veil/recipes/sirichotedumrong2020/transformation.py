@@ -110,7 +110,7 @@ def _row(
         "data": parts.name, "fingerprint": parts.fingerprint, "images": setting.images[method] or len(parts.train),
         "method": method, "preset": preset, "seed": 0, "epochs": settings.epochs,
         "network": transformation.network.options,
-        "parameters": sum(each.numel() for each in transformation.network.parameters()),
+        "parameters": sum(parameter.numel() for parameter in transformation.network.parameters()),
         "classifier": frozen.classifier.fingerprint(), "features": frozen.named,
         "transformation": transformation.fingerprint,
         **judged, "returned_ssim": _returned(trained, parts.test.images),
@@ -162,7 +162,7 @@ def show(evidence: Evidence) -> Section:
                     f"{row['distance']:.2f} ({row['unrelated_distance']:.2f})",
                     "–" if row["returned_ssim"] is None else f"{row['returned_ssim']:.3f}",
                 )
-                for variant, row in ((each, rows[each]) for each in variants)
+                for variant, row in ((variant, rows[variant]) for variant in variants)
             ),
         ),
     )  # fmt: skip
@@ -178,11 +178,11 @@ def show(evidence: Evidence) -> Section:
 
 def _panels(rows: dict[tuple[str, str], Row], variants: list[tuple[str, str]]) -> dict[str, Any]:
     """Each photo, and what the networks make of it, by title."""
-    found = {}
+    panels = {}
     for name in PHOTOS:
-        found[name] = _shown(_photo(name)[0])
-        found |= {f"{name}: {NAMES[each]}": unpack(rows[each]["pictures"][name]) for each in variants}
-    return found
+        panels[name] = _shown(_photo(name)[0])
+        panels |= {f"{name}: {NAMES[variant]}": unpack(rows[variant]["pictures"][name]) for variant in variants}
+    return panels
 
 
 def _text(rows: dict[tuple[str, str], Row]) -> tuple[str, ...]:
@@ -210,7 +210,7 @@ def _shown_by(rows: dict[tuple[str, str], Row]) -> str:
     if len(rows) < len(VARIANTS):
         return ""
     unet, paper, cyclegan = (rows[variant] for variant in VARIANTS)
-    said = {
+    sentences = {
         "A network that passes all that it can stays readable to people, whatever it is told to be far from.": (
             shows(paper)
         ),
@@ -219,7 +219,7 @@ def _shown_by(rows: dict[tuple[str, str], Row]) -> str:
             not shows(unet) and not shows(cyclegan) and unet["accuracy"] > cyclegan["accuracy"]
         ),
     }
-    return " ".join(sentence for sentence, holds in said.items() if holds)
+    return " ".join(sentence for sentence, holds in sentences.items() if holds)
 
 
 def _said(name: str, row: Row) -> str:
