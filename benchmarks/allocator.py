@@ -48,11 +48,11 @@ def main() -> None:
         return
     times: dict[str, list[float]] = {"kept": [], "returned": []}
     for _ in range(TURNS):
-        for way, found in times.items():
+        for way, measured in times.items():
             command = [sys.executable, __file__, "--model", given.model, "--worker", way]
-            found += json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            measured += json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     row = {"benchmark": "allocator", "scale": "cpu", "model": Path(given.model).stem, "batch": BATCH}
-    row |= {f"ms_per_photo_{way}": round(median(found), 2) for way, found in times.items()}
+    row |= {f"ms_per_photo_{way}": round(median(measured), 2) for way, measured in times.items()}
     row |= {"ratio": round(median(times["returned"]) / median(times["kept"]), 3)}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     with RESULTS.open("a", encoding="utf-8") as file:

@@ -123,8 +123,8 @@ def compete(side: int, batch: int, scale: Scale, runner: Fabric) -> dict[str, An
         "width": side,
         "height": side,
         "batch": batch,
-        **{f"seconds_{way}": [round(each, 7) for each in found] for way, found in seconds.items()},
-        **{f"{way}_images_per_second": round(batch / median(found), 1) for way, found in seconds.items()},
+        **{f"seconds_{way}": [round(value, 7) for value in measured] for way, measured in seconds.items()},
+        **{f"{way}_images_per_second": round(batch / median(measured), 1) for way, measured in seconds.items()},
         **{
             f"{way}_to_layer": round(median(a / b for a, b in zip(seconds[way], seconds["layer"], strict=True)), 2)
             for way in ("loop", "bmm")

@@ -88,12 +88,12 @@ def scramblekit(contender: str, side: int, images: int, threads: int) -> tuple[R
     import numpy as np
 
     schemes = import_module("scramblekit.scramble")
-    made = {
+    ciphers = {
         RIVALS["tanaka"]: lambda: schemes.LE(key=0),
         RIVALS["pixel-same"]: lambda: schemes.PE(key=0, image_size=side, channel_mode="permutation"),
         RIVALS["pixel-different"]: lambda: schemes.RandomPE(channel_shuffle=True),
     }
-    cipher = made[contender]()
+    cipher = ciphers[contender]()
     batch = np.random.default_rng(0).integers(0, 256, (images, side, side, 3), dtype=np.uint8)
 
     def run(number: int, together: int) -> None:
@@ -163,8 +163,8 @@ def compete(size: Size, scale: Scale, peers: Path, threads: int) -> list[Row]:
                 endings[name] = {"skipped": str(reason)}
             except RuntimeError as reason:
                 endings[name] = {"error": str(reason)}
-            said = endings[name] if name in endings else f"{runs[name][-1]['seconds']:.3g} s"
-            print(f"turn {turn}, {name}, {size.side}×{size.side}: {said}", file=sys.stderr, flush=True)
+            result = endings[name] if name in endings else f"{runs[name][-1]['seconds']:.3g} s"
+            print(f"turn {turn}, {name}, {size.side}×{size.side}: {result}", file=sys.stderr, flush=True)
     rows = [contender_row(name, size, runs[name]) | endings.get(name, {}) for name in CONTENDERS]
     return list(with_ratios(rows))
 
@@ -238,12 +238,12 @@ def main() -> int:
     rows: list[Row] = []
     try:
         for size in scale.sizes:
-            found = [session | row for row in compete(size, scale, given.peers, given.threads)]
-            rows += found
+            new_rows = [session | row for row in compete(size, scale, given.peers, given.threads)]
+            rows += new_rows
             if out:
                 out.parent.mkdir(parents=True, exist_ok=True)
                 with out.open("a", encoding="utf-8") as file:
-                    file.writelines(json.dumps(row) + "\n" for row in found)
+                    file.writelines(json.dumps(row) + "\n" for row in new_rows)
     finally:
         show(rows)
     return 1 if any(row["error"] for row in rows) else 0

@@ -147,9 +147,7 @@ def section(run: Mapping[str, Any], rows: Sequence[Row]) -> str:
 
 def page() -> str:
     """docs/results.md, from the rows."""
-    return HEAD + "".join(
-        section(each, read_rows(names.below(RESULTS, f"{each['name']}.jsonl"))) for each in read_runs()
-    )
+    return HEAD + "".join(section(run, read_rows(names.below(RESULTS, f"{run['name']}.jsonl"))) for run in read_runs())
 
 
 def main() -> None:

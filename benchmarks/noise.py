@@ -114,14 +114,14 @@ def random_card(folder: Path) -> Path:
 
 def photos_of_one_size(folder: Path, count: int) -> Tensor:
     """The first photos of a folder, by name, that have the size of the very first: uint8 (N, C, H, W)."""
-    found: list[Tensor] = []
+    chosen: list[Tensor] = []
     for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES):
         pixels = load(path).pixels
-        if not found or pixels.shape == found[0].shape:
-            found.append(pixels)
-        if len(found) == count:
-            return torch.stack(found)
-    raise SystemExit(f"{folder} holds {len(found)} photos of one size; {count} are needed")
+        if not chosen or pixels.shape == chosen[0].shape:
+            chosen.append(pixels)
+        if len(chosen) == count:
+            return torch.stack(chosen)
+    raise SystemExit(f"{folder} holds {len(chosen)} photos of one size; {count} are needed")
 
 
 def problem_of(photos: Tensor, judge: Engine, rules: Rules) -> Problem:
@@ -228,8 +228,8 @@ def compete(contest: Contest) -> Iterator[Row]:
                 ending = {"skipped": str(reason)}
             except RuntimeError as reason:
                 ending = {"error": str(reason)}
-            said = next(iter(ending.values()), None) or f"{runs[name][-1]['seconds'] / photos:.3g} s a photo"
-            print(f"turn {turn}, {name}: {said}", file=sys.stderr, flush=True)
+            result = next(iter(ending.values()), None) or f"{runs[name][-1]['seconds'] / photos:.3g} s a photo"
+            print(f"turn {turn}, {name}: {result}", file=sys.stderr, flush=True)
             if ending or turn == contest.scale.repetitions:
                 waiting.remove(name)
                 yield contender_row(name, runs[name], photos) | ending

@@ -104,7 +104,7 @@ class Contest:
         began = time.perf_counter()
         for number, index in enumerate(torch.split(order, self.scale.batch)):
             x = to_float(self.faces.images[index].to(device))
-            target, private = (each[index].to(device) for each in (self.faces.target, self.faces.private))
+            target, private = (part[index].to(device) for part in (self.faces.target, self.faces.private))
             features = obfuscator(x)
             drawn = reconstructor(features)
             read = losses.attributes(classifier(features), target)
@@ -142,7 +142,7 @@ class Contest:
                 module.requires_grad_(module in learning)
             with torch.set_grad_enabled(through):
                 features = obfuscator(x)
-            self.runner.backward(torch.stack([each.float().mean() for each in forward(features)]).sum())
+            self.runner.backward(torch.stack([output.float().mean() for output in forward(features)]).sum())
 
         def cycle() -> None:
             phase(lambda f: [classifier(f), reconstructor(f)], through=True, learning=(obfuscator,))
@@ -166,9 +166,9 @@ def compete(contest: Contest, turns: int) -> dict[str, Any]:
     seconds = [(contest.ours()[0], contest.obvious()[0], contest.bare()) for _ in range(turns)]
     return {
         "images": contest.count,
-        "seconds": [round(each[0], 4) for each in seconds],
-        "seconds_obvious": [round(each[1], 4) for each in seconds],
-        "seconds_bare": [round(each[2], 4) for each in seconds],
+        "seconds": [round(times[0], 4) for times in seconds],
+        "seconds_obvious": [round(times[1], 4) for times in seconds],
+        "seconds_bare": [round(times[2], 4) for times in seconds],
         "from_obvious": round(median(obvious / ours for ours, obvious, _ in seconds), 4),
         "to_bare": round(median(ours / bare for ours, _, bare in seconds), 4),
         "largest_difference": max(abs(exact[name] - plain[name]) for name in exact),

@@ -85,7 +85,7 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class RunResult:
     """What a run gave.
 
     Attributes:
@@ -99,7 +99,7 @@ class Made:
     iterations: float | None = None
 
 
-Run = Callable[[int, int, int], Made]  # on so many of the photos, for so many steps, in such a batch
+Run = Callable[[int, int, int], RunResult]  # on so many of the photos, for so many steps, in such a batch
 Prepare = Callable[[Classifier, Problem], Run]
 Attack = Callable[[Tensor, Tensor], Tensor]  # one batch: float photos in [0, 1], targets
 Build = Callable[[Classifier, Problem, int], Attack]
@@ -121,16 +121,16 @@ def veil_crs(precision: Precision) -> Prepare:
         def engine(batch: int) -> Engine:
             return Engine([classifier], batch=batch, device="cpu", precision=precision)
 
-        def run(count: int, steps: int, batch: int) -> Made:
+        def run(count: int, steps: int, batch: int) -> RunResult:
             settings = replace(limits, max_iterations=steps)
             work = zip(problem.photos[:count], problem.targets[:count].tolist(), strict=True)
-            plans = ((i, descent(*each, len(classifier.classes))) for i, each in enumerate(work))
+            plans = ((i, descent(*start, len(classifier.classes))) for i, start in enumerate(work))
             earlier = engine(batch).evaluations
-            found: dict[int, Outcome] = dict(engine(batch).run(plans, cross_entropy, settings))
-            return Made(
-                images=torch.stack([found[i].released for i in sorted(found)]),
+            outcomes: dict[int, Outcome] = dict(engine(batch).run(plans, cross_entropy, settings))
+            return RunResult(
+                images=torch.stack([outcomes[i].released for i in sorted(outcomes)]),
                 evaluations=engine(batch).evaluations - earlier,
-                iterations=statistics.fmean(outcome.iterations for outcome in found.values()),
+                iterations=statistics.fmean(outcome.iterations for outcome in outcomes.values()),
             )
 
         return run
@@ -149,14 +149,14 @@ def floor(precision: Precision, *, preprocessing: bool) -> Prepare:
             network = classifier.network
             images = classifier.preprocessing(images).contiguous(memory_format=torch.channels_last)
 
-        def run(count: int, steps: int, batch: int) -> Made:
+        def run(count: int, steps: int, batch: int) -> RunResult:
             for start in range(0, count * steps, batch):
                 x = images[: min(batch, count * steps - start)].requires_grad_()
                 with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
                     logits = network(x)
                 loss = F.cross_entropy(logits.float(), targets[: len(x)], reduction="sum")
                 torch.autograd.grad(loss, x)
-            return Made(images=None, evaluations=count * steps)
+            return RunResult(images=None, evaluations=count * steps)
 
         return run
 
@@ -169,11 +169,11 @@ def fixed_steps(build: Build) -> Prepare:
     def prepare(classifier: Classifier, problem: Problem) -> Run:
         photos = to_float(problem.photos)
 
-        def run(count: int, steps: int, batch: int) -> Made:
+        def run(count: int, steps: int, batch: int) -> RunResult:
             attack = build(classifier, problem, steps)
             parts = zip(*(torch.split(x[:count], batch) for x in (photos, problem.targets)), strict=True)
             images = torch.cat([attack(*part).detach() for part in parts])
-            return Made(images=images, evaluations=count * steps, iterations=steps)
+            return RunResult(images=images, evaluations=count * steps, iterations=steps)
 
         return run
 
@@ -268,11 +268,11 @@ CONTENDERS = {
 }
 
 
-def timed(run: Run, count: int, steps: int, batch: int) -> tuple[float, Made]:
+def timed(run: Run, count: int, steps: int, batch: int) -> tuple[float, RunResult]:
     """Seconds on the wall, and what the run gave."""
     started = time.perf_counter()
-    made = run(count, steps, batch)
-    return time.perf_counter() - started, made
+    result = run(count, steps, batch)
+    return time.perf_counter() - started, result
 
 
 def best_batch(run: Run, batches: Sequence[int]) -> int:
@@ -313,13 +313,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     batch = given.batch or contender.batch or best_batch(run, rules.batches)
     count, steps = (given.evaluations, 1) if given.evaluations else (len(problem.photos), rules.max_steps)
     run(batch, 1, batch)
-    seconds, made = timed(run, count, steps, batch)
+    seconds, result = timed(run, count, steps, batch)
     measured: dict[str, Any] = {
-        "seconds": seconds, "batch": batch, "evaluations": made.evaluations, "iterations": made.iterations,
+        "seconds": seconds, "batch": batch, "evaluations": result.evaluations, "iterations": result.iterations,
         "peak_mib": peak_mib(), "version": version(contender.distribution), "torch": torch.__version__,
     }  # fmt: skip
-    if made.images is not None:
-        save_file({"images": made.images.contiguous()}, given.images)
+    if result.images is not None:
+        save_file({"images": result.images.contiguous()}, given.images)
     print(json.dumps(measured))
 
 

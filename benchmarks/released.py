@@ -103,9 +103,9 @@ class Checkout:
     def check(self) -> None:
         """Ends the program where another Veil would run."""
         command = [sys.executable, "-P", "-c", "import veil; print(veil.__file__)"]
-        found = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
-        if found.returncode or not Path(found.stdout.strip()).resolve().is_relative_to(self.source.resolve()):
-            sys.exit(f"{self.source} is not what Python imports as veil: {found.stdout}{found.stderr[-500:]}")
+        process = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        if process.returncode or not Path(process.stdout.strip()).resolve().is_relative_to(self.source.resolve()):
+            sys.exit(f"{self.source} is not what Python imports as veil: {process.stdout}{process.stderr[-500:]}")
 
     def run(self, jobs: Sequence[Job]) -> list[tuple[int, float]]:
         """Gives commands, one after another, in one process.
@@ -117,10 +117,10 @@ class Checkout:
         results = self.out / f"{jobs[0].group}.json"
         command = [sys.executable, "-P", "-c", _PROGRAM, str(results), json.dumps(commands)]
         done = subprocess.run(command, cwd=self.out, env=self.environment, capture_output=True, text=True, check=False)
-        found = [tuple(json.loads(line)) for line in results.read_text().splitlines()] if results.exists() else []
-        if len(found) < len(jobs) or any(status not in _GOOD for status, _ in found):
+        endings = [tuple(json.loads(line)) for line in results.read_text().splitlines()] if results.exists() else []
+        if len(endings) < len(jobs) or any(status not in _GOOD for status, _ in endings):
             print(f"{self.out.name}, {jobs[0].group}: {done.stderr.strip()[-2000:]}", file=sys.stderr)
-        return found + [(-1, 0.0)] * (len(jobs) - len(found))
+        return endings + [(-1, 0.0)] * (len(jobs) - len(endings))
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,7 @@ def show(comparisons: Sequence[Comparison]) -> None:
     for row in comparisons:
         counts = (f"{count}" if count == row.files else f"[red]{count}[/]" for count in (row.pixels, row.metadata))
         name = row.job if row.equal else f"[red]{row.job}: {row.problem or 'differs'}[/]"
-        table.add_row(name, str(row.files), *counts, str(row.bytes), *(f"{each:.1f}" for each in row.seconds))
+        table.add_row(name, str(row.files), *counts, str(row.bytes), *(f"{seconds:.1f}" for seconds in row.seconds))
     Console(width=120).print(table)
 
 

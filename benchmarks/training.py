@@ -126,11 +126,11 @@ class Contest:
     def row(self, seconds: dict[str, list[float]]) -> dict[str, Any]:
         """What the turns come to."""
         images = self.scale.batch * self.scale.steps
-        middle = {way: median(found) for way, found in seconds.items()}
+        middle = {way: median(measured) for way, measured in seconds.items()}
         return {
             "protection": self.name,
             "precision": training.precision_of(self.runner),
-            **{f"seconds_{way}": [round(each, 4) for each in found] for way, found in seconds.items()},
+            **{f"seconds_{way}": [round(value, 4) for value in measured] for way, measured in seconds.items()},
             "loop_images_per_second": round(images / middle["loop"], 1),
             "bare_images_per_second": round(images / middle["bare"], 1),
             "loop_to_bare": round(median(a / b for a, b in zip(seconds["loop"], seconds["bare"], strict=True)), 4),
@@ -143,8 +143,8 @@ def compete(name: str, scale: Scale, device: str) -> dict[str, Any]:
     contest = Contest(name, scale, device)
     ways = {"loop": contest.loop, "bare": contest.bare, "protection": contest.protection}
     warm = Contest(name, replace(scale, steps=2), device)
-    for each in (warm.loop, warm.bare, warm.protection):
-        each()
+    for warm_up in (warm.loop, warm.bare, warm.protection):
+        warm_up()
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(scale.turns):
         for way, measure in ways.items():

@@ -72,8 +72,8 @@ def main() -> None:
             seconds[name].append(time.perf_counter() - began)
     least = median(seconds["floor"])
     row = {"benchmark": "universal", "scale": "cpu", "iterations": given.iterations, "threads": torch.get_num_threads()}
-    row |= {f"seconds, {name}": [round(each, 2) for each in found] for name, found in seconds.items()}
-    row |= {f"ratio to the floor, {name}": round(median(found) / least, 3) for name, found in seconds.items()}
+    row |= {f"seconds, {name}": [round(value, 2) for value in measured] for name, measured in seconds.items()}
+    row |= {f"ratio to the floor, {name}": round(median(measured) / least, 3) for name, measured in seconds.items()}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row | provenance()) + "\n")

@@ -105,10 +105,10 @@ class _Machine:
             if number > MOST_STEPS:
                 raise PickleRefused(f"it has more than {MOST_STEPS:,} instructions")
             self.step(opcode.name, argument)
-        (found,) = self.stack
-        if isinstance(found, _Token | _Blank):
+        (data,) = self.stack
+        if isinstance(data, _Token | _Blank):
             raise PickleRefused("it holds no data")
-        return found
+        return data
 
     def step(self, name: str, argument: Any) -> None:
         if name in _VALUES:

@@ -71,8 +71,8 @@ def to_pillow(photo: Photo) -> Image.Image:
 def to_array(photo: Photo) -> NDArray[np.uint8]:
     """uint8 (H, W, C), with alpha as its last channel where there is one."""
     channels = photo.pixels if photo.alpha is None else torch.cat([photo.pixels, photo.alpha[None]])
-    found: NDArray[np.uint8] = channels.permute(1, 2, 0).contiguous().numpy()
-    return found
+    array: NDArray[np.uint8] = channels.permute(1, 2, 0).contiguous().numpy()
+    return array
 
 
 def _of_pillow(image: Image.Image) -> Photo:
@@ -92,9 +92,9 @@ def _of_array(array: NDArray[Any]) -> Photo:
     return Photo(channels.contiguous())
 
 
-def _back_to_array(given: NDArray[Any]) -> Callable[[Photo], NDArray[np.uint8]]:
+def _back_to_array(original: NDArray[Any]) -> Callable[[Photo], NDArray[np.uint8]]:
     def back(photo: Photo) -> NDArray[np.uint8]:
         array = to_array(photo)
-        return array[:, :, 0] if given.ndim == 2 and array.shape[2] == 1 else array
+        return array[:, :, 0] if original.ndim == 2 and array.shape[2] == 1 else array
 
     return back

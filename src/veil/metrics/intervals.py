@@ -52,8 +52,8 @@ def wilson(hits: float, count: int) -> Interval:
     if count < 1 or not 0 <= hits <= count:
         raise ValueError(f"{hits} of {count} is no share")
     if float(hits).is_integer():
-        found = stats.binomtest(int(hits), count).proportion_ci(method="wilson")
-        return float(found.low), float(found.high)
+        bounds = stats.binomtest(int(hits), count).proportion_ci(method="wilson")
+        return float(bounds.low), float(bounds.high)
     # SciPy takes whole hits only. The bounds are those shares p for which hits lie Z95 deviations away from count · p.
     low, high = np.sort(np.roots([1 + Z95**2 / count, -(2 * hits + Z95**2) / count, (hits / count) ** 2]))
     return float(low), float(high)

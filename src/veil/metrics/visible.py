@@ -33,7 +33,7 @@ def visible(plain: Tensor, other: Tensor) -> Tensor:
 
 
 def _likeness(plain: Tensor, other: Tensor) -> Tensor:
-    before, after = (torch.cat([each.float(), _brightness(each.float())], 1) for each in (plain, other))
+    before, after = (torch.cat([images.float(), _brightness(images.float())], 1) for images in (plain, other))
     shapes = _correlation(before[:, 3:], after)
     outlines = _correlation(_outlines(before).sum(1, keepdim=True), _outlines(after))
     return (shapes + outlines) / 2

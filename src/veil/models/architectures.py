@@ -73,10 +73,10 @@ class Architecture:
         Raises:
             OptionRefused: for an option that cannot be set, or not to that value.
         """
-        given = {name: value for name, value in options.items() if value is not None}
-        check(given, self.options)
+        chosen = {name: value for name, value in options.items() if value is not None}
+        check(chosen, self.options)
         network = imported(self.network) if isinstance(self.network, str) else self.network
-        built: nn.Module = network(**given)
+        built: nn.Module = network(**chosen)
         return built
 
 

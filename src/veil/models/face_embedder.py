@@ -129,16 +129,16 @@ def _session(path: Path) -> Any:
 def _form(session: Any, path: Path) -> tuple[int, tuple[int, int], int]:
     """Images in a call, the input's height and width, and the output's width."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    taken, given = (tuple(ends[0].shape) if len(ends) == 1 else () for ends in (inputs, outputs))
-    sized = taken[1:] + given[1:]
-    if (len(taken), len(given)) != (4, 2) or not all(isinstance(size, int) for size in sized) or taken[1] != 3:
-        raise ValueError(f"{path}: not a face recogniser: expected (N, 3, H, W) to (N, D), not {taken} to {given}")
+    taken, returned = (tuple(ends[0].shape) if len(ends) == 1 else () for ends in (inputs, outputs))
+    sized = taken[1:] + returned[1:]
+    if (len(taken), len(returned)) != (4, 2) or not all(isinstance(size, int) for size in sized) or taken[1] != 3:
+        raise ValueError(f"{path}: not a face recogniser: expected (N, 3, H, W) to (N, D), not {taken} to {returned}")
     if inputs[0].type != "tensor(float)":
         raise ValueError(f"{path}: not a face recogniser: its input is {inputs[0].type}, expected tensor(float)")
     batch = taken[0] if isinstance(taken[0], int) else _BATCH
     if batch not in (1, _BATCH):
         raise ValueError(f"{path}: takes {batch} images at once; expected one, or any number")
-    return batch, (taken[2], taken[3]), given[1]
+    return batch, (taken[2], taken[3]), returned[1]
 
 
 def _check(images: Tensor) -> None:

@@ -184,9 +184,9 @@ def bars(
     groups = _names(series.values())
     if not groups:
         raise ValueError("there is nothing to draw as bars")
-    _check_finite(*(height for each in series.values() for height in each.values()))
-    for name, each in errors.items():
-        if strangers := each.keys() - series.get(name, {}).keys():
+    _check_finite(*(height for heights in series.values() for height in heights.values()))
+    for name, lengths in errors.items():
+        if strangers := lengths.keys() - series.get(name, {}).keys():
             raise ValueError(f"{name}: errors for {', '.join(sorted(strangers))}, where it has no bar")
     figure, axes = _axes(3.6, xlabel, ylabel)
     width = 0.82 / len(series)
@@ -325,8 +325,8 @@ def photo_comparison(
         if picture.shape != original.shape:
             raise ValueError(f"{title}: {_shape(picture)}, but the original is {_shape(original)}")
     answers = {"original": answers_before, "released": answers_after}
-    count = max(len(each) for each in answers.values())
-    if not all(0 <= share <= 1 for each in answers.values() for _, share in each):
+    count = max(len(ranking) for ranking in answers.values())
+    if not all(0 <= share <= 1 for ranking in answers.values() for _, share in ranking):
         raise ValueError("a probability is not within [0, 1]")
     column = (WIDTH - 0.6) / 3
     heights = [min(column * original.shape[0] / original.shape[1], 1.4 * column), 0.36 * max(count, 1)]
@@ -337,8 +337,8 @@ def photo_comparison(
         axes.imshow(picture)
         axes.set_title(title)
         axes.set_axis_off()
-    for place, each in enumerate(answers.values()):
-        _draw_answers(figure.add_subplot(grid[1, place]), each, count, truth, column)
+    for place, ranking in enumerate(answers.values()):
+        _draw_answers(figure.add_subplot(grid[1, place]), ranking, count, truth, column)
     return figure
 
 

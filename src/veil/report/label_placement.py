@@ -53,17 +53,17 @@ def apart(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
     Their order stays. It is isotonic regression: less the room that the things before need, no place may lie below
     the one before; those that do share their mean.
     """
-    order = sorted(range(len(places)), key=lambda each: places[each])
-    room = np.cumsum([sizes[each] for each in order]) - np.array([sizes[each] for each in order]) / 2
+    order = sorted(range(len(places)), key=lambda index: places[index])
+    room = np.cumsum([sizes[index] for index in order]) - np.array([sizes[index] for index in order]) / 2
     pools: list[tuple[float, int]] = []
-    for each, before in zip(order, room, strict=True):
-        pools.append((places[each] - before, 1))
+    for index, before in zip(order, room, strict=True):
+        pools.append((places[index] - before, 1))
         while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
             (first, many), (second, few) = pools.pop(-2), pools.pop()
             pools.append(((first * many + second * few) / (many + few), many + few))
     moved = [0.0] * len(places)
-    for each, mean, before in zip(order, (mean for mean, count in pools for _ in range(count)), room, strict=True):
-        moved[each] = float(mean + before)
+    for index, mean, before in zip(order, (mean for mean, count in pools for _ in range(count)), room, strict=True):
+        moved[index] = float(mean + before)
     return moved
 
 
@@ -98,8 +98,8 @@ def name_points(axes: "Axes", points: Sequence[tuple[float, float, str, str]], l
             costs = []
             for place in range(len(_PLACES)):
                 box = _placed(text, place)
-                hidden = sum(bool(box.overlaps(other)) for other in taken) + 2 * (not _within(box, axes.bbox))
-                costs.append((hidden, sum(path.intersects_bbox(box, filled=False) for path in paths), place))
+                overlaps = sum(bool(box.overlaps(other)) for other in taken) + 2 * (not _within(box, axes.bbox))
+                costs.append((overlaps, sum(path.intersects_bbox(box, filled=False) for path in paths), place))
             taken.append(_placed(text, min(costs)[-1]))
 
 

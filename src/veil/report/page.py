@@ -114,9 +114,9 @@ class Page:
     def __post_init__(self) -> None:
         anchors = [section.anchor for section in self.sections]
         names = [picture.name for picture in self.pictures]
-        for each in (anchors, names):
-            if len(set(each)) < len(each) or "" in each:
-                raise ValueError(f"items and pictures need names of their own: {', '.join(each)}")
+        for identifiers in (anchors, names):
+            if len(set(identifiers)) < len(identifiers) or "" in identifiers:
+                raise ValueError(f"items and pictures need names of their own: {', '.join(identifiers)}")
 
     @property
     def rebuilt(self) -> bool:
@@ -205,15 +205,15 @@ def _md(text: str) -> str:
 
 
 def _md_prose(text: str) -> str:
-    made = ""
+    markdown = ""
     for plain, code, label, address in _parts(text):
-        made += _SPECIAL.sub(r"\\\g<0>", plain)
+        markdown += _SPECIAL.sub(r"\\\g<0>", plain)
         if code:
-            made += f"`{code}`"
+            markdown += f"`{code}`"
         elif address:  # behind an exclamation mark it would be a picture
-            made = f"{made[:-1]}\\!" if made.endswith("!") else made
-            made += f"[{_md(label)}]({_md_address(address)})"
-    return _START.sub(r"\1\\\2", made)
+            markdown = f"{markdown[:-1]}\\!" if markdown.endswith("!") else markdown
+            markdown += f"[{_md(label)}]({_md_address(address)})"
+    return _START.sub(r"\1\\\2", markdown)
 
 
 def _md_address(address: str) -> str:
@@ -240,12 +240,12 @@ def _parts(text: str) -> Iterator[tuple[str, str, str, str]]:
     """Prose in pieces: plain text, then code, or the text and the address of a link; empty where there is none."""
     text = _plain(text)
     end = 0
-    for found in _MARK.finditer(text):
-        code, label, address = (part or "" for part in found.groups())
+    for match in _MARK.finditer(text):
+        code, label, address = (part or "" for part in match.groups())
         if address:
             _check_address(address)
-        yield text[end : found.start()], code, label, address
-        end = found.end()
+        yield text[end : match.start()], code, label, address
+        end = match.end()
     yield text[end:], "", "", ""
 
 

@@ -59,7 +59,7 @@ class Card:
 
 def card(row: Mapping[str, Any], out: Path, sources: Mapping[str, Path], reason: str | None, factor: int) -> Card:
     """Reads a photo's two files again; one that cannot be read leaves a sentence instead of a picture."""
-    made = Card(row, reason)
+    shown = Card(row, reason)
     pixels = max(images.MAX_PIXELS, row["width"] * row["height"])
     seen: list[Image.Image] = []  # the middle of each, all that is kept of it beside its thumbnail
     source = sources.get(row["file"])
@@ -68,21 +68,21 @@ def card(row: Mapping[str, Any], out: Path, sources: Mapping[str, Path], reason:
             raise ImageError("it is not among the files of this run")
         if _changed(source, row.get("source")):
             raise ImageError("it was changed since")
-        made.before, middle = _shown(images.load(source, max_pixels=pixels))
+        shown.before, middle = _shown(images.load(source, max_pixels=pixels))
         seen.append(middle)
     except (ImageError, OSError, MemoryError) as error:
-        made.problems.append(f"The original cannot be shown: {_said(error)}.")
+        shown.problems.append(f"The original cannot be shown: {_said(error)}.")
     try:
-        made.after, middle = _shown(images.load(names.below(out, row["out"]), max_pixels=pixels))
+        shown.after, middle = _shown(images.load(names.below(out, row["out"]), max_pixels=pixels))
         seen.append(middle)
     except (ImageError, UnsafeName, OSError, MemoryError) as error:
-        made.problems.append(f"The protected photo cannot be shown: {_said(error)}.")
+        shown.problems.append(f"The protected photo cannot be shown: {_said(error)}.")
     if len(seen) == 2 and seen[0].size == seen[1].size:
-        made.noise = _picture(_amplified(seen[0], seen[1], factor), "PNG", optimize=True)
-        made.whole = seen[0].size == (row["width"], row["height"])
+        shown.noise = _picture(_amplified(seen[0], seen[1], factor), "PNG", optimize=True)
+        shown.whole = seen[0].size == (row["width"], row["height"])
     elif len(seen) == 2:
-        made.problems.append("The noise cannot be shown: the two photos are not of one size.")
-    return made
+        shown.problems.append("The noise cannot be shown: the two photos are not of one size.")
+    return shown
 
 
 def _changed(source: Path, stamp: Mapping[str, int] | None) -> bool:

@@ -115,17 +115,17 @@ class Table(Mapping[str, R], Generic[R]):
         if not colon or typed in self or not all(part.isidentifier() for part in path):
             return self[typed]
         try:
-            found = import_typed(typed)
+            target = import_typed(typed)
         except Exception as error:  # a stranger's module raises anything
             raise UnknownName(f"{typed} cannot be imported: {reason_of(error)}") from error
-        if isinstance(found, self.row_type):
-            return found
+        if isinstance(target, self.row_type):
+            return target
         if self._adapt is not None:
             try:
-                return self._adapt(typed, found)
+                return self._adapt(typed, target)
             except TypeError as error:
                 raise UnknownName(f"{typed} is no {self.noun}: {error}") from None
-        raise UnknownName(f"{typed} is no {self.noun}: it is a {type(found).__name__}, not a {self.row_type.__name__}")
+        raise UnknownName(f"{typed} is no {self.noun}: it is a {type(target).__name__}, not a {self.row_type.__name__}")
 
     def _row(self, name: str) -> R | None:
         if name in self._read:
@@ -154,15 +154,15 @@ class Table(Mapping[str, R], Generic[R]):
         return row
 
     def _plugins(self) -> dict[str, EntryPoint]:
-        found: dict[str, EntryPoint] = {}
+        by_name: dict[str, EntryPoint] = {}
         for plugin in _plugins_of(self.group):
-            if plugin.name in self._own or plugin.name in found:
+            if plugin.name in self._own or plugin.name in by_name:
                 if plugin.name not in self._broken:
                     self._broken.add(plugin.name)
                     _warn(plugin, "there is a row of that name already")
             else:
-                found[plugin.name] = plugin
-        return found
+                by_name[plugin.name] = plugin
+        return by_name
 
     def _unknown(self, name: str) -> str:
         near = difflib.get_close_matches(name, self.names(), 3, 0.5)
@@ -188,10 +188,10 @@ def import_typed(path: str) -> Any:
 
 def _object(path: str) -> Any:
     module, _, attribute = path.partition(":")
-    found: Any = importlib.import_module(module)
+    target: Any = importlib.import_module(module)
     for part in attribute.split("."):
-        found = getattr(found, part)
-    return found
+        target = getattr(target, part)
+    return target
 
 
 def reason_of(error: BaseException) -> str:

@@ -87,16 +87,16 @@ class FacesLayout(Layout):
     read: Callable[[Path], FaceList]
 
 
-def _adapted(what: str, given: object) -> Layout:
+def _adapted(what: str, function: object) -> Layout:
     """The row of a function without arguments that a person typed as ``module:function``: it gives the images."""
-    if not callable(given):
+    if not callable(function):
         raise TypeError("expected a layout, or a function that gives the images")
 
     def read(place: Path, side: int | None) -> Parts:
         from veil.data.labelled_images import Parts
 
         try:
-            parts = given()
+            parts = function()
         except Exception as error:  # a stranger's function raises anything
             raise ValueError(f"{what} failed: {reason_of(error)}") from error
         if not isinstance(parts, Parts):
