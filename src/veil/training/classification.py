@@ -1,12 +1,12 @@
 """Classifiers of small images, plain or protected: augment, then protect, every epoch.
 
-The images stay as bytes on the device, all of them, where they fit; an epoch takes them in a new order, crops and
-mirrors whole batches, hands the batch to the *protection*, and only then makes it floating point. A protection is a
-callable on a batch (uint8 (N, 3, H, W) to the like, and a generator that it draws from, if it draws anything). Cropping
-what is encrypted already is not encrypting what is cropped: a permuted block of 4×4 pixels would be torn apart.
+All images stay as bytes on the device, if they fit. An epoch takes them in a new order, crops and mirrors whole
+batches, passes the batch to the *protection*, and only then converts it to floating point. A protection is a callable
+on a batch (uint8 (N, 3, H, W) to the same type) and a generator for its random numbers. Images are cropped before they
+are encrypted, because a crop of an encrypted image would cut permuted blocks of 4×4 pixels apart.
 
 Source of the settings: Sirichotedumrong and Kiya 2020, section IV-D. Deviation: the paper's client normalises before
-it protects; a cipher of bytes takes bytes, so that here protection comes first and normalisation last.
+it protects; ciphers need bytes, so here protection comes first and normalisation last.
 """
 
 import math
@@ -41,14 +41,14 @@ class ClassifierSettings:
 
     Attributes:
         epochs: passes over the training images.
-        batch_size: images of an update, over all devices.
+        batch_size: images per update, over all devices.
         learning_rate: of stochastic gradient descent, at its highest.
         schedule: ``steps`` divides the rate by five after 30, 60 and 80 % of the run (epochs 60, 120 and 160 of 200);
             ``one-cycle`` lets it rise for a fifth of the run and then fall to zero.
-        momentum: after Nesterov where ``nesterov``.
-        weight_decay: of convolutions and matrices; of all parameters where ``decay_all``.
-        label_smoothing: share of the target that goes to all classes alike.
-        padding: pixels by which images are shifted at most; 0 for none.
+        momentum: Nesterov's with ``nesterov``.
+        weight_decay: of convolutions and matrices; of all parameters with ``decay_all``.
+        label_smoothing: share of the target that is spread evenly over all classes.
+        padding: the largest shift in pixels; 0 does not shift.
         flip: whether half of the images are mirrored.
         accumulate: parts of a batch that go through the network one after another, to save memory; batch
             normalisation sees a part at a time.
@@ -103,7 +103,7 @@ PRESETS: dict[str, ClassifierSettings] = {
         epochs=30, learning_rate=0.2, schedule="one-cycle", nesterov=True, decay_all=False, label_smoothing=0.1
     ),
 }
-"""``fast`` is for sweeps: a sixth of the epochs. What it costs in accuracy beside ``paper`` was not measured."""
+"""``fast`` is for sweeps: a sixth of the epochs. Its loss of accuracy compared with ``paper`` was not measured."""
 
 
 def unprotected(images: Tensor, generator: Generator) -> Tensor:
@@ -166,7 +166,7 @@ def train(
         The log: ``loss``, ``accuracy`` in training, and ``watched``.
 
     Raises:
-        ValueError: where batches cannot be divided among devices, or there are too few images.
+        ValueError: if batches cannot be divided among devices, or there are too few images.
     """
     batch = min(settings.batch_size, len(data))
     shares = runner.world_size * settings.accumulate
@@ -240,14 +240,14 @@ class TrainedClassifier:
         """Writes a model card (`veil.models.cards`), and the weights beside it.
 
         Args:
-            on: what the test images were, in words.
+            on: the test images, in words.
             training: of the card, for people.
         """
         percent = {key: round(100 * value, 2) for key, value in self.test.items()}
         cards.write(
             card, self.network, name=name, architecture=f"veil/{self.architecture}", options=self.options,
             classes=self.classes,
-            given={"resize": list(self.size), "mean": list(self.prepare.mean), "std": list(self.prepare.std)},
+            input_fields={"resize": list(self.size), "mean": list(self.prepare.mean), "std": list(self.prepare.std)},
             accuracy=percent | {"on": on}, training=training,
         )  # fmt: skip
 
@@ -272,14 +272,14 @@ def fit(
     Args:
         architecture: a row of `veil.models.architectures.ARCHITECTURES`, its name, or ``module:object``.
         protection: of all images, after augmentation.
-        adaptation, width: of the network, where it has such an option; see `veil.models.residual.ResNet18`.
+        adaptation, width: options of the network, if it has them; see `veil.models.residual.ResNet18`.
         watched: how many training images are left out of the training, for the log.
         about, reporting: see `train`.
 
     Raises:
         UnknownName: where there is no such architecture.
-        ValueError: as `train` does, where the architecture does not take such images or an adaptation, or where all
-            training images were to be left out.
+        ValueError: as `train` does; also if the architecture does not take such images or an adaptation, or if no
+            training images would remain.
     """
     row = ARCHITECTURES.resolve(architecture) if isinstance(architecture, str) else architecture
     _check(row, parts, adaptation)
@@ -300,7 +300,7 @@ def fit(
 
 
 def _check(row: Architecture, parts: Parts, adaptation: str | None) -> None:
-    """Raises ValueError where the network does not take such images, or an adaptation."""
+    """Raises ValueError if the network does not take such images or an adaptation."""
     channels, side = parts.train.images.shape[1], parts.train.images.shape[-1]
     if row.channels != channels or row.side not in (None, side):
         takes, offered = ("grey images" if count == 1 else "RGB images" for count in (row.channels, channels))
@@ -331,7 +331,7 @@ def _groups(network: nn.Module, settings: ClassifierSettings) -> list[dict[str, 
 
 
 def _place(data: LabelledImages, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Images and labels on the device, or on the CPU where they would take more than half of its free memory."""
+    """Images and labels on the device, or on the CPU if they would take more than half of the device's free memory."""
     if device.type == "cuda" and data.images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
         return data.images, data.labels
     return data.images.to(device), data.labels.to(device)
@@ -341,7 +341,7 @@ def _place(data: LabelledImages, device: torch.device) -> tuple[Tensor, Tensor]:
 def accuracy(
     network: nn.Module, data: LabelledImages, prepare: Input, seed: int, batch_size: int = 250
 ) -> dict[str, float]:
-    """Top-1 and top-5 accuracy, 0 to 1, in float32; what the protection draws comes from ``seed``."""
+    """Top-1 and top-5 accuracy, 0 to 1, in float32; ``seed`` sets the protection's random numbers."""
     device = next(network.parameters()).device
     generator = Generator().manual_seed(seed_of("evaluation", seed))
     training = network.training
