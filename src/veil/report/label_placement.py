@@ -1,6 +1,6 @@
-"""Text on figures that makes room for other text: names at the ends of lines, below bars and beside points.
+"""Placement of labels without overlap: names at the ends of lines, below bars and beside points.
 
-Matplotlib is imported where it is needed, for it is slow to load.
+Matplotlib is slow to load, so functions import it when they need it.
 """
 
 import textwrap
@@ -48,10 +48,10 @@ def name_lines(axes: "Axes", ends: Sequence[tuple[float, str, str]], height: flo
 
 
 def apart(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
-    """The centres of things of ``sizes``, moved from ``places`` as little as possible (in squares) to lie side by side.
+    """The centres of items of ``sizes``, moved from ``places`` by the least squares so that they do not overlap.
 
-    Their order stays. It is isotonic regression: less the room that the things before need, no place may lie below
-    the one before; those that do share their mean.
+    Their order stays. This is isotonic regression: after subtracting the space of the items before it, no place may lie
+    below the previous one; items that would are pooled at their mean.
     """
     order = sorted(range(len(places)), key=lambda index: places[index])
     room = np.cumsum([sizes[index] for index in order]) - np.array([sizes[index] for index in order]) / 2
@@ -68,7 +68,7 @@ def apart(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
 
 
 def name_groups(figure: "Figure", axes: "Axes", names: Sequence[str]) -> None:
-    """Names below groups of bars: in several lines where they are long, slanting where words are too long even so."""
+    """Names below groups of bars: long names are wrapped, and slanted if single words are still too long."""
     letters = max(int((WIDTH - 1) / len(names) / LETTER), 1)
     wrapped = [textwrap.wrap(name, letters, break_long_words=False) for name in names]
     if max((len(line) for lines in wrapped for line in lines), default=0) <= letters:
@@ -81,7 +81,7 @@ def name_groups(figure: "Figure", axes: "Axes", names: Sequence[str]) -> None:
 
 
 def name_points(axes: "Axes", points: Sequence[tuple[float, float, str, str]], lines: Sequence["Line2D"]) -> None:
-    """Labels points where the label hides nothing: no point and no other label first of all, then no line.
+    """Labels points where the label covers nothing: it avoids points and other labels first, then lines.
 
     The layout of the figure must be settled, and stays as it is.
 
@@ -104,7 +104,7 @@ def name_points(axes: "Axes", points: Sequence[tuple[float, float, str, str]], l
 
 
 def _placed(text: "Annotation", place: int) -> "Bbox":
-    """Moves a label to one of its places; gives the pixels that it covers there."""
+    """Moves a label to one of its places; returns the pixels that it covers there."""
     across, up, horizontal, vertical = _PLACES[place]
     text.set(position=(across, up), ha=horizontal, va=vertical)
     return text.get_window_extent()
@@ -124,7 +124,7 @@ def _within(inner: "Bbox", outer: "Bbox") -> bool:
 
 
 def shorten(text: "Text", width: float) -> None:
-    """Drops a text's last letters until it is at most ``width`` inches wide."""
+    """Cuts a text's last letters until it is at most ``width`` inches wide."""
     whole = text.get_text()
     for letters in range(len(whole) - 1, 0, -1):
         if text.get_window_extent().width <= width * DPI:

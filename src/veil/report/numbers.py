@@ -17,7 +17,7 @@ def deviation(values: Sequence[float]) -> float:
 
 
 def spread(values: Iterable[float], digits: int = 1) -> str:
-    """Mean and sample standard deviation, ``12.3 ± 0.4``; the value alone where there is one."""
+    """Mean and sample standard deviation, ``12.3 ± 0.4``; a single value alone."""
     numbers = list(values)
     if not numbers:
         return "–"

@@ -1,8 +1,8 @@
 """A study as a folder: ``study.json`` with questions and solutions, ``images/`` with pictures under neutral names.
 
-Pictures are written anew as PNG, pixels and nothing more: neither names, nor metadata, nor sizes tell which option is
-right. The folder holds the solutions and photos of people, and only its owner may enter it; give nobody the folder, let
-them answer in a browser.
+Pictures are written again as PNG files with pixels only: names, metadata and sizes do not reveal which option is right.
+The folder holds the solutions and photos of people, and only its owner can open it; do not hand it to participants, who
+answer in a browser.
 """
 
 import csv
@@ -38,20 +38,20 @@ def from_folders(
     *,
     contact: str = "",
 ) -> NewStudy:
-    """A study from two folders, whose files belong together by their names below the folder, without the suffix.
+    """A study from two folders, whose files are matched by their names below the folder, without the suffix.
 
     Originals without a reconstruction are distractors. Only the pictures that are drawn are read.
 
     Args:
         original: photos.
         reconstructed: reconstructions of some of them.
-        identities: CSV of rows ``file,identity``, a heading allowed, with files as they are called below ``original``;
-            originals that it does not know are left out. Without it every original is a person of its own.
-        settings: the paper's with two attention questions, unless given.
-        contact: who asks, for the first page.
+        identities: CSV of rows ``file,identity``, with or without a heading; files are named as below ``original``.
+            Originals that are not in it are left out. Without it every original is a separate person.
+        settings: None takes the paper's with two attention questions.
+        contact: who runs the study, for the first page.
 
     Raises:
-        StudyError: where a folder, a file or the people do not serve; FolderError: where a folder holds no photo.
+        StudyError: if a folder, a file or the people cannot be used; FolderError: if a folder holds no photo.
     """
     settings = settings or Settings()
     if settings.another_photo and identities is None:
@@ -94,7 +94,7 @@ def _stem(name: str) -> str:
 
 
 def read_identities(file: Path) -> dict[str, str]:
-    """Who is on which photo: identity by file name without suffix, from CSV rows ``file,identity``.
+    """The person on each photo: identity by file name without suffix, from CSV rows ``file,identity``.
 
     Raises:
         StudyError: for a file that cannot be read, has other rows, or names a file twice.
@@ -125,7 +125,7 @@ def write(new: NewStudy, out: Path) -> None:
     """Writes a study to a new or empty folder, which appears whole or not at all.
 
     Raises:
-        StudyError: where the folder holds something, or cannot be written.
+        StudyError: if the folder is not empty or cannot be written.
     """
     out = Path(os.path.abspath(out))  # noqa: PTH100 - a folder such as `.` needs a name, and links stay links
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -153,10 +153,10 @@ def _as_json(study: Study) -> dict[str, Any]:
 
 
 def read(folder: Path) -> Study:
-    """The study that `write` left in a folder.
+    """Reads the study that `write` wrote to a folder.
 
     Raises:
-        StudyError: where there is none, or it was damaged.
+        StudyError: if there is no study, or it is damaged.
     """
     file = folder / FILE
     try:
@@ -197,7 +197,7 @@ def read_images(folder: Path, study: Study) -> dict[str, bytes]:
     """The PNG files of a study by name.
 
     Raises:
-        StudyError: where one is missing, or a link leads out of the folder: participants would see another file.
+        StudyError: if a file is missing, or a link leads out of the folder: participants would see another file.
     """
     called = [name for question in study.questions for name in (question.shown, *question.options)]
     resolver = names.Resolver(folder)

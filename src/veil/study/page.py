@@ -1,4 +1,4 @@
-"""The result of a study as a page: the verdict, tables, and every question with the answers it got."""
+"""The result of a study as a page: the verdict, tables, and every question with its answers."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -21,7 +21,7 @@ def page(study: Study, result: Result, images: Mapping[str, bytes], source: str)
     """The page of a study.
 
     Args:
-        images: PNG files by name, as `veil.study.folder.read_images` has them.
+        images: PNG files by name, as `veil.study.folder.read_images` returns them.
         source: where the numbers come from, in prose.
     """
     _, text = verdict(result)
@@ -121,7 +121,7 @@ def _picture(number: int, question: Question, got: Asked, images: Mapping[str, b
 
 
 def strip(shown: NDArray[np.uint8], options: Sequence[NDArray[np.uint8]], right: int) -> NDArray[np.uint8]:
-    """Pictures side by side, uint8 (H, W, 3) each and all: what was shown, as high as the options, then these."""
+    """Pictures side by side, all uint8 (H, W, 3): the shown picture at the options' height, then the options."""
     height = options[0].shape[0]
     width = max(1, round(shown.shape[1] * height / shown.shape[0]))
     first = np.array(Image.fromarray(shown).resize((width, height), Image.Resampling.NEAREST))

@@ -1,10 +1,10 @@
-"""What a study's answers come to: accuracy beside guessing, who counts, and a verdict in words.
+"""The result of a study: accuracy compared with guessing, who counts, and a verdict in words.
 
 Source: Li et al. 2019, section 4.4: 28 % over ten questions, "40 responses". The paper gives no interval and does not
-say whether 40 people answered or 40 answers were given; with either number, 95 % intervals hold the 25 % of guessing.
+say whether these are 40 people or 40 answers; with either number, the 95 % interval contains the 25 % of guessing.
 
-Who counts is settled before anybody answers: those who answered every question, and all attention questions rightly.
-Who failed one of these, and who stopped on the way, is reported apart, never mixed in.
+The rule of who counts is fixed in advance: participants who answered every question, and all attention questions
+correctly. Participants who failed an attention question or stopped early are reported separately.
 """
 
 from collections import defaultdict
@@ -27,11 +27,11 @@ FEW = 10  # people: with fewer, intervals over people are too narrow
 
 @dataclass(frozen=True)
 class Asked:
-    """A question and the answers of those who count.
+    """A question and the answers of the participants who count.
 
     Attributes:
-        subject: the original that was looked for.
-        share: of right answers; None where nobody counts.
+        subject: the original to find.
+        share: of right answers; None if nobody counts.
         choices: how often each place was chosen.
         right: the right place, from 0.
         seconds: median time to the answer.
@@ -50,16 +50,16 @@ class Result:
 
     Attributes:
         study: its name.
-        chance: what guessing reaches.
-        attention: how many questions were for attention.
-        people: how many participants counted, failed attention, are incomplete, or did not answer anything.
-        share: over the answers of those who count, without attention questions; None where nobody counts.
+        chance: the accuracy of guessing.
+        attention: number of attention questions.
+        people: how many participants counted, failed an attention question, are incomplete, or did not answer anything.
+        share: over the answers of participants who count, without attention questions; None if nobody counts.
         p: two-sided, of the exact binomial test against ``chance``.
         over_people: bootstrap interval over people; None for fewer than two.
         over_questions: the same over people and questions.
-        failed, incomplete: share of right answers among those who failed attention, and those who are incomplete.
-        questions: in the study's order, without those for attention.
-        seconds: median time to an answer of those who count.
+        failed, incomplete: share of right answers of participants who failed an attention question, or are incomplete.
+        questions: in the study's order, without attention questions.
+        seconds: median time to an answer of participants who count.
     """
 
     study: str
@@ -143,7 +143,7 @@ def _asked(question: Question, people: Sequence[Mapping[str, Answer]]) -> Asked:
 
 
 def widest(outcome: Result) -> Interval | None:
-    """The smallest interval that holds Wilson's and the one over people; None where nobody counts."""
+    """The smallest interval that contains Wilson's and the one over people; None if nobody counts."""
     if outcome.share is None:
         return None
     intervals = [outcome.share.interval, *([outcome.over_people] if outcome.over_people is not None else [])]
@@ -151,7 +151,7 @@ def widest(outcome: Result) -> Interval | None:
 
 
 def verdict(outcome: Result) -> tuple[Level, str]:
-    """What the result means, in plain words; judged by the `widest` interval."""
+    """The meaning of the result in plain words, according to the `widest` interval."""
     interval = widest(outcome)
     if outcome.share is None or interval is None:
         return "none", "Nobody has answered every question and passed the attention questions: nothing can be said yet."
@@ -182,7 +182,7 @@ def verdict(outcome: Result) -> tuple[Level, str]:
 
 
 def _others(outcome: Result) -> str:
-    """Whether a result above guessing reaches beyond the pictures of this study."""
+    """A sentence on whether a result above guessing holds beyond the pictures of this study."""
     if outcome.over_questions is None or outcome.over_questions[0] > outcome.chance:
         return ""
     return " It may rest on a few of them: over other pictures than these the interval holds guessing."
