@@ -1,8 +1,9 @@
-"""What `veil.runtime.memory.keep_memory` is worth: a network's forward and backward passes with it and without.
+"""The effect of `veil.runtime.memory.keep_memory` on a network's forward and backward passes.
 
     python benchmarks/allocator.py --model CARD
 
-Each way in fresh processes, by turns; a row goes to results/benchmarks/allocator.jsonl. Cost: half a minute.
+Both variants run in fresh processes, by turns; a row is appended to results/benchmarks/allocator.jsonl. Cost: half a
+minute.
 """
 
 import argparse
@@ -24,7 +25,7 @@ BATCH, PASSES, TURNS = 8, 20, 3
 
 
 def passes(model: str, keep: bool) -> list[float]:
-    """Milliseconds a photo of each forward and backward pass, after two to warm up."""
+    """Milliseconds per photo of each forward and backward pass, after two warm-up passes."""
     classifier = catalog.load(model)
     if keep:
         keep_memory()

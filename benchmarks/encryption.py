@@ -1,11 +1,11 @@
-"""How fast Veil's ciphers encrypt, beside scramblekit and beside a plain copy of the same bytes.
+"""The speed of Veil's ciphers, compared with scramblekit and with a plain copy of the same bytes.
 
     python benchmarks/encryption.py --scale smoke
     python benchmarks/encryption.py --scale cpu
 
-Random images in memory, uint8, in the layout that each library likes best. Each contender runs in a fresh process,
-several times in turn with the others; keys, warming up and the choice of scramblekit's batch are not timed. README.md
-beside this file says what the rows hold.
+The images are random uint8 images in memory, in the fastest layout of each library. Each contender runs in a fresh
+process, several times in turn with the others; keys, warm-up and the choice of scramblekit's batch are not timed.
+README.md beside this file describes the rows.
 
 Cost: smoke ten seconds; cpu three minutes.
 Expected: at least a tenth of a plain copy's bandwidth, and 30 times scramblekit.
@@ -109,14 +109,14 @@ def scramblekit(contender: str, side: int, images: int, threads: int) -> tuple[R
 
 
 def timed(run: Run) -> float:
-    """Seconds on the wall."""
+    """Seconds of wall-clock time."""
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
 
 
 def work(contender: str, side: int, images: int, seconds: float, threads: int) -> Row:
-    """Warms up, runs at least once and for ``seconds``, and says how long one run took."""
+    """Warms up, runs at least once and for ``seconds``, and returns how long one run took."""
     rival = contender in RIVALS.values()
     run, batch = (scramblekit if rival else veil)(contender, side, images, threads)
     run()
@@ -193,7 +193,7 @@ def contender_row(name: str, size: Size, runs: Sequence[Row]) -> Row:
 
 
 def with_ratios(rows: Sequence[Row]) -> Iterator[Row]:
-    """Adds how many times as fast as scramblekit a cipher is, and its share of a plain copy's speed."""
+    """Adds a cipher's speed relative to scramblekit and to a plain copy."""
     rates = {row["contender"]: row["images_per_second"] for row in rows}
     for row in rows:
         rate, rival, copy = row["images_per_second"], rates.get(RIVALS.get(row["contender"], "")), rates[COPY]
@@ -222,7 +222,7 @@ def show(rows: Sequence[Row]) -> None:
 
 
 def main() -> int:
-    """Exit status 1 where a contender failed."""
+    """Exit status 1 if a contender failed."""
     from noise import BENCH_PYTHON
     from veil.runtime.provenance import provenance
 

@@ -1,14 +1,14 @@
-"""What a training of DeepObfuscator costs: beside the same written the obvious way, and beside its bare passes.
+"""The cost of a DeepObfuscator training, compared with a straightforward implementation and with its bare passes.
 
     python benchmarks/obfuscation.py --scale smoke
     python benchmarks/obfuscation.py --scale cpu
 
 Algorithm 1, cycles of four batches, on random images: `ours`, an epoch of `deep_obfuscator.train` with all
-that it does; `obvious`, the same four phases as one writes them down: float32, all four networks computing gradients in
-every phase, and the optimiser of the phase stepping; `bare`, each forward and backward pass that the phases need, once,
-on tensors that are there already, in our precision, without losses and updates. All three take turns.
+that it does; `obvious`, a straightforward implementation of the same four phases: float32, all four networks compute
+gradients in every phase, and the phase's optimiser steps; `bare`, only the forward and backward passes that the phases
+need, on existing tensors, in our precision, without losses and updates. All three take turns.
 
-`ours` in float32 has to come to the same losses as `obvious`: their difference after an epoch is in the rows.
+`ours` in float32 must have the same losses as `obvious`: rows contain their difference after an epoch.
 
 Cost: smoke ten seconds; cpu two minutes on two cores.
 Expected: at least 2.5 times as fast as the obvious way with bfloat16; within 1.2 times the bare passes.
@@ -65,7 +65,7 @@ SCALES = {
 
 
 class Contest:
-    """All that is timed at a scale."""
+    """The contenders at a scale."""
 
     def __init__(self, scale: Scale, device: str) -> None:
         self.scale, self.count = scale, 4 * scale.batch * scale.cycles
@@ -159,7 +159,7 @@ class Contest:
 
 
 def compete(contest: Contest, turns: int) -> dict[str, Any]:
-    """Lets the three take turns, after one to warm up."""
+    """Times all three in turns, after a warm-up turn."""
     _, exact = contest.ours(contest.exact)
     _, plain = contest.obvious()
     contest.ours(), contest.bare()

@@ -1,13 +1,12 @@
-"""Everybody who competes: Veil, three attack libraries, a plain loop, and the floor below all of them.
+"""All contenders: Veil, three attack libraries, a plain loop, and the floor below all of them.
 
 `noise.py` runs this file in fresh processes, the libraries' in an environment of their own
 (`requirements-peers.txt`), where Veil is installed without its dependencies: all attack the very same
 `Classifier`, preprocessing included.
 
-Each library does targeted projected gradient descent with signed steps and no random start, as its
-documentation shows. Where it leaves a choice it gets the kinder one: Veil's fast gradient of the resize,
-frozen parameters, no progress bar, its best batch, while Veil keeps its default. None of these attacks takes a
-finished photo out of its batch.
+Each library runs targeted projected gradient descent with signed steps and no random start, as its documentation shows.
+It gets the best options: Veil's fast gradient of the resize, frozen parameters, no progress bar and its best batch,
+while Veil keeps its default. None of these attacks removes a finished photo from its batch.
 """
 
 import argparse
@@ -42,7 +41,7 @@ TUNING_STEPS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What holds for every contender. Noise in grey levels.
+    """The rules for every contender. Noise in grey levels.
 
     Attributes:
         model: name or card of the network, for `veil.models.catalog.load`.
@@ -59,11 +58,11 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """What every contender is given; one safetensors file.
+    """The problem for every contender; one safetensors file.
 
     Attributes:
         photos: uint8, (N, C, H, W).
-        targets: int64, (N,): the class to which each photo is to be drawn.
+        targets: int64, (N,): the target class of each photo.
         before: int64, (N,): the network's first choice on each original; only the judge looks at it.
     """
 
@@ -86,12 +85,12 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What a run gave.
+    """The result of a run.
 
     Attributes:
-        images: of the photos, uint8 or float in [0, 1]; None where none are made.
-        evaluations: forward and backward passes of single photos, all together.
-        iterations: steps to a photo's image, on average; None where there is none.
+        images: the perturbed photos, uint8 or float in [0, 1]; None if the run has none.
+        evaluations: total forward and backward passes of single photos.
+        iterations: mean steps per photo; None without images.
     """
 
     images: Tensor | None
@@ -164,7 +163,7 @@ def floor(precision: Precision, *, preprocessing: bool) -> Prepare:
 
 
 def fixed_steps(build: Build) -> Prepare:
-    """Batch after batch, every photo for the same number of steps."""
+    """Runs batch after batch, all photos with the same number of steps."""
 
     def prepare(classifier: Classifier, problem: Problem) -> Run:
         photos = to_float(problem.photos)
@@ -181,7 +180,7 @@ def fixed_steps(build: Build) -> Prepare:
 
 
 def plain(classifier: Classifier, problem: Problem, steps: int) -> Attack:
-    """The loop that one writes in ten lines: what a library's own bookkeeping costs can be read off it."""
+    """A loop of ten lines: it shows the cost of a library's own bookkeeping."""
     keep_memory()
     step, budget = problem.rules.step / 255, problem.rules.budget / 255
 
@@ -247,7 +246,7 @@ def art_pgd(classifier: Classifier, problem: Problem, steps: int) -> Attack:
 
 @dataclass(frozen=True)
 class Contender:
-    """Who competes; ``distribution`` is the package whose version counts, ``batch`` None stands for the best."""
+    """A contender; ``distribution`` is the package whose version is recorded, ``batch`` None takes the best."""
 
     prepare: Prepare
     distribution: str
@@ -269,14 +268,14 @@ CONTENDERS = {
 
 
 def timed(run: Run, count: int, steps: int, batch: int) -> tuple[float, RunResult]:
-    """Seconds on the wall, and what the run gave."""
+    """Seconds of wall-clock time, and the run's result."""
     started = time.perf_counter()
     result = run(count, steps, batch)
     return time.perf_counter() - started, result
 
 
 def best_batch(run: Run, batches: Sequence[int]) -> int:
-    """The batch with which a few photos and steps take the least time, each after a turn to warm up."""
+    """The batch that is fastest for a few photos and steps, after a warm-up turn."""
     seconds = {}
     for batch in batches:
         run(batch, 1, batch)
@@ -285,9 +284,9 @@ def best_batch(run: Run, batches: Sequence[int]) -> int:
 
 
 def peak_mib() -> float:
-    """The most memory that this process held resident, in MiB.
+    """The peak resident memory of this process, in MiB.
 
-    ``getrusage`` would count what the parent process held when it started this one, so Linux is asked itself.
+    ``getrusage`` would include the parent's memory at the start, so this reads Linux's own number.
     """
     status = Path("/proc/self/status")
     if status.exists():

@@ -2,9 +2,9 @@
 
     python benchmarks/universal.py
 
-Needs no data: made digits and the packaged mnist-cnn, 300 iterations of 64 digits for each of ten noises (Liu et al.
-2019, Table 2). Each way takes its turn, three times; a row goes to results/benchmarks/universal.jsonl. Cost: five
-minutes on two cores.
+It needs no data: synthetic digits and the packaged mnist-cnn, 300 iterations of 64 digits for each of ten noises (Liu
+et al. 2019, Table 2). All variants take three turns; a row is appended to results/benchmarks/universal.jsonl. Cost:
+five minutes on two cores.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def one_by_one(classifier: Classifier, digits: LabelledImages, settings: Univers
 
 
 def floor(classifier: Classifier, digits: LabelledImages, settings: UniversalSettings) -> None:
-    """As many forward and backward passes to the images, in the same batches, and nothing else."""
+    """Only the forward and backward passes to the images, in the same batches."""
     batch: Tensor = digits.images[: settings.batch_size].float().div(255).repeat(len(LOSSES), 1, 1, 1)
     goals = torch.zeros(len(batch), dtype=torch.long)
     for _ in range(settings.iterations):

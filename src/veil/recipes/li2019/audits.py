@@ -1,4 +1,4 @@
-"""Everything that is trained, attacked: what services read, and what retrained attackers do.
+"""Audits of all trained variants: the accuracy of services and of retrained attackers.
 
 Paper:   Li et al. 2019, section 4, {smile; gender}
 Item:    audits
@@ -7,7 +7,7 @@ Expect:  gender 97.36 to 58.85 %, MS-SSIM 0.9458 to 0.3175, smile down by 1.15 %
 Command: veil reproduce li2019 audits --scale cpu --data DIR
 
 Each variant of `veil.recipes.li2019.variants` is trained, then audited (`veil.audits.features`): attackers are
-trained from nothing against what it sends. Gender’s floor is what a true smile says of it.
+trained from scratch against its features. Gender’s floor is its prediction from the true smile.
 """
 
 import math
@@ -37,7 +37,7 @@ from veil.runtime.scales import Scale
 ITEM = "audits"
 TARGET, PRIVATE = (SMILE,), (GENDER,)
 MAIN = ("undefended", "veil", "paper")
-"""Measured first, attackers with several seeds; others have one seed, and the attackers that turned out strong."""
+"""Measured first, with several seeds of the attackers; other variants have one seed and the strong attackers only."""
 EMBEDDER = "mobilefacenet.onnx"
 
 
@@ -57,7 +57,7 @@ def audit_settings(scale: Scale, name: str) -> FeatureAuditSettings:
 
 
 def embedder(conditions: Conditions) -> FaceEmbedder | None:
-    """The face recogniser, where its file lies in one of the data folders or beside it in ``weights``."""
+    """The face recogniser, if its file is in one of the data folders or in ``weights`` beside them."""
     for root in conditions.data:
         for folder in (root, root / "weights"):
             if (folder / EMBEDDER).is_file():
@@ -120,7 +120,7 @@ def service(rows: Sequence[Row], attribute: str = SMILE) -> Row:
 
 
 def show(evidence: Evidence) -> Section:
-    """A line for each variant; verdicts; the paper's claims."""
+    """A table with a line per variant, verdicts, and the paper's claims."""
     grouped = by_variant(evidence)
     title = "What attackers get · every variant"
     tables = [_summary(grouped), _claims(grouped), _verdicts(grouped)]

@@ -6,8 +6,8 @@ Cost:    smoke 0 s; cpu 0 s, with audits; paper 0 s
 Expect:  people are right in 28 %, by guessing in 25 %
 Command: veil reproduce li2019 figure5 --scale cpu --data DIR
 
-The recogniser is a stranger to the reconstructors. Where its file is not at hand, there is only what is told from
-features as they are. The study with people is run by `veil study` (`docs/study.md`).
+The recogniser was not used to train the reconstructors. Without its file, only identification from the features
+themselves is measured. `veil study` runs the study with people (`docs/study.md`).
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ PRINTED = {"paper": "28 (people)"}
 
 
 def show(evidence: Evidence) -> Section:
-    """A line for each variant and way: in the best reconstruction, and by features alone."""
+    """A line for each variant and method: the best reconstruction, and features alone."""
     grouped = audits.by_variant(evidence)
     lines: list[tuple[str, ...]] = []
     for name, rows in grouped.items():

@@ -52,7 +52,7 @@ def show(evidence: Evidence) -> Section:
 
 
 def _lost(evidence: Evidence) -> str:
-    """What attackers of gender lose who come after the paper's training, at full size and in the sets of Figure 7."""
+    """The loss of gender attackers trained after the paper's training, at full size and in the sets of Figure 7."""
     whole, sets = audits.by_variant(evidence), figure7.by_set(evidence)
     pairs = [(whole["undefended"], whole["paper"])] if {"undefended", "paper"} <= whole.keys() else []
     pairs += [(sets[name, "undefended"], rows) for (name, variant), rows in sets.items() if variant == "paper"]
@@ -70,7 +70,7 @@ def _read(rows: Sequence[Row]) -> float:
 
 
 def _panels(by_title: Mapping[str, Sequence[Row]]) -> list[Panel]:
-    """One for each training that has an adversarial stage."""
+    """A panel for each training with an adversarial stage."""
     panels = []
     for title, rows in by_title.items():
         logs = [row for row in rows if row["kind"] == "training" and row["stage"] == ADVERSARIAL]

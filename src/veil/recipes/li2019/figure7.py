@@ -1,4 +1,4 @@
-"""Six sets of attributes: what is asked for, and what is hidden (Figure 7).
+"""Six sets of attributes, target and private ones (Figure 7).
 
 Paper:   Li et al. 2019, section 4.5, Figure 7
 Item:    figure7
@@ -7,9 +7,9 @@ Expect:  (a) smile 92.68 to 91.53, gender 97.36 to 58.85 %; noise: gender 90.15 
 Command: veil reproduce li2019 figure7 --scale cpu --data DIR
 
 Plain accuracies, as the paper has them, and balanced ones and AUROC beside their floors. The paper's adversary
-classifier is the one of the training; here the strongest retrained attacker stands beside it. All six sets at the
-reduced setting (`veil.recipes.li2019.reduced`): the defended ones of set (a) are points of the trade-off, and what is
-not defended is trained once for all sets that ask for the same. Set (a) at full size is in `audits`.
+classifier is the one of the training; here the strongest retrained attacker is shown as well. All six sets have the
+reduced setting (`veil.recipes.li2019.reduced`): the defended variants of set (a) are points of the trade-off, and
+undefended variants are trained once for all sets with the same targets. Set (a) at full size is in `audits`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,13 +38,13 @@ SETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "e": ((CHEEKS,), (GENDER, MAKEUP)),
     "f": ((SMILE, CHEEKS), (GENDER, MAKEUP)),
 }
-"""What is asked for, and what is hidden."""
+"""Target and private attributes of each set."""
 PRINTED = {("a", SMILE): 91.53, ("d", SMILE): 90.85, ("a", GENDER): 58.85, ("b", GENDER): 59.79, ("c", GENDER): 63.96}
 """Accuracies of DeepObfuscator in % that the paper's text names; the others are bars without numbers."""
 BASELINES = ("undefended", "noise")
-"""Nothing is hidden in their trainings: sets that ask for the same have them in common."""
+"""Variants that are trained without private attributes: sets with the same targets share them."""
 BASED = {"a": "d", "b": "e", "c": "f"}
-"""Sets with which others have their baselines in common; attackers of these read both attributes."""
+"""Sets whose baselines other sets share; attackers of these sets read both attributes."""
 COMPARED: dict[Scale, tuple[str, ...]] = {
     "smoke": ("undefended", "paper"), "cpu": ("undefended", "noise", "paper", "veil"),
     "paper": ("undefended", "noise", "paper", "veil"),
@@ -57,7 +57,7 @@ WORDS = {SMILE: "smile", CHEEKS: "high cheekbones", GENDER: "gender", MAKEUP: "h
 
 
 def points(scale: Scale) -> list[Point]:
-    """All obfuscators of the figure but those that the trade-off has: the defended ones of set (a)."""
+    """All obfuscators of the figure except the defended ones of set (a), which the trade-off contains."""
     defended = [name for name in SETS if name != "a"]
     own = [name for name in SETS if name not in BASED]
     return [
@@ -75,7 +75,7 @@ def measure(conditions: Conditions) -> None:
 
 
 def by_set(evidence: Evidence) -> dict[tuple[str, str], list[Row]]:
-    """Rows by set and variant, of the first seed, in the order of tables, for sets that are whole."""
+    """Rows by set and variant, of the first seed, in the order of tables, for complete sets."""
     measured: dict[tuple[str, str], list[Row]] = {}
     for row in of_first_seed(evidence.rows(ITEM)):
         measured.setdefault((row["set"], row["variant"]), []).append(row)
@@ -92,7 +92,7 @@ def by_set(evidence: Evidence) -> dict[tuple[str, str], list[Row]]:
 
 
 def show(evidence: Evidence) -> Section:
-    """Tables of accuracies, which is what the paper has; a table and two pictures of what thresholds cannot blur."""
+    """Tables of accuracies, as in the paper; a table and two pictures of metrics that do not depend on thresholds."""
     grouped, titles = by_set(evidence), [VARIANTS[variant].title for variant in COMPARED[evidence.conditions.scale]]
     tables = (
         Table("The sets.", ("", "asked for", "hidden"), tuple((f"({name})", *_parts(name)) for name in SETS)),
@@ -121,7 +121,7 @@ def show(evidence: Evidence) -> Section:
 
 
 def _lines(by_set_and_variant: BySet, part: int) -> Iterator[tuple[str, str, dict[str, list[Row]]]]:
-    """Each set, one of its attributes, asked for (0) or hidden (1), and its rows by variant."""
+    """Each set with one of its attributes, target (0) or private (1), and its rows by variant."""
     for name in dict.fromkeys(name for name, _ in by_set_and_variant):
         rows = {variant: of_it for (other, variant), of_it in by_set_and_variant.items() if other == name}
         for attribute in SETS[name][part]:
@@ -182,12 +182,12 @@ def _bars(grouped: BySet, who: str) -> "Figure":
 
 
 def titled(name: str) -> str:
-    """What a set is called beside curves."""
+    """The label of a set beside curves."""
     return f"({name}) {'; '.join(_parts(name))}"
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """What a set asks for, and what it hides, in words."""
+    """The target and the private attributes of a set, in words."""
     return tuple(", ".join(WORDS[attribute] for attribute in part) for part in SETS[name])
 
 

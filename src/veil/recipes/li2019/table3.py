@@ -1,4 +1,4 @@
-"""MS-SSIM of what four reconstructors draw from obfuscated features (Table 3).
+"""MS-SSIM of four reconstructors on obfuscated features (Table 3).
 
 Paper:   Li et al. 2019, section 4.4, Tables 2 and 3
 Item:    table3

@@ -1,4 +1,4 @@
-"""MS-SSIM and PSNR beside two baselines, and what is drawn (Table 4, Figure 4).
+"""MS-SSIM and PSNR beside two baselines, and the reconstructions (Table 4, Figure 4).
 
 Paper:   Li et al. 2019, section 4.4, Table 4 and Figure 4
 Item:    table4

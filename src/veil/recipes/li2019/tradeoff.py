@@ -1,4 +1,4 @@
-"""What a client sends, against what it gives away: how many values, and how much of a defence.
+"""Utility against leakage, by the number of values that a client sends and the weight of the defence.
 
 Paper:   Li et al. 2019, none of this kind there
 Item:    trade-off
@@ -61,7 +61,7 @@ def measure(conditions: Conditions) -> None:
 
 
 def of_point(evidence: Evidence, variant: str, setting: float) -> list[Row]:
-    """Rows of a point, by the first seed: of so many values, or of such a λ; none where it was not measured."""
+    """Rows of a point of the first seed, for a number of values or a λ; empty if it was not measured."""
     return _grouped(evidence.rows(ITEM)).get((variant, setting), [])
 
 
@@ -73,7 +73,7 @@ def _grouped(rows: Sequence[Row]) -> dict[tuple[str, float], list[Row]]:
 
 
 def _sent(rows: Sequence[Row]) -> tuple[int, int]:
-    """How many values are sent, and how many different features."""
+    """The number of values sent, and the number of different features."""
     row = next(row for row in rows if row["kind"] == "sent")
     return math.prod(row["shape"]), int(row["different"])
 

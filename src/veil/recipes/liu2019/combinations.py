@@ -178,7 +178,7 @@ def _all_sets(sizes: dict[int, list[Row]], singles: dict[tuple[int, int], float]
 
 
 def figure5(evidence: Evidence) -> Section:
-    """What the sum of all ten misleads to."""
+    """The wrong answers under the sum of all ten noises."""
     row, noise = _noise(evidence, ALL)
     clean = {r["seed"]: r["predicted"] for r in evidence.rows("table2") if r["target"] is None}
     by_seed = [
@@ -218,7 +218,7 @@ def figure6(evidence: Evidence) -> Section:
 
 
 def figure7(evidence: Evidence) -> Section:
-    """What the sum of two noises misleads to."""
+    """The wrong answers under the sum of two noises."""
     row, noise = _noise(evidence, PAIR)
     (clean,) = (r for r in evidence.rows("table2") if r["target"] is None and r["seed"] == row["seed"])
     share = digits.share_of_errors(row, clean, PAIR)

@@ -33,7 +33,7 @@ from veil.runtime.scales import Scale
 
 BUDGET = 89.0
 NEAR = 0.95
-"""Share of the ceiling from which on entropy is near it."""
+"""Share of the ceiling at which entropy counts as near it."""
 METHODS: dict[str, tuple[str, StepSettings]] = {
     "cis": ("cis", CisSettings(budget=BUDGET, step=2.0, excluded_top=1)),
     "joint 2": ("entropy", EntropySettings(budget=BUDGET, step=2.0, max_iterations=200, targets=2, excluded_top=1)),
@@ -91,7 +91,7 @@ def _protected(
 
 
 def show(evidence: Evidence) -> Section:
-    """All methods beside each other."""
+    """All methods side by side."""
     rows = evidence.rows("digit-entropy")
     clean = [row for row in evidence.rows("table2") if row["target"] is None]
     lines = [("no noise (all test digits)", *_cells(clean), "–", "–")]

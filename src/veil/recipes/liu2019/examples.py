@@ -29,7 +29,7 @@ from veil.report import figures
 from veil.report.page import Picture, Section
 
 SIDE = 299
-FACTOR = 20  # by which the noise is amplified to be seen
+FACTOR = 20  # amplification of the noise
 ITEMS = {
     "figure8": ("chelsea", "crs", "CRS on a photo of a cat (the paper: a black swan)"),
     "figure9": ("coffee", "crs", "CRS on a cup of coffee (the paper: a minibus)"),
@@ -106,7 +106,7 @@ def _two_targets(row: Row) -> str:
 
 
 DESCRIBED = {"crs": _one_target, "cis": _two_targets}
-"""What is said of a figure's photo, by the scheme of the figure."""
+"""The text about a figure's photo, by the scheme of the figure."""
 
 
 def _answer(answer: Sequence[Any]) -> str:

@@ -40,7 +40,7 @@ NAMES = {
 }
 CLIPPED = "the paper's CIS, 2 classes, clipped to ±3"
 RAW = "the paper's CIS, 2 classes, raw sum, beyond the budget"
-CHOSEN_ON = 8  # every so-many-th photo served to choose the scheme's constants
+CHOSEN_ON = 8  # every eighth photo was used to choose the scheme's constants
 
 
 def negative_entropy(logits: Tensor, goals: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,7 +76,7 @@ def _plan(settings: EntropySettings, seed: int) -> photos.Planned:
 
 
 def show(evidence: Evidence) -> Section:
-    """All methods beside each other."""
+    """All methods side by side."""
     rows, cis = evidence.rows("photo-entropy"), evidence.rows("figure12")
     ceiling = torch.tensor(float(evidence.about("photo-entropy")["classes"])).log().item()
     by_name: dict[str, list[Row]] = {"no noise": [row for row in cis if row["targets"] == 0 and row["rule"] == "clip"]}

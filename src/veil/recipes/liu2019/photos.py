@@ -1,10 +1,10 @@
-"""The photo part of Liu et al. 2019: photos, network, and descents on photos that are not measured yet.
+"""The photo part of Liu et al. 2019: photos, network, and descents on photos without rows.
 
-Not an item: what Table 3, Figures 8 to 12 and Veil's own items on photos share.
+This module is not an item; Table 3, Figures 8 to 12 and Veil's own items on photos use it.
 
-Photos come from any set in a standard layout (`veil.data.photo_sets`). The network is the paper's Inception v3 where it
-can be had, else the packaged things100, or whatever ``--model`` names. Where the network does not have a set's classes,
-its own first choice on the original stands for the truth.
+Photos come from any set in a standard layout (`veil.data.photo_sets`). The network is the paper's Inception v3 if it is
+available, otherwise the packaged things100, or the network of ``--model``. If the network does not have a set's
+classes, its own first choice on the original is used as the true class.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ Planned = Callable[[Tensor, int | None], Plan]
 
 @dataclass(frozen=True)
 class Photos:
-    """Photos by number: a name that rows give them, a way to read them, and the true class for the network."""
+    """Photos by number: their name in rows, a function that reads them, and the true class for the network."""
 
     description: str
     names: tuple[str, ...]
@@ -139,7 +139,7 @@ class Bench:
 
 
 def load(conditions: Conditions) -> Bench:
-    """The photos and the network that the conditions ask for."""
+    """The photos and the network that the conditions name."""
     classifier = network(conditions)
     photos = (
         _synthetic(classifier)
@@ -150,7 +150,7 @@ def load(conditions: Conditions) -> Bench:
 
 
 def network(conditions: Conditions) -> Classifier:
-    """The network that was asked for; else the paper's, and things100 where that cannot be had or is too much."""
+    """The requested network; otherwise the paper's, or things100 if that is not available or too slow."""
     if conditions.model is not None:
         return catalog.load(conditions.model)
     if conditions.scale == "smoke":
@@ -185,7 +185,7 @@ def _from_folder(conditions: Conditions, classifier: Classifier) -> Photos:
 
 
 def settings(conditions: Conditions, chosen: S) -> S:
-    """The settings as they are, but at smoke scale few steps, and the budget that things100's small input needs."""
+    """The settings; at smoke scale with few steps and the budget that things100's small input needs."""
     if conditions.scale != "smoke":
         return chosen
     fewer = {"retries": 0} if hasattr(chosen, "retries") else {}

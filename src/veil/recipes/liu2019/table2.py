@@ -119,7 +119,7 @@ def table2(evidence: Evidence) -> Section:
 
 
 def _starts(most: float, far: list[str]) -> str:
-    """How far apart networks are that started from other weights, and which targets are further from the paper's."""
+    """The spread over networks with other initial weights, and the targets that differ more from the paper."""
     apart = (
         f"Another start of the network's weights moves accuracy by up to {most:.0f} points (standard deviation), so "
         "that single values cannot be compared to the point. "
@@ -132,7 +132,7 @@ def _starts(most: float, far: list[str]) -> str:
 
 
 def _sizes(signed: list[float], magnitude: float) -> str:
-    """What the paper's “average noise” can be."""
+    """The possible meanings of the paper's “average noise”."""
     mean = fmean(signed)
     if abs(mean - PRINTED_NOISE) > max(deviation(signed), PRINTED_NOISE / 2):
         return f"The paper's “average noise” of {PRINTED_NOISE} is not near our signed mean ({mean:.3f})."

@@ -47,7 +47,7 @@ def tempered(temperature: float) -> Loss:
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """By how much the true class leads the best other one, in logits, at least 0."""
+    """The lead of the true class over the best other class, in logits, at least 0."""
     true = logits.gather(1, labels[:, None])
     other = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
     return (true[:, 0] - other).clamp_min(0)
@@ -130,7 +130,7 @@ def show(evidence: Evidence) -> Section:
 
 
 def _compared(rows: Mapping[str, Row]) -> str:
-    """What stands out beside −ICE alone, as far as the rows say so."""
+    """What differs from −ICE alone, as far as the rows show it."""
     plain = rows["−ICE + 0 · ICP"]
 
     def worse(*names: str) -> bool:

@@ -62,7 +62,7 @@ SCALES = {
 
 
 def split_watched(data: LabelledImages, per_class: int) -> tuple[LabelledImages, LabelledImages]:
-    """Takes the last ``per_class`` images of each class out of the training images."""
+    """Moves the last ``per_class`` images of each class from the training images to a second part."""
     watched = torch.zeros(len(data), dtype=torch.bool)
     for label in range(len(data.classes)):
         watched[torch.nonzero(data.labels == label)[-per_class:, 0]] = True
@@ -73,7 +73,7 @@ def split_watched(data: LabelledImages, per_class: int) -> tuple[LabelledImages,
 
 
 def train(data: LabelledImages, settings: Settings, folder: Path, seed: int, device: str = "cpu") -> ResidualNet:
-    """Trains on ``data`` and returns the network; goes on from the checkpoint in ``folder``."""
+    """Trains on ``data`` and returns the network; resumes from the checkpoint in ``folder``."""
     learn, watched = split_watched(data, settings.watched_per_class)
     torch.manual_seed(seed_of("weights", seed))
     fabric = training.fabric(device)

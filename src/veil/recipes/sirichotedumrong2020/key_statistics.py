@@ -7,7 +7,7 @@ Expect:  nothing in the paper; robust “against brute-force attacks”, and UWA
 Command: veil reproduce sirichotedumrong2020 key-statistics --scale cpu --data DIR
 
 `veil.attacks.images.pixel_statistics` and `block_statistics` on images of one key. The attacker’s own plain images are
-others of the same set; what comes back is judged on further ones.
+others of the same set; reconstructions are judged on further ones.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ COUNTS: dict[Scale, tuple[int, ...]] = {
 SEEDS: dict[Scale, int] = {"smoke": 1, "cpu": 5, "paper": 10}
 OWN, JUDGED = 1000, 100
 NEGATIVE, KNOWN = -0.4, 0.9
-"""SSIM of what came back as a negative at most, and at least of what people read as they read the image."""
+"""SSIM of a negative, at most, and of a readable reconstruction, at least."""
 
 
 def measure(conditions: Conditions) -> None:
@@ -103,14 +103,14 @@ def show(evidence: Evidence) -> Section:
 
 
 def _within(rows: list[Row]) -> str:
-    """How long one attack took at most, but for the first of a run, which also reads the images."""
+    """The longest time of one attack, without the first of a run, which also reads the images."""
     began = {row["run"]: row for row in reversed(rows)}
     seconds = max((row["seconds"] for row in rows if row is not began[row["run"]]), default=0.0)
     return f"in {seconds:.1f} s at most" if seconds else "in seconds"
 
 
 def _surprises(rows: list[Row]) -> list[str]:
-    """Negatives, and what stays unknown of Tanaka’s key, where rows show them."""
+    """Negatives, and the unknown part of Tanaka’s key, if rows show them."""
     worked = [row for row in rows if not row["failed"]]
     negatives = [row["visible"] for row in worked if row["ssim"] < NEGATIVE]
     most = max(row["images"] for row in rows)

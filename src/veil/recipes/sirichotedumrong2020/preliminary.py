@@ -59,7 +59,7 @@ SETTINGS: dict[Scale, Setting] = {
 
 
 def classifier(conditions: Conditions, parts: Parts, runner: "Fabric") -> Classifier:
-    """h_θ, trained where it was not yet; its checkpoint and card lie in the folder for work."""
+    """h_θ, trained unless it was trained before; its checkpoint and card are in the work folder."""
     setting = SETTINGS[conditions.scale]
     folder = conditions.work / conditions.paper / conditions.scale / f"vgg13-{setting.data}"
     card = folder / "model.toml"
@@ -130,7 +130,7 @@ def show(evidence: Evidence) -> Section:
 
 
 def _text(rows: Sequence[Row]) -> str:
-    """What the sweep says, by growing ε."""
+    """The result of the sweep, by growing ε."""
     last = rows[-1]
     least = min(row["accuracy"] for row in rows)
     falls = all(one["visible"] > other["visible"] for one, other in pairwise(rows))

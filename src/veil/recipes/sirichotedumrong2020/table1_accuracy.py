@@ -62,12 +62,12 @@ AS_GOOD = 0.01
 PIXEL_BASED, RANDOM = ("pixel-same", "pixel-different"), "pixel-random"
 ADAPTATION = {name: ROWS[name].adaptation if name in ROWS else None for name in PROTECTIONS}
 COPIES = {"ba8f3de662af4e43": "CIFAR-10 (JPEG copy)"}
-"""Data by fingerprint that is not what its name says: 30.5 dB from the originals, on average."""
+"""Fingerprints of data that differs from its name: 30.5 dB from the originals, on average."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is trained at a scale, on which data sets; the second stands for CIFAR-100."""
+    """The training at a scale, and its data sets; the second one replaces CIFAR-100."""
 
     training: ClassifierSettings
     width: int
@@ -105,7 +105,7 @@ def measure(conditions: Conditions) -> None:
 
 
 def load(conditions: Conditions, name: str) -> Parts:
-    """A data set by name, of 32×32 pixels; at smoke scale made images.
+    """A data set by name, of 32×32 pixels; at smoke scale synthetic images.
 
     Raises:
         FileNotFoundError: where it is in none of ``conditions.data``.
@@ -136,7 +136,7 @@ def row_of(
     conditions: Conditions, setting: Setting, parts: Parts, data: str, name: str, adaptation: str | None, seed: int,
     runner: "Fabric",
 ) -> Row:  # fmt: skip
-    """Trains a network on a data set by a protection, from where it was stopped, and says how often it is right."""
+    """Trains a network on a protected data set, resuming where it was stopped, and measures its accuracy."""
     name_of_run = f"{data}-{name}-{adaptation}-seed-{seed}"
     if setting.training != SETTINGS[conditions.scale].training:
         name_of_run += f"-epochs-{setting.training.epochs}"
@@ -350,6 +350,6 @@ def _lost(rows: list[Row], data: str, protection: str) -> float:
 
 
 def _named(rows: list[Row], data: str) -> str:
-    """What a data set is called in the table."""
+    """The name of a data set in the table."""
     fingerprints = {row["fingerprint"] for row in rows if row["data"] == data}
     return next((COPIES[fingerprint] for fingerprint in fingerprints if fingerprint in COPIES), data)

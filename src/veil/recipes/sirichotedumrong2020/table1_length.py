@@ -26,7 +26,7 @@ EPOCHS: dict[Scale, int] = {"smoke": 3, "cpu": 40, "paper": 100}
 
 
 def measure(conditions: Conditions) -> None:
-    """A row for each of the two."""
+    """A row for each of the two ciphers."""
     usual = SETTINGS[conditions.scale]
     setting = replace(usual, training=replace(usual.training, epochs=EPOCHS[conditions.scale]))
     data = setting.data[0]
@@ -79,7 +79,7 @@ def _shown(row: Row | None) -> str:
 
 
 def _text(rows: dict[tuple[int, str], Row], lengths: list[int]) -> str:
-    """By how much pixel-based encryption is ahead, or behind, at each length."""
+    """The lead of pixel-based encryption, positive or negative, at each length."""
     leads = {
         epochs: 100 * (rows[epochs, "pixel-same"]["top1"] - rows[epochs, "tanaka"]["top1"])
         for epochs in lengths

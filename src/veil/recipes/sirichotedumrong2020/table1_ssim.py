@@ -1,4 +1,4 @@
-"""What attacks give back of protected images, beside accuracy: Table I whole, and as it should have been (Figure 7).
+"""Reconstructions by attacks, beside accuracy: all of Table I, and Table I as it should have been (Figure 7).
 
 Paper:   Sirichotedumrong and Kiya 2020, section IV-C, Table I, SSIM, and Figure 7
 Item:    table1-ssim
@@ -61,7 +61,7 @@ PRINTED_SSIM: dict[str, tuple[float | None, float]] = {
 }
 """UWA and GA, as printed; None is N/A."""
 WITHOUT, WITH = (0, 1), (2, 3)
-"""Least and highest rank of what attackers know who have no pairs, and who have."""
+"""Lowest and highest rank of knowledge of attackers without pairs and with pairs."""
 PHOTOS, PHOTOS_JUDGED = "nips17", 100
 SHOWN = ("chelsea", "astronaut")
 _CREDIT = "; ".join(free_photos.CREDITS[name] for name in SHOWN)
@@ -69,7 +69,7 @@ _CREDIT = "; ".join(free_photos.CREDITS[name] for name in SHOWN)
 
 @dataclass(frozen=True)
 class Attacked:
-    """A data set that is attacked, and the classifier of plain images that reads what comes back."""
+    """A data set that is attacked, and the classifier of plain images that reads reconstructions."""
 
     data: str
     side: int
@@ -131,7 +131,7 @@ def _load(conditions: Conditions, attacked: Attacked) -> Parts:
 
 
 def _shown(side: int, some: bool) -> Tensor:
-    """Images that anybody may show, in place of those that were attacked; or none."""
+    """Images that anybody may show, in place of the attacked ones; or none."""
     photos = torch.stack([free_photos.read(name, side) for name in SHOWN])
     return photos if some else photos[:0]
 
@@ -167,7 +167,7 @@ def _figures(audits: dict[str, dict[str, list[Row]]]) -> list[Picture]:
 
 
 def _whole(audits: dict[str, dict[str, list[Row]]], accuracy: list[Row]) -> Table:
-    """Table I: the paper's values, and ours behind the stroke."""
+    """Table I: the paper's values, and ours after the slash."""
     lines = []
     for name in PROTECTIONS:
         cells = [
@@ -243,7 +243,7 @@ def _verdicts(by_protection: dict[str, list[Row]]) -> Table:
 
 
 def _claims(by_protection: dict[str, list[Row]], cyclegan: Row | None) -> Table:
-    """The paper's claims about attacks, and what became of them; with the row of our CycleGAN with its losses."""
+    """The paper's claims about attacks, and our results; with the row of our CycleGAN with the paper's losses."""
     worked = {name: reconstructions(rows) for name, rows in by_protection.items()}
     by_ga = {name: row for name, rows in worked.items() for row in rows if row["attack"] == "ga"}
     ga = {name: row["ssim"] for name, row in by_ga.items()}
@@ -296,7 +296,7 @@ def _uwa(by_protection: dict[str, list[Row]]) -> str:
 
 
 def _lowest(best: dict[str, list[float]], place: int) -> str:
-    """The lowest SSIM and whose it is, and the transformation network's, where that is another one."""
+    """The lowest SSIM with its protection, and the transformation network's SSIM, if it is another one."""
     least = min(best, key=lambda name: best[name][place])
     others = [least] if least == "transformed" else [least, "transformed"]
     return "lowest is " + "; ".join(f"{NAMES[name]}, {best[name][place]:.3f}" for name in others)
@@ -325,7 +325,7 @@ def _text(audits: dict[str, dict[str, list[Row]]]) -> tuple[str, ...]:
 
 
 def _one_key(by_protection: dict[str, list[Row]]) -> list[str]:
-    """That ciphers with one key fall to statistics, where they do."""
+    """States that statistics break ciphers with one key, if they do."""
     by_statistics = {"pixel-same": "pixel-statistics", "tanaka": "block-statistics"}
     worked = {name: reconstructions(by_protection[name]) for name in by_statistics}
     strongest = [
