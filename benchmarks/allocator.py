@@ -1,8 +1,9 @@
-"""What `veil.runtime.memory.keep_memory` is worth: a network's forward and backward passes with it and without.
+"""The effect of `veil.runtime.memory.keep_memory` on a network's forward and backward passes.
 
     python benchmarks/allocator.py --model CARD
 
-Each way in fresh processes, by turns; a row goes to results/benchmarks/allocator.jsonl. Cost: half a minute.
+Both variants run in fresh processes, by turns; a row is appended to results/benchmarks/allocator.jsonl. Cost: half a
+minute.
 """
 
 import argparse
@@ -24,7 +25,7 @@ BATCH, PASSES, TURNS = 8, 20, 3
 
 
 def passes(model: str, keep: bool) -> list[float]:
-    """Milliseconds a photo of each forward and backward pass, after two to warm up."""
+    """Milliseconds per photo of each forward and backward pass, after two warm-up passes."""
     classifier = catalog.load(model)
     if keep:
         keep_memory()
@@ -48,11 +49,11 @@ def main() -> None:
         return
     times: dict[str, list[float]] = {"kept": [], "returned": []}
     for _ in range(TURNS):
-        for way, found in times.items():
+        for way, measured in times.items():
             command = [sys.executable, __file__, "--model", given.model, "--worker", way]
-            found += json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            measured += json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     row = {"benchmark": "allocator", "scale": "cpu", "model": Path(given.model).stem, "batch": BATCH}
-    row |= {f"ms_per_photo_{way}": round(median(found), 2) for way, found in times.items()}
+    row |= {f"ms_per_photo_{way}": round(median(measured), 2) for way, measured in times.items()}
     row |= {"ratio": round(median(times["returned"]) / median(times["kept"]), 3)}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     with RESULTS.open("a", encoding="utf-8") as file:

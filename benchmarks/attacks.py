@@ -1,10 +1,10 @@
-"""How fast weights of their own for every pixel are trained, beside the obvious loop and a batched matrix product.
+"""The training speed of unshared weights for every pixel, compared with a plain loop and a batched matrix product.
 
     python benchmarks/attacks.py --scale smoke
     python benchmarks/attacks.py --scale cpu
 
-A step of the attack with unshared weights without its loss and update: a forward pass on random images and a backward
-pass to weights and biases (images need no gradient). In turns, on the same numbers: `layer`,
+It times a step of the attack with unshared weights, without loss and update: a forward pass on random images and a
+backward pass to weights and biases (images need no gradient). In turns, on the same numbers: `layer`,
 `veil.models.locally_connected.LocallyConnected`; `loop`, one product (N, 3)·(3, 3) for each of the H·W positions, in
 Python; `bmm`, all of these as one `torch.baddbmm`. Their results are compared first.
 
@@ -42,7 +42,7 @@ Gradients = tuple[Tensor, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How much is measured; ``passes`` of the fast ways are one turn, and one of the loop."""
+    """How much is measured; a turn is ``passes`` passes of the fast variants and one pass of the loop."""
 
     sides: tuple[int, ...]
     batches: tuple[int, ...]
@@ -58,7 +58,7 @@ SCALES = {
 
 
 class Contest:
-    """Three ways of the same passes; each gives the output's and the weights' and biases' gradients."""
+    """Three implementations of the same passes; they return the output and the gradients of weights and biases."""
 
     def __init__(self, side: int, batch: int, runner: Fabric) -> None:
         torch.manual_seed(0)
@@ -90,14 +90,14 @@ class Contest:
         return y, *torch.autograd.grad(y, [self.matrices, self.biases], self.upstream)
 
     def check(self) -> None:
-        """Raises AssertionError where the ways differ by more than rounding."""
+        """Raises AssertionError if the implementations differ by more than rounding."""
         y, of_weight, of_bias = self.layer()
         expected = y, of_weight.flatten(2).permute(2, 1, 0), of_bias.flatten(1).T
         for way in (self.loop, self.bmm):
             torch.testing.assert_close(way(), expected, rtol=1e-4, atol=1e-4)
 
     def seconds(self, way: Callable[[], Gradients], passes: int) -> float:
-        """Of one pass."""
+        """Seconds of one pass."""
         began = time.perf_counter()
         for _ in range(passes):
             way()
@@ -107,7 +107,7 @@ class Contest:
 
 
 def compete(side: int, batch: int, scale: Scale, runner: Fabric) -> dict[str, Any]:
-    """Lets the ways take turns, after the comparison, which warms them up."""
+    """Times the implementations in turns, after the comparison, which warms them up."""
     contest = Contest(side, batch, runner)
     contest.check()
     ways = {
@@ -123,8 +123,8 @@ def compete(side: int, batch: int, scale: Scale, runner: Fabric) -> dict[str, An
         "width": side,
         "height": side,
         "batch": batch,
-        **{f"seconds_{way}": [round(each, 7) for each in found] for way, found in seconds.items()},
-        **{f"{way}_images_per_second": round(batch / median(found), 1) for way, found in seconds.items()},
+        **{f"seconds_{way}": [round(value, 7) for value in measured] for way, measured in seconds.items()},
+        **{f"{way}_images_per_second": round(batch / median(measured), 1) for way, measured in seconds.items()},
         **{
             f"{way}_to_layer": round(median(a / b for a, b in zip(seconds[way], seconds["layer"], strict=True)), 2)
             for way in ("loop", "bmm")

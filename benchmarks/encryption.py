@@ -1,11 +1,11 @@
-"""How fast Veil's ciphers encrypt, beside scramblekit and beside a plain copy of the same bytes.
+"""The speed of Veil's ciphers, compared with scramblekit and with a plain copy of the same bytes.
 
     python benchmarks/encryption.py --scale smoke
     python benchmarks/encryption.py --scale cpu
 
-Random images in memory, uint8, in the layout that each library likes best. Each contender runs in a fresh process,
-several times in turn with the others; keys, warming up and the choice of scramblekit's batch are not timed. README.md
-beside this file says what the rows hold.
+The images are random uint8 images in memory, in the fastest layout of each library. Each contender runs in a fresh
+process, several times in turn with the others; keys, warm-up and the choice of scramblekit's batch are not timed.
+README.md beside this file describes the rows.
 
 Cost: smoke ten seconds; cpu three minutes.
 Expected: at least a tenth of a plain copy's bandwidth, and 30 times scramblekit.
@@ -88,12 +88,12 @@ def scramblekit(contender: str, side: int, images: int, threads: int) -> tuple[R
     import numpy as np
 
     schemes = import_module("scramblekit.scramble")
-    made = {
+    ciphers = {
         RIVALS["tanaka"]: lambda: schemes.LE(key=0),
         RIVALS["pixel-same"]: lambda: schemes.PE(key=0, image_size=side, channel_mode="permutation"),
         RIVALS["pixel-different"]: lambda: schemes.RandomPE(channel_shuffle=True),
     }
-    cipher = made[contender]()
+    cipher = ciphers[contender]()
     batch = np.random.default_rng(0).integers(0, 256, (images, side, side, 3), dtype=np.uint8)
 
     def run(number: int, together: int) -> None:
@@ -109,14 +109,14 @@ def scramblekit(contender: str, side: int, images: int, threads: int) -> tuple[R
 
 
 def timed(run: Run) -> float:
-    """Seconds on the wall."""
+    """Seconds of wall-clock time."""
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
 
 
 def work(contender: str, side: int, images: int, seconds: float, threads: int) -> Row:
-    """Warms up, runs at least once and for ``seconds``, and says how long one run took."""
+    """Warms up, runs at least once and for ``seconds``, and returns how long one run took."""
     rival = contender in RIVALS.values()
     run, batch = (scramblekit if rival else veil)(contender, side, images, threads)
     run()
@@ -163,8 +163,8 @@ def compete(size: Size, scale: Scale, peers: Path, threads: int) -> list[Row]:
                 endings[name] = {"skipped": str(reason)}
             except RuntimeError as reason:
                 endings[name] = {"error": str(reason)}
-            said = endings[name] if name in endings else f"{runs[name][-1]['seconds']:.3g} s"
-            print(f"turn {turn}, {name}, {size.side}×{size.side}: {said}", file=sys.stderr, flush=True)
+            result = endings[name] if name in endings else f"{runs[name][-1]['seconds']:.3g} s"
+            print(f"turn {turn}, {name}, {size.side}×{size.side}: {result}", file=sys.stderr, flush=True)
     rows = [contender_row(name, size, runs[name]) | endings.get(name, {}) for name in CONTENDERS]
     return list(with_ratios(rows))
 
@@ -193,7 +193,7 @@ def contender_row(name: str, size: Size, runs: Sequence[Row]) -> Row:
 
 
 def with_ratios(rows: Sequence[Row]) -> Iterator[Row]:
-    """Adds how many times as fast as scramblekit a cipher is, and its share of a plain copy's speed."""
+    """Adds a cipher's speed relative to scramblekit and to a plain copy."""
     rates = {row["contender"]: row["images_per_second"] for row in rows}
     for row in rows:
         rate, rival, copy = row["images_per_second"], rates.get(RIVALS.get(row["contender"], "")), rates[COPY]
@@ -222,7 +222,7 @@ def show(rows: Sequence[Row]) -> None:
 
 
 def main() -> int:
-    """Exit status 1 where a contender failed."""
+    """Exit status 1 if a contender failed."""
     from noise import BENCH_PYTHON
     from veil.runtime.provenance import provenance
 
@@ -238,12 +238,12 @@ def main() -> int:
     rows: list[Row] = []
     try:
         for size in scale.sizes:
-            found = [session | row for row in compete(size, scale, given.peers, given.threads)]
-            rows += found
+            new_rows = [session | row for row in compete(size, scale, given.peers, given.threads)]
+            rows += new_rows
             if out:
                 out.parent.mkdir(parents=True, exist_ok=True)
                 with out.open("a", encoding="utf-8") as file:
-                    file.writelines(json.dumps(row) + "\n" for row in found)
+                    file.writelines(json.dumps(row) + "\n" for row in new_rows)
     finally:
         show(rows)
     return 1 if any(row["error"] for row in rows) else 0

@@ -1,4 +1,4 @@
-"""CRS and CIS on the 400 photos of nips17: what the files as written show to networks, known and unseen.
+"""CRS and CIS on the 400 photos of nips17: what known and unseen networks read in the written files.
 
     python benchmarks/nips17.py run --data DIR --model CARD --unseen CARD --scheme crs
     python benchmarks/nips17.py run --data DIR --model CARD --unseen CARD --scheme cis
@@ -59,7 +59,7 @@ def labels(data: Path) -> dict[str, int]:
 
 
 def compact(row: Row) -> Row:
-    """What is kept of a row: the flat fields, and per network whether the truth is on top."""
+    """The fields of a row to keep: the flat fields, and per network whether the true class is on top."""
     views = {
         view["network"]: {
             "role": view["role"],
@@ -147,9 +147,7 @@ def section(run: Mapping[str, Any], rows: Sequence[Row]) -> str:
 
 def page() -> str:
     """docs/results.md, from the rows."""
-    return HEAD + "".join(
-        section(each, read_rows(names.below(RESULTS, f"{each['name']}.jsonl"))) for each in read_runs()
-    )
+    return HEAD + "".join(section(run, read_rows(names.below(RESULTS, f"{run['name']}.jsonl"))) for run in read_runs())
 
 
 def main() -> None:

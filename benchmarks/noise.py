@@ -1,14 +1,14 @@
-"""How fast Veil adds noise, beside its peers and beside what the hardware allows.
+"""The speed at which Veil adds noise, compared with its peers and with the limit of the hardware.
 
     python benchmarks/noise.py --scale smoke
     python benchmarks/noise.py --scale cpu --model CARD --photos FOLDER
 
-Same network, photos, targets, step, budget and limit of steps for all. Each contender runs in a fresh process
-with the same number of threads, several times in turn with the others; loading, tuning of the batch and
-warming up are not timed. One process judges everybody's images, rounded to 8 bits. Rows are appended as
-contenders finish; README.md beside this file says what they hold.
+All contenders have the same network, photos, targets, step, budget and limit of steps. Each contender runs in a fresh
+process with the same number of threads, several times in turn with the others; loading, tuning of the batch and warm-up
+are not timed. One process judges all images, rounded to 8 bits. Rows are appended as contenders finish; README.md
+beside this file describes them.
 
-The *floor* is the time of the forward and backward passes that Veil's own run needed, and of nothing else.
+The *floor* is the time of only the forward and backward passes of Veil's own run.
 
 Cost: smoke half a minute; cpu about 45 minutes on two quiet cores, nearly all of it the peers'.
 Expected: Veil at least 8 times as fast as the best peer, within 1.15 times the floor; memory flat.
@@ -75,7 +75,7 @@ SCALES = {
 }
 
 
-# What everybody is given.
+# The common problem.
 
 
 def synthetic(index: int, height: int, width: int) -> Tensor:
@@ -113,15 +113,15 @@ def random_card(folder: Path) -> Path:
 
 
 def photos_of_one_size(folder: Path, count: int) -> Tensor:
-    """The first photos of a folder, by name, that have the size of the very first: uint8 (N, C, H, W)."""
-    found: list[Tensor] = []
+    """The first photos of a folder, by name, with the size of the first one: uint8 (N, C, H, W)."""
+    chosen: list[Tensor] = []
     for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES):
         pixels = load(path).pixels
-        if not found or pixels.shape == found[0].shape:
-            found.append(pixels)
-        if len(found) == count:
-            return torch.stack(found)
-    raise SystemExit(f"{folder} holds {len(found)} photos of one size; {count} are needed")
+        if not chosen or pixels.shape == chosen[0].shape:
+            chosen.append(pixels)
+        if len(chosen) == count:
+            return torch.stack(chosen)
+    raise SystemExit(f"{folder} holds {len(chosen)} photos of one size; {count} are needed")
 
 
 def problem_of(photos: Tensor, judge: Engine, rules: Rules) -> Problem:
@@ -136,7 +136,7 @@ def problem_of(photos: Tensor, judge: Engine, rules: Rules) -> Problem:
 
 
 def judged(images: Tensor, problem: Problem, judge: Engine) -> Row:
-    """Shares of photos that reached the target, and that lost their first choice, as 8-bit images show it."""
+    """Shares of photos that reached the target and that lost their first choice, on 8-bit images."""
     stored = images if images.dtype == torch.uint8 else quantise(images)
     (logits,) = judge.logits(list(stored))
     scores = logits.softmax(1).gather(1, problem.targets[:, None])[:, 0]
@@ -152,7 +152,7 @@ def judged(images: Tensor, problem: Problem, judge: Engine) -> Row:
 
 @dataclass(frozen=True)
 class Contest:
-    """What a run of the benchmark has in hand; ``peers`` is the Python of the peers' environment."""
+    """The state of a benchmark run; ``peers`` is the Python of the peers' environment."""
 
     scale: Scale
     problem: Problem
@@ -164,11 +164,11 @@ class Contest:
 
 
 class Absent(Exception):
-    """A contender cannot take part here, which is no fault."""
+    """A contender cannot run here, which is not an error."""
 
 
 def run_process(command: Sequence[str | Path], threads: int) -> Row:
-    """What a worker printed last.
+    """The last line that a worker printed.
 
     Raises:
         Absent: where a package is missing.
@@ -214,7 +214,7 @@ def one_turn(name: str, runs: Mapping[str, list[Row]], contest: Contest) -> Row:
 
 
 def compete(contest: Contest) -> Iterator[Row]:
-    """Everybody in turn, several times; yields a contender's row when it has had its last turn."""
+    """Runs all contenders in turn, several times; yields a contender's row after its last turn."""
     contest.problem.save(contest.folder / "problem.safetensors")
     photos = len(contest.problem.photos)
     runs: dict[str, list[Row]] = {name: [] for name in contest.only}
@@ -228,15 +228,15 @@ def compete(contest: Contest) -> Iterator[Row]:
                 ending = {"skipped": str(reason)}
             except RuntimeError as reason:
                 ending = {"error": str(reason)}
-            said = next(iter(ending.values()), None) or f"{runs[name][-1]['seconds'] / photos:.3g} s a photo"
-            print(f"turn {turn}, {name}: {said}", file=sys.stderr, flush=True)
+            result = next(iter(ending.values()), None) or f"{runs[name][-1]['seconds'] / photos:.3g} s a photo"
+            print(f"turn {turn}, {name}: {result}", file=sys.stderr, flush=True)
             if ending or turn == contest.scale.repetitions:
                 waiting.remove(name)
                 yield contender_row(name, runs[name], photos) | ending
 
 
 def contender_row(name: str, runs: Sequence[Row], photos: int) -> Row:
-    """Speed over all turns; the rest is the last one's, which was not spent on tuning as the first was."""
+    """Speed over all turns; other fields come from the last turn, because the first one includes tuning."""
     rates = [photos / run["seconds"] for run in runs]
     last = runs[-1] if runs else {}
     return {
@@ -255,7 +255,7 @@ def contender_row(name: str, runs: Sequence[Row], photos: int) -> Row:
 
 
 def protect(arguments: Sequence[str]) -> None:
-    """`veil protect` in this process, and the most memory that it took."""
+    """Runs `veil protect` in this process and returns its peak memory."""
     from veil.cli import main as veil_command
 
     try:
@@ -267,7 +267,7 @@ def protect(arguments: Sequence[str]) -> None:
 
 
 def memory_rows(scale: Scale, threads: int, folder: Path) -> Iterator[Row]:
-    """The most memory that `veil protect` takes for few photos and for many.
+    """The peak memory of `veil protect` for few photos and for many.
 
     The network is the small random one: photos that stayed in memory would not hide beside it.
     """
@@ -294,7 +294,7 @@ def memory_rows(scale: Scale, threads: int, folder: Path) -> Iterator[Row]:
 
 
 def surroundings(command: Sequence[str], scale: str, threads: int) -> Row:
-    """What every row of this run says of it."""
+    """Fields that every row of this run has in common."""
     return {
         "benchmark": "noise",
         "scale": scale,
@@ -355,7 +355,7 @@ def measurements(scale: Scale, given: argparse.Namespace, folder: Path) -> Itera
 
 
 def main() -> int:
-    """Exit status 1 where a contender failed."""
+    """Exit status 1 if a contender failed."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--scale", choices=list(SCALES), required=True)

@@ -1,14 +1,14 @@
-"""What a training of DeepObfuscator costs: beside the same written the obvious way, and beside its bare passes.
+"""The cost of a DeepObfuscator training, compared with a straightforward implementation and with its bare passes.
 
     python benchmarks/obfuscation.py --scale smoke
     python benchmarks/obfuscation.py --scale cpu
 
 Algorithm 1, cycles of four batches, on random images: `ours`, an epoch of `deep_obfuscator.train` with all
-that it does; `obvious`, the same four phases as one writes them down: float32, all four networks computing gradients in
-every phase, and the optimiser of the phase stepping; `bare`, each forward and backward pass that the phases need, once,
-on tensors that are there already, in our precision, without losses and updates. All three take turns.
+that it does; `obvious`, a straightforward implementation of the same four phases: float32, all four networks compute
+gradients in every phase, and the phase's optimiser steps; `bare`, only the forward and backward passes that the phases
+need, on existing tensors, in our precision, without losses and updates. All three take turns.
 
-`ours` in float32 has to come to the same losses as `obvious`: their difference after an epoch is in the rows.
+`ours` in float32 must have the same losses as `obvious`: rows contain their difference after an epoch.
 
 Cost: smoke ten seconds; cpu two minutes on two cores.
 Expected: at least 2.5 times as fast as the obvious way with bfloat16; within 1.2 times the bare passes.
@@ -65,7 +65,7 @@ SCALES = {
 
 
 class Contest:
-    """All that is timed at a scale."""
+    """The contenders at a scale."""
 
     def __init__(self, scale: Scale, device: str) -> None:
         self.scale, self.count = scale, 4 * scale.batch * scale.cycles
@@ -104,7 +104,7 @@ class Contest:
         began = time.perf_counter()
         for number, index in enumerate(torch.split(order, self.scale.batch)):
             x = to_float(self.faces.images[index].to(device))
-            target, private = (each[index].to(device) for each in (self.faces.target, self.faces.private))
+            target, private = (part[index].to(device) for part in (self.faces.target, self.faces.private))
             features = obfuscator(x)
             drawn = reconstructor(features)
             read = losses.attributes(classifier(features), target)
@@ -142,7 +142,7 @@ class Contest:
                 module.requires_grad_(module in learning)
             with torch.set_grad_enabled(through):
                 features = obfuscator(x)
-            self.runner.backward(torch.stack([each.float().mean() for each in forward(features)]).sum())
+            self.runner.backward(torch.stack([output.float().mean() for output in forward(features)]).sum())
 
         def cycle() -> None:
             phase(lambda f: [classifier(f), reconstructor(f)], through=True, learning=(obfuscator,))
@@ -159,16 +159,16 @@ class Contest:
 
 
 def compete(contest: Contest, turns: int) -> dict[str, Any]:
-    """Lets the three take turns, after one to warm up."""
+    """Times all three in turns, after a warm-up turn."""
     _, exact = contest.ours(contest.exact)
     _, plain = contest.obvious()
     contest.ours(), contest.bare()
     seconds = [(contest.ours()[0], contest.obvious()[0], contest.bare()) for _ in range(turns)]
     return {
         "images": contest.count,
-        "seconds": [round(each[0], 4) for each in seconds],
-        "seconds_obvious": [round(each[1], 4) for each in seconds],
-        "seconds_bare": [round(each[2], 4) for each in seconds],
+        "seconds": [round(times[0], 4) for times in seconds],
+        "seconds_obvious": [round(times[1], 4) for times in seconds],
+        "seconds_bare": [round(times[2], 4) for times in seconds],
         "from_obvious": round(median(obvious / ours for ours, obvious, _ in seconds), 4),
         "to_bare": round(median(ours / bare for ours, _, bare in seconds), 4),
         "largest_difference": max(abs(exact[name] - plain[name]) for name in exact),

@@ -1,13 +1,12 @@
-"""Everybody who competes: Veil, three attack libraries, a plain loop, and the floor below all of them.
+"""All contenders: Veil, three attack libraries, a plain loop, and the floor below all of them.
 
 `noise.py` runs this file in fresh processes, the libraries' in an environment of their own
 (`requirements-peers.txt`), where Veil is installed without its dependencies: all attack the very same
 `Classifier`, preprocessing included.
 
-Each library does targeted projected gradient descent with signed steps and no random start, as its
-documentation shows. Where it leaves a choice it gets the kinder one: Veil's fast gradient of the resize,
-frozen parameters, no progress bar, its best batch, while Veil keeps its default. None of these attacks takes a
-finished photo out of its batch.
+Each library runs targeted projected gradient descent with signed steps and no random start, as its documentation shows.
+It gets the best options: Veil's fast gradient of the resize, frozen parameters, no progress bar and its best batch,
+while Veil keeps its default. None of these attacks removes a finished photo from its batch.
 """
 
 import argparse
@@ -42,7 +41,7 @@ TUNING_STEPS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What holds for every contender. Noise in grey levels.
+    """The rules for every contender. Noise in grey levels.
 
     Attributes:
         model: name or card of the network, for `veil.models.catalog.load`.
@@ -59,11 +58,11 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """What every contender is given; one safetensors file.
+    """The problem for every contender; one safetensors file.
 
     Attributes:
         photos: uint8, (N, C, H, W).
-        targets: int64, (N,): the class to which each photo is to be drawn.
+        targets: int64, (N,): the target class of each photo.
         before: int64, (N,): the network's first choice on each original; only the judge looks at it.
     """
 
@@ -85,13 +84,13 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
-    """What a run gave.
+class RunResult:
+    """The result of a run.
 
     Attributes:
-        images: of the photos, uint8 or float in [0, 1]; None where none are made.
-        evaluations: forward and backward passes of single photos, all together.
-        iterations: steps to a photo's image, on average; None where there is none.
+        images: the perturbed photos, uint8 or float in [0, 1]; None if the run has none.
+        evaluations: total forward and backward passes of single photos.
+        iterations: mean steps per photo; None without images.
     """
 
     images: Tensor | None
@@ -99,7 +98,7 @@ class Made:
     iterations: float | None = None
 
 
-Run = Callable[[int, int, int], Made]  # on so many of the photos, for so many steps, in such a batch
+Run = Callable[[int, int, int], RunResult]  # on so many of the photos, for so many steps, in such a batch
 Prepare = Callable[[Classifier, Problem], Run]
 Attack = Callable[[Tensor, Tensor], Tensor]  # one batch: float photos in [0, 1], targets
 Build = Callable[[Classifier, Problem, int], Attack]
@@ -121,16 +120,16 @@ def veil_crs(precision: Precision) -> Prepare:
         def engine(batch: int) -> Engine:
             return Engine([classifier], batch=batch, device="cpu", precision=precision)
 
-        def run(count: int, steps: int, batch: int) -> Made:
+        def run(count: int, steps: int, batch: int) -> RunResult:
             settings = replace(limits, max_iterations=steps)
             work = zip(problem.photos[:count], problem.targets[:count].tolist(), strict=True)
-            plans = ((i, descent(*each, len(classifier.classes))) for i, each in enumerate(work))
+            plans = ((i, descent(*start, len(classifier.classes))) for i, start in enumerate(work))
             earlier = engine(batch).evaluations
-            found: dict[int, Outcome] = dict(engine(batch).run(plans, cross_entropy, settings))
-            return Made(
-                images=torch.stack([found[i].released for i in sorted(found)]),
+            outcomes: dict[int, Outcome] = dict(engine(batch).run(plans, cross_entropy, settings))
+            return RunResult(
+                images=torch.stack([outcomes[i].released for i in sorted(outcomes)]),
                 evaluations=engine(batch).evaluations - earlier,
-                iterations=statistics.fmean(outcome.iterations for outcome in found.values()),
+                iterations=statistics.fmean(outcome.iterations for outcome in outcomes.values()),
             )
 
         return run
@@ -149,14 +148,14 @@ def floor(precision: Precision, *, preprocessing: bool) -> Prepare:
             network = classifier.network
             images = classifier.preprocessing(images).contiguous(memory_format=torch.channels_last)
 
-        def run(count: int, steps: int, batch: int) -> Made:
+        def run(count: int, steps: int, batch: int) -> RunResult:
             for start in range(0, count * steps, batch):
                 x = images[: min(batch, count * steps - start)].requires_grad_()
                 with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
                     logits = network(x)
                 loss = F.cross_entropy(logits.float(), targets[: len(x)], reduction="sum")
                 torch.autograd.grad(loss, x)
-            return Made(images=None, evaluations=count * steps)
+            return RunResult(images=None, evaluations=count * steps)
 
         return run
 
@@ -164,16 +163,16 @@ def floor(precision: Precision, *, preprocessing: bool) -> Prepare:
 
 
 def fixed_steps(build: Build) -> Prepare:
-    """Batch after batch, every photo for the same number of steps."""
+    """Runs batch after batch, all photos with the same number of steps."""
 
     def prepare(classifier: Classifier, problem: Problem) -> Run:
         photos = to_float(problem.photos)
 
-        def run(count: int, steps: int, batch: int) -> Made:
+        def run(count: int, steps: int, batch: int) -> RunResult:
             attack = build(classifier, problem, steps)
             parts = zip(*(torch.split(x[:count], batch) for x in (photos, problem.targets)), strict=True)
             images = torch.cat([attack(*part).detach() for part in parts])
-            return Made(images=images, evaluations=count * steps, iterations=steps)
+            return RunResult(images=images, evaluations=count * steps, iterations=steps)
 
         return run
 
@@ -181,7 +180,7 @@ def fixed_steps(build: Build) -> Prepare:
 
 
 def plain(classifier: Classifier, problem: Problem, steps: int) -> Attack:
-    """The loop that one writes in ten lines: what a library's own bookkeeping costs can be read off it."""
+    """A loop of ten lines: it shows the cost of a library's own bookkeeping."""
     keep_memory()
     step, budget = problem.rules.step / 255, problem.rules.budget / 255
 
@@ -247,7 +246,7 @@ def art_pgd(classifier: Classifier, problem: Problem, steps: int) -> Attack:
 
 @dataclass(frozen=True)
 class Contender:
-    """Who competes; ``distribution`` is the package whose version counts, ``batch`` None stands for the best."""
+    """A contender; ``distribution`` is the package whose version is recorded, ``batch`` None takes the best."""
 
     prepare: Prepare
     distribution: str
@@ -268,15 +267,15 @@ CONTENDERS = {
 }
 
 
-def timed(run: Run, count: int, steps: int, batch: int) -> tuple[float, Made]:
-    """Seconds on the wall, and what the run gave."""
+def timed(run: Run, count: int, steps: int, batch: int) -> tuple[float, RunResult]:
+    """Seconds of wall-clock time, and the run's result."""
     started = time.perf_counter()
-    made = run(count, steps, batch)
-    return time.perf_counter() - started, made
+    result = run(count, steps, batch)
+    return time.perf_counter() - started, result
 
 
 def best_batch(run: Run, batches: Sequence[int]) -> int:
-    """The batch with which a few photos and steps take the least time, each after a turn to warm up."""
+    """The batch that is fastest for a few photos and steps, after a warm-up turn."""
     seconds = {}
     for batch in batches:
         run(batch, 1, batch)
@@ -285,9 +284,9 @@ def best_batch(run: Run, batches: Sequence[int]) -> int:
 
 
 def peak_mib() -> float:
-    """The most memory that this process held resident, in MiB.
+    """The peak resident memory of this process, in MiB.
 
-    ``getrusage`` would count what the parent process held when it started this one, so Linux is asked itself.
+    ``getrusage`` would include the parent's memory at the start, so this reads Linux's own number.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -313,13 +312,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     batch = given.batch or contender.batch or best_batch(run, rules.batches)
     count, steps = (given.evaluations, 1) if given.evaluations else (len(problem.photos), rules.max_steps)
     run(batch, 1, batch)
-    seconds, made = timed(run, count, steps, batch)
+    seconds, result = timed(run, count, steps, batch)
     measured: dict[str, Any] = {
-        "seconds": seconds, "batch": batch, "evaluations": made.evaluations, "iterations": made.iterations,
+        "seconds": seconds, "batch": batch, "evaluations": result.evaluations, "iterations": result.iterations,
         "peak_mib": peak_mib(), "version": version(contender.distribution), "torch": torch.__version__,
     }  # fmt: skip
-    if made.images is not None:
-        save_file({"images": made.images.contiguous()}, given.images)
+    if result.images is not None:
+        save_file({"images": result.images.contiguous()}, given.images)
     print(json.dumps(measured))
 
 

@@ -1,15 +1,15 @@
-"""Whether two checkouts of Veil release the same: pixels, metadata and features, byte by byte.
+"""Compares the outputs of two checkouts of Veil: pixels, metadata and features, byte by byte.
 
     python benchmarks/released.py --before 7c1583f
     python benchmarks/released.py --before REVISION_OR_FOLDER --after FOLDER --only encrypt decrypt
 
-A developer's tool. Both checkouts are given the same commands on the same files, in processes of their own, by one
-interpreter and with as many threads. A revision is checked out into a temporary folder. Released files are compared as
-they are decoded: pixels with alpha, and what Pillow finds of metadata. That the bytes are equal, too, is said, and is
-not asked for. Exit status 1 where anything differs, or a command fails or releases nothing.
+This is a developer's tool. Both checkouts run the same commands on the same files, in separate processes, with the same
+interpreter and number of threads. A revision is checked out into a temporary folder. Released files are compared after
+decoding: pixels with alpha, and the metadata that Pillow reads. Equal bytes are reported but not required. The exit
+status is 1 if anything differs, or a command fails or releases nothing.
 
-Real photos and the ImageNet networks are taken from ``../shared/data`` (or VEIL_SHARED). Where it is absent, small
-pictures and packaged networks are all that is compared, and the tool says so.
+Real photos and the ImageNet networks come from ``../shared/data`` (or VEIL_SHARED). Without this folder, the tool
+compares only small pictures and packaged networks, and says so.
 
 Cost: three minutes on two cores.
 Expected: everything is equal.
@@ -68,7 +68,7 @@ _HEADINGS = ("command", "files", "pixels", "metadata", "bytes", "seconds before"
 
 @dataclass(frozen=True)
 class Job:
-    """A command whose outputs are compared; it is given with ``-o`` and a folder called as the job is.
+    """A command whose outputs are compared; it gets ``-o`` with a folder named like the job.
 
     Attributes:
         group: commands of one group share a process, because starting one takes longer than most of them.
@@ -95,37 +95,37 @@ class Checkout:
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """For its processes: this checkout's Veil comes before one that is installed."""
+        """The environment of its processes: this checkout's Veil takes precedence over an installed one."""
         passphrase = "not a secret"  # of the sealed one of `FIXTURES`' keys
         return {**os.environ, "PYTHONPATH": str(self.source), "OMP_NUM_THREADS": str(self.threads),
                 "VEIL_PASSPHRASE": passphrase}  # fmt: skip
 
     def check(self) -> None:
-        """Ends the program where another Veil would run."""
+        """Ends the program if another Veil would run."""
         command = [sys.executable, "-P", "-c", "import veil; print(veil.__file__)"]
-        found = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
-        if found.returncode or not Path(found.stdout.strip()).resolve().is_relative_to(self.source.resolve()):
-            sys.exit(f"{self.source} is not what Python imports as veil: {found.stdout}{found.stderr[-500:]}")
+        process = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        if process.returncode or not Path(process.stdout.strip()).resolve().is_relative_to(self.source.resolve()):
+            sys.exit(f"{self.source} is not what Python imports as veil: {process.stdout}{process.stderr[-500:]}")
 
     def run(self, jobs: Sequence[Job]) -> list[tuple[int, float]]:
-        """Gives commands, one after another, in one process.
+        """Runs commands, one after another, in one process.
 
         Returns:
-            Exit status and seconds of each; a status of -1 where the process died before.
+            Exit status and seconds of each command; status -1 if the process died before.
         """
         commands = [[*job.words, "-o", job.name] for job in jobs]
         results = self.out / f"{jobs[0].group}.json"
         command = [sys.executable, "-P", "-c", _PROGRAM, str(results), json.dumps(commands)]
         done = subprocess.run(command, cwd=self.out, env=self.environment, capture_output=True, text=True, check=False)
-        found = [tuple(json.loads(line)) for line in results.read_text().splitlines()] if results.exists() else []
-        if len(found) < len(jobs) or any(status not in _GOOD for status, _ in found):
+        endings = [tuple(json.loads(line)) for line in results.read_text().splitlines()] if results.exists() else []
+        if len(endings) < len(jobs) or any(status not in _GOOD for status, _ in endings):
             print(f"{self.out.name}, {jobs[0].group}: {done.stderr.strip()[-2000:]}", file=sys.stderr)
-        return found + [(-1, 0.0)] * (len(jobs) - len(found))
+        return endings + [(-1, 0.0)] * (len(jobs) - len(endings))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of one job on both sides; of pictures ``pixels`` and ``metadata``, of other files ``bytes`` count."""
+    """The comparison of one job; for pictures ``pixels`` and ``metadata`` count, for other files ``bytes``."""
 
     job: str
     problem: str
@@ -137,7 +137,7 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether all that counts is equal, and there is something at all."""
+        """Whether everything that counts is equal, and there is any output."""
         return not self.problem and self.files > 0 and self.files == self.pixels == self.metadata
 
 
@@ -145,7 +145,7 @@ class Comparison:
 
 
 def write_photos(folder: Path, odd: Path, shared: Path) -> None:
-    """Some real photos where they are at hand, and some of the odd pictures."""
+    """Some real photos, if available, and some of the odd pictures."""
     folder.mkdir()
     for name in ODD_PHOTOS:
         shutil.copyfile(odd / name, folder / name)
@@ -180,7 +180,7 @@ def write_odd(folder: Path) -> None:
 
 
 def picture(name: str) -> Image.Image:
-    """A picture of scikit-image's that anybody may use, small; a slope where it is not installed."""
+    """A small, free picture of scikit-image; a gradient if it is not installed."""
     try:
         import skimage
     except ImportError:
@@ -241,7 +241,7 @@ def released(folder: Path) -> dict[str, Path]:
 
 
 def decoded(file: Path) -> tuple[Any, Any]:
-    """A picture's pixels and its metadata; of any other file its bytes, and nothing."""
+    """A picture's pixels and metadata; for any other file its bytes and no metadata."""
     if file.suffix == ".features":
         return file.read_bytes(), None
     with Image.open(file) as image:
@@ -279,7 +279,7 @@ def show(comparisons: Sequence[Comparison]) -> None:
     for row in comparisons:
         counts = (f"{count}" if count == row.files else f"[red]{count}[/]" for count in (row.pixels, row.metadata))
         name = row.job if row.equal else f"[red]{row.job}: {row.problem or 'differs'}[/]"
-        table.add_row(name, str(row.files), *counts, str(row.bytes), *(f"{each:.1f}" for each in row.seconds))
+        table.add_row(name, str(row.files), *counts, str(row.bytes), *(f"{seconds:.1f}" for seconds in row.seconds))
     Console(width=120).print(table)
 
 
@@ -314,7 +314,7 @@ def checked_out(what: str, folder: Path) -> Iterator[Path]:
 
 
 def run_both(jobs: Sequence[Job], checkouts: Sequence[Checkout]) -> list[Comparison]:
-    """Gives all commands on both sides, which work beside each other."""
+    """Runs all commands on both sides in parallel."""
     for checkout in checkouts:
         checkout.out.mkdir()
         checkout.check()
@@ -334,7 +334,7 @@ def run_both(jobs: Sequence[Job], checkouts: Sequence[Checkout]) -> list[Compari
 
 
 def main() -> int:
-    """Exit status 1 where anything differs."""
+    """Exit status 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", required=True, help="a revision, or the folder of a checkout")
     parser.add_argument("--after", default=str(REPOSITORY), help="the same; this checkout if not given")

@@ -1,4 +1,4 @@
-"""What Veil's training loop costs beside the bare passes of the same network, and what protection costs of a step.
+"""The cost of Veil's training loop compared with bare passes of the same network, and protection's share of a step.
 
     python benchmarks/training.py --scale smoke
     python benchmarks/training.py --scale cpu
@@ -6,7 +6,7 @@
 Random images, ResNet-18 in its form for CIFAR, batches of 128 images of 32×32. For plain images and each cipher, in
 turns: `loop`, an epoch of `veil.training.classification.train` with all that it does (order, crops, mirrors,
 protection, normalisation, the log, the checkpoint at the end); `bare`, forward, backward and the optimiser's step on
-one batch that is there already, in the same precision; `protection`, the protection of as many batches alone.
+one existing batch, in the same precision; `protection`, only the protection of the same number of batches.
 
 Cost: smoke five seconds; cpu ten minutes on two cores.
 Expected: the loop within 1.15 times the bare passes, the protection below a tenth of a step.
@@ -77,12 +77,12 @@ class Contest:
         row = PROTECTIONS[name]
         self.protect: Protection = row.build(Key.new() if row.takes_key else None) if row.hides else unprotected
         self.adaptation = row.adaptation
-        self.given = Input.of(self.data.images, self.protect, seed=0)
+        self.prepare = Input.of(self.data.images, self.protect, seed=0)
         self.settings = ClassifierSettings(epochs=1, batch_size=scale.batch)
         self.batch = self.data.images[: scale.batch].to(self.runner.device)
 
     def network(self) -> ResNet18:
-        """A fresh one."""
+        """A new network."""
         torch.manual_seed(0)
         return ResNet18(CLASSES, self.scale.width, self.adaptation)
 
@@ -90,17 +90,17 @@ class Contest:
         """Seconds of an epoch."""
         with tempfile.TemporaryDirectory() as folder:
             log = classification.train(
-                self.network(), self.data, self.settings, given=self.given, folder=Path(folder), seed=0,
+                self.network(), self.data, self.settings, prepare=self.prepare, folder=Path(folder), seed=0,
                 runner=self.runner, logged=lambda row: None,
             )  # fmt: skip
         return float(log[0]["seconds"])
 
     def bare(self) -> float:
-        """Seconds of as many forward and backward passes and updates."""
+        """Seconds of the same number of forward and backward passes and updates."""
         network = self.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
         model, prepared = self.runner.setup(network, optimizer)
-        inputs: Tensor = self.given(self.batch, Generator())
+        inputs: Tensor = self.prepare(self.batch, Generator())
         targets = self.data.labels[: self.scale.batch].to(self.runner.device)
 
         def step() -> None:
@@ -111,7 +111,7 @@ class Contest:
         return self._timed(step)
 
     def protection(self) -> float:
-        """Seconds of protecting as many batches."""
+        """Seconds of protecting the same number of batches."""
         generator = Generator().manual_seed(0)
         return self._timed(lambda: self.protect(self.batch, generator))
 
@@ -124,13 +124,13 @@ class Contest:
         return time.perf_counter() - began
 
     def row(self, seconds: dict[str, list[float]]) -> dict[str, Any]:
-        """What the turns come to."""
+        """The row of all turns."""
         images = self.scale.batch * self.scale.steps
-        middle = {way: median(found) for way, found in seconds.items()}
+        middle = {way: median(measured) for way, measured in seconds.items()}
         return {
             "protection": self.name,
             "precision": training.precision_of(self.runner),
-            **{f"seconds_{way}": [round(each, 4) for each in found] for way, found in seconds.items()},
+            **{f"seconds_{way}": [round(value, 4) for value in measured] for way, measured in seconds.items()},
             "loop_images_per_second": round(images / middle["loop"], 1),
             "bare_images_per_second": round(images / middle["bare"], 1),
             "loop_to_bare": round(median(a / b for a, b in zip(seconds["loop"], seconds["bare"], strict=True)), 4),
@@ -139,12 +139,12 @@ class Contest:
 
 
 def compete(name: str, scale: Scale, device: str) -> dict[str, Any]:
-    """Warms up, then lets the ways take turns."""
+    """Warms up, then times the three in turns."""
     contest = Contest(name, scale, device)
     ways = {"loop": contest.loop, "bare": contest.bare, "protection": contest.protection}
     warm = Contest(name, replace(scale, steps=2), device)
-    for each in (warm.loop, warm.bare, warm.protection):
-        each()
+    for warm_up in (warm.loop, warm.bare, warm.protection):
+        warm_up()
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(scale.turns):
         for way, measure in ways.items():

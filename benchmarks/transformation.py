@@ -1,13 +1,12 @@
-"""What training and applying a transformation cost beside the bare passes of their networks.
+"""The cost of training and applying a transformation, compared with the bare passes of its networks.
 
     python benchmarks/transformation.py --scale smoke
     python benchmarks/transformation.py --scale cpu
 
 Random images of 32×32; the frozen classifier is an untrained VGG-13. In turns: `train`, an epoch of a method's training
-with all that it does (order, losses, replay, updates, the log, what is watched, the checkpoint at the end); `bare`,
-each forward and backward pass that its mathematics needs, once, on tensors that are there already, in the same
-precision, without losses and updates. And `apply`, bytes to bytes, beside `forward`, the network alone on batches in
-floating point.
+with all that it does (order, losses, replay, updates, the log, validation, the checkpoint at the end); `bare`, only the
+forward and backward passes that its mathematics needs, on existing tensors, in the same precision, without losses and
+updates. And `apply`, bytes to bytes, beside `forward`, the network alone on batches in floating point.
 
 Cost: smoke ten seconds; cpu ten minutes on two cores.
 Expected: training within 1.2 times the bare passes, applying within 1.1 times the forward pass.
@@ -65,7 +64,7 @@ SCALES = {
 
 
 class Contest:
-    """All that is timed at a scale; random images and networks."""
+    """The contenders at a scale; random images and networks."""
 
     def __init__(self, scale: Scale, device: str) -> None:
         self.scale = scale
@@ -167,7 +166,7 @@ class Contest:
 def compete(
     what: str, ours: Callable[[], float], floor: Callable[[], float], images: int, turns: int
 ) -> dict[str, Any]:
-    """Lets the two take turns, after one to warm up."""
+    """Times both in turns, after a warm-up turn."""
     ours(), floor()
     seconds = [(ours(), floor()) for _ in range(turns)]
     return {

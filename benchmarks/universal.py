@@ -2,9 +2,9 @@
 
     python benchmarks/universal.py
 
-Needs no data: made digits and the packaged mnist-cnn, 300 iterations of 64 digits for each of ten noises (Liu et al.
-2019, Table 2). Each way takes its turn, three times; a row goes to results/benchmarks/universal.jsonl. Cost: five
-minutes on two cores.
+It needs no data: synthetic digits and the packaged mnist-cnn, 300 iterations of 64 digits for each of ten noises (Liu
+et al. 2019, Table 2). All variants take three turns; a row is appended to results/benchmarks/universal.jsonl. Cost:
+five minutes on two cores.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def one_by_one(classifier: Classifier, digits: LabelledImages, settings: Univers
 
 
 def floor(classifier: Classifier, digits: LabelledImages, settings: UniversalSettings) -> None:
-    """As many forward and backward passes to the images, in the same batches, and nothing else."""
+    """Only the forward and backward passes to the images, in the same batches."""
     batch: Tensor = digits.images[: settings.batch_size].float().div(255).repeat(len(LOSSES), 1, 1, 1)
     goals = torch.zeros(len(batch), dtype=torch.long)
     for _ in range(settings.iterations):
@@ -72,8 +72,8 @@ def main() -> None:
             seconds[name].append(time.perf_counter() - began)
     least = median(seconds["floor"])
     row = {"benchmark": "universal", "scale": "cpu", "iterations": given.iterations, "threads": torch.get_num_threads()}
-    row |= {f"seconds, {name}": [round(each, 2) for each in found] for name, found in seconds.items()}
-    row |= {f"ratio to the floor, {name}": round(median(found) / least, 3) for name, found in seconds.items()}
+    row |= {f"seconds, {name}": [round(value, 2) for value in measured] for name, measured in seconds.items()}
+    row |= {f"ratio to the floor, {name}": round(median(measured) / least, 3) for name, measured in seconds.items()}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row | provenance()) + "\n")

@@ -81,7 +81,7 @@ def test_a_card_of_a_strangers_network_loads_by_its_row(my_net: Path, tmp_path: 
     card = tmp_path / "card.toml"
     cards.write(
         card, network, name="mine", architecture="veil/linear", options={"num_classes": 2}, classes=["a", "b"],
-        given={"resize": [32, 32]}, accuracy={}, training={},
+        input_fields={"resize": [32, 32]}, accuracy={}, training={},
     )  # fmt: skip
     with pytest.raises(CardError, match="'veil/linear': neither Veil's own, nor one that an installed package adds"):
         load_classifier(str(card))

@@ -150,7 +150,7 @@ def check_architecture(row: Architecture, folder: Path) -> None:
     card = folder / "card.toml"
     cards.write(
         card, network, name="card", architecture=f"veil/{row.name}", options={"num_classes": 3}, classes="abc",
-        given=sizes, accuracy={}, training={},
+        input_fields=sizes, accuracy={}, training={},
     )  # fmt: skip
     registered = row.name in ARCHITECTURES
     if not registered:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from veil.images import Photo, save
 from veil.study.answers import Answers
-from veil.study.questions import Made, Settings, Study, make
+from veil.study.questions import NewStudy, Settings, Study, make
 
 
 def pictures(count: int, side: int = 12) -> Tensor:
@@ -19,7 +19,7 @@ def pictures(count: int, side: int = 12) -> Tensor:
     return values
 
 
-def small(people: int = 30, side: int = 12, **settings: int) -> Made:
+def small(people: int = 30, side: int = 12, **settings: int) -> NewStudy:
     """A study of few questions about as many people as there are pictures."""
     photos = pictures(people, side)
     return make(255 - photos, photos, None, Settings(**{"questions": 3, "attention": 1, **settings}))

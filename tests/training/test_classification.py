@@ -1,4 +1,4 @@
-"""Classifiers of small images: what the network is given, that it learns, that a stopped run ends the same."""
+"""Classifiers of small images: what enters the network, that it learns, that a stopped run ends the same."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from veil.data.labelled_images import Parts
 from veil.protections import PROTECTIONS
 from veil.protections.ciphers.keys import Key
 from veil.training import classification
-from veil.training.classification import PRESETS, ClassifierSettings, Fitted, Input, Protection, unprotected
+from veil.training.classification import PRESETS, ClassifierSettings, Input, Protection, TrainedClassifier, unprotected
 
 TINY = ClassifierSettings(epochs=3, batch_size=20, learning_rate=0.05)
 
@@ -29,7 +29,7 @@ def parts() -> Parts:
 
 
 def fit(parts: Parts, folder: Path, *, stop_after: int | None = None, settings: ClassifierSettings = TINY,
-        protects: Protection = unprotected, **other: Any) -> Fitted:  # fmt: skip
+        protects: Protection = unprotected, **other: Any) -> TrainedClassifier:  # fmt: skip
     def stepped(done: int, total: int) -> None:
         if done == stop_after:
             raise Stop
@@ -64,7 +64,7 @@ def test_it_learns_and_test_images_are_judged_as_trained(tmp_path: Path) -> None
     assert fitted.log[-1]["loss"] < fitted.log[0]["loss"]
     assert fitted.test["top1"] > 0.5
     assert 0 <= fitted.log[-1]["watched"] <= 1
-    assert classification.accuracy(fitted.network, parts.test, fitted.given, 0) == fitted.test
+    assert classification.accuracy(fitted.network, parts.test, fitted.prepare, 0) == fitted.test
 
 
 def test_other_protection_or_data_is_not_mixed_in(parts: Parts, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(tmp_path: Path) -> None
         network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 4))
         classification.train(
             network, parts.train, replace(TINY, accumulate=accumulate), folder=tmp_path / str(accumulate), seed=0,
-            given=Input.of(parts.train.images, unprotected, 0), runner=training.fabric("cpu", "32-true"),
+            prepare=Input.of(parts.train.images, unprotected, 0), runner=training.fabric("cpu", "32-true"),
             logged=lambda row: None,
         )  # fmt: skip
         weights.append(network[1].weight.detach().clone())
@@ -114,12 +114,12 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(tmp_path: Path) -> None
 
 
 def test_input_is_normalised_after_protection(parts: Parts) -> None:
-    given = Input.of(parts.train.images, lambda images, _: 255 - images, seed=0)
-    values = given(parts.train.images, Generator())
+    prepare = Input.of(parts.train.images, lambda images, _: 255 - images, seed=0)
+    values = prepare(parts.train.images, Generator())
     torch.testing.assert_close(values.mean((0, 2, 3)), torch.zeros(3), atol=1e-3, rtol=0)
     torch.testing.assert_close(values.std((0, 2, 3)), torch.ones(3), atol=1e-2, rtol=0)
     plain = (255 - parts.train.images).float() / 255
-    torch.testing.assert_close(values[:, 0], (plain[:, 0] - given.mean[0]) / given.std[0])
+    torch.testing.assert_close(values[:, 0], (plain[:, 0] - prepare.mean[0]) / prepare.std[0])
 
 
 def test_the_papers_rates() -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from veil.data.labelled_images import Parts
-    from veil.training.classification import ClassifierSettings, Fitted, Protection
+    from veil.training.classification import ClassifierSettings, Protection, TrainedClassifier
 
 CARD = "model.toml"
 AUTO, NONE = "auto", "none"
@@ -225,8 +225,8 @@ def _described(parts: "Parts", cipher: str | None, settings: "ClassifierSettings
     )
 
 
-def _finish(out: Path, parts: "Parts", fitted: "Fitted", settings: "ClassifierSettings", protected: dict[str, Any],
-            seed: int, runner: "Fabric", as_json: bool) -> None:  # fmt: skip
+def _finish(out: Path, parts: "Parts", fitted: "TrainedClassifier", settings: "ClassifierSettings",
+            protected: dict[str, Any], seed: int, runner: "Fabric", as_json: bool) -> None:  # fmt: skip
     """Writes the model card and says how good it is."""
     from veil import training
     from veil.runtime import provenance

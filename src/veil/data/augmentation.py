@@ -25,7 +25,7 @@ def random_resized_crop(
     """Crops a random part of each image and resizes it to ``size`` × ``size``; mirrors half of them.
 
     Szegedy et al. 2015 (https://arxiv.org/abs/1409.4842, section 6): area uniform in ``area``, aspect ratio
-    log-uniform in 3/4 … 4/3. Bilinear without antialiasing: crops are about as large as what they become.
+    log-uniform in 3/4 … 4/3. Bilinear without antialiasing, because crops are about as large as the result.
     """
     count = len(images)
     ratio = torch.exp(_uniform(count, math.log(3 / 4), math.log(4 / 3), generator))
@@ -60,7 +60,7 @@ def cutmix(images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor
     """Pastes one random box of a shuffled batch into the batch (Yun et al. 2019, https://arxiv.org/abs/1905.04899).
 
     Returns:
-        The mixed images, the labels of what was pasted in, and the share of each image that is still its own.
+        The mixed images, the labels of the pasted parts, and the share of each image that remains its own.
     """
     height, width = images.shape[-2:]
     order = torch.randperm(len(images), generator=generator)
@@ -75,13 +75,13 @@ def cutmix(images: Tensor, labels: Tensor, generator: Generator) -> tuple[Tensor
 
 
 def crop_and_flip(images: Tensor, generator: Generator, *, padding: int = 4, flip: bool = True) -> Tensor:
-    """Shifts each image by up to ``padding`` pixels, black where nothing comes in, and mirrors half of them.
+    """Shifts each image by up to ``padding`` pixels, filled with black, and mirrors half of them.
 
     The augmentation of He et al. 2016 (https://arxiv.org/abs/1512.03385, section 4.2) for CIFAR: a random crop of the
     padded image, as large as it was.
 
     Args:
-        images: (N, C, H, W) of any type, on any device; what is drawn is the same on all.
+        images: (N, C, H, W) of any type, on any device; random numbers are the same on all devices.
         generator: on the CPU.
     """
     count, _, height, width = images.shape

@@ -18,7 +18,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff",
 
 
 def list_files(root: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
-    """The image files below ``root`` in sorted order, their class indices, and the class ids; nothing hidden.
+    """The image files below ``root`` in sorted order without hidden files, their class indices, and the class ids.
 
     Raises:
         FileNotFoundError: where ``root`` has no class folder with images.
@@ -38,7 +38,7 @@ def list_files(root: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
 
 
 def folders_in(root: Path) -> list[Path]:
-    """The folders in ``root`` that can be seen, unsorted; none where there is no ``root``."""
+    """The folders in ``root`` that are not hidden, unsorted; empty if there is no ``root``."""
     try:
         return [entry for entry in root.iterdir() if not entry.name.startswith(".") and entry.is_dir()]
     except OSError:
@@ -49,8 +49,8 @@ def read(root: Path, size: int | None = None, *, resizes: bool = True) -> Labell
     """Reads every image below ``root`` as RGB of ``size`` × ``size`` pixels.
 
     Args:
-        size: the width of the first image where it is None.
-        resizes: whether images of another size are resized (bicubic, not cropped), or refused.
+        size: None takes the width of the first image.
+        resizes: True resizes images of another size (bicubic, not cropped); False refuses them.
 
     Raises:
         FileNotFoundError: as `list_files` does.

@@ -21,7 +21,7 @@ _PHOTO_THREADS, _PHOTO_CHUNK = 4, 128
 
 
 class OtherSize(ValueError):
-    """An image has another size than it must have; the message names it and both sizes."""
+    """An image has the wrong size; the message names the image and both sizes."""
 
 
 def decode(
@@ -30,14 +30,14 @@ def decode(
     """Images as one uint8 tensor (N, 3, size, size), RGB.
 
     Args:
-        sources: at least one; files, or what is in them.
-        names: one for each, for messages.
-        size: the width of the first image where it is None.
-        resizes: whether images of another size are resized (bicubic, not cropped), or refused.
+        sources: at least one file, or the bytes of one.
+        names: the name of each source, for messages.
+        size: None takes the width of the first image.
+        resizes: True resizes images of another size (bicubic, not cropped); False refuses them.
 
     Raises:
-        OtherSize: where an image is refused for its size.
-        ValueError: where one cannot be read as an image.
+        OtherSize: if an image is refused because of its size.
+        ValueError: if a source cannot be read as an image.
     """
     side = size if size is not None else _rgb(sources[0], names[0]).width
 
@@ -107,7 +107,7 @@ def _rgb(source: Path | bytes, name: str) -> Image.Image:
 def open_photo(file: Path) -> Image.Image:
     """A photo in RGB, upright, with the pixels that `veil.images.load` gives.
 
-    JPEGs without a profile or a turn need none of the care that it takes, and are read four times as fast.
+    JPEGs without a colour profile or rotation are read by a path that is four times as fast.
     """
     try:
         with Image.open(file, formats=("JPEG",)) as opened:
@@ -128,8 +128,8 @@ def open_photo(file: Path) -> Image.Image:
 def resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     """A picture of (height, width) ``size``: bicubic, not cropped.
 
-    Whoever sends photos through what was trained with faces has to resize them by this, and all of their pixels: a JPEG
-    that is decoded at a fraction of its size comes out with greys of its own.
+    Photos for a network that was trained on faces must be resized by this function, from all of their pixels: a JPEG
+    that is decoded at a fraction of its size has different values.
     """
     height, width = size
     return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.BICUBIC)

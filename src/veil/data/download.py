@@ -1,4 +1,4 @@
-"""Files from the net: mirrors in turn, checked by SHA-256, and there as a whole or not at all."""
+"""Downloads from mirrors in turn, checked by SHA-256; a file appears as a whole or not at all."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ _HEADERS = {"User-Agent": "veil", "Accept-Encoding": "identity"}
 
 
 class DownloadError(UserError, RuntimeError):
-    """A file could not be had; the message is one line for a person."""
+    """A file could not be downloaded; the message is one line for a person."""
 
 
 def identity(data: bytes) -> bytes:
@@ -30,13 +30,13 @@ def fetch(
     content: Callable[[bytes], bytes] = identity,
     timeout: float = TIMEOUT,
 ) -> Path:
-    """Brings a file to ``to`` from the first of ``urls`` that has it whole; does nothing where it is there already.
+    """Downloads a file to ``to`` from the first of ``urls`` that serves it whole; does nothing if it exists already.
 
     Args:
         urls: of http or https.
-        to: its folder is made where it is missing. Another file of this name is left as it is, and refused.
+        to: its folder is created if it is missing. Another file with this name is left unchanged and refused.
         sha256: hexadecimal, of ``content(file)``.
-        content: what the hash is taken of, for files that mirrors pack in their own way; raises ValueError for bytes
+        content: returns the bytes to hash, for files that mirrors compress differently; raises ValueError for bytes
             that it cannot read.
         timeout: seconds that a mirror may be silent.
 
@@ -44,7 +44,7 @@ def fetch(
         ``to``.
 
     Raises:
-        DownloadError: where no mirror has it, or it cannot be written.
+        DownloadError: if no mirror serves the file, or it cannot be written.
     """
     if to.exists():
         if _fault(_read(to), sha256, content) is None:
@@ -64,7 +64,7 @@ def fetch(
 
 
 def _downloaded(url: str, timeout: float) -> bytes | str:
-    """What a mirror has; in words why not, where it cannot be had."""
+    """The bytes of a mirror, or in words why they could not be downloaded."""
     import pooch
     import requests
 
@@ -77,7 +77,7 @@ def _downloaded(url: str, timeout: float) -> bytes | str:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong between here and a mirror, in a few words."""
+    """Why a mirror could not be reached, in a few words."""
     import requests
 
     if isinstance(error, requests.HTTPError) and error.response is not None:
@@ -92,7 +92,7 @@ def _reason(error: Exception) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and those that it came from, the first of all last."""
+    """An error and its causes, the original cause last."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
@@ -102,7 +102,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _fault(data: bytes, sha256: str, content: Callable[[bytes], bytes]) -> str | None:
-    """What is wrong with a file; None where it is the right one."""
+    """What is wrong with a file; None if it is the right one."""
     try:
         digest = hashlib.sha256(content(data)).hexdigest()
     except ValueError as error:

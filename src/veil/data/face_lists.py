@@ -1,6 +1,6 @@
 """Lists of face photos with yes-or-no attributes, and the reading of such lists; photos are not opened.
 
-Attributes are 1 and −1, or 1 and 0; one list never mixes −1 and 0, for 0 may mean "unknown" then.
+Attributes are 1 and −1, or 1 and 0. One list never mixes −1 and 0, because 0 may then mean "unknown".
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _TRUTH = {"1": 1, "-1": 0, "0": 0}
 
 @dataclass(frozen=True)
 class FaceList:
-    """Photo files with what is known of them, in the order of the list.
+    """Photo files with their attributes, identities and partition, in the order of the list.
 
     Attributes:
-        name: ``celeba``, else the folder's.
+        name: ``celeba``, or the folder's name.
         files: N paths, all of which exist.
         attributes: bool (N, A).
         names: of the A attributes.
@@ -47,7 +47,7 @@ class FaceList:
 
 
 def lines_of(file: Path) -> Iterator[str]:
-    """The lines of a text, read at once: who stops half-way would leave the file open."""
+    """The lines of a text, read at once, so that no reader leaves the file open."""
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -124,8 +124,8 @@ def numbers_of(file: Path, listed: Sequence[str]) -> Tensor:
 
 
 def below(folder: Path, listed: Sequence[str], listing: Path) -> tuple[Path, ...]:
-    """The listed photos in ``folder``. Links are followed wherever they lead: people link to photos that lie elsewhere,
-    and to ask for every one of 200,000 takes long on a network drive.
+    """The listed photos in ``folder``. Links are followed: people link to photos elsewhere, and checking each of
+    200,000 files is slow on a network drive.
 
     Raises:
         ValueError: for a name that leads out of the folder.
@@ -139,7 +139,7 @@ def below(folder: Path, listed: Sequence[str], listing: Path) -> tuple[Path, ...
 def require_all(listing: Path, files: Sequence[Path]) -> None:
     """Raises FileNotFoundError where a photo is missing.
 
-    One look into each folder: asking for every one of 200,000 photos takes long on a network drive.
+    It lists each folder once, because checking each of 200,000 photos is slow on a network drive.
     """
     there = {
         folder: {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()

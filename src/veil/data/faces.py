@@ -1,10 +1,10 @@
-"""Sets of faces with yes-or-no attributes in memory: CelebA, or any folder with a table of attributes.
+"""Face data sets with yes-or-no attributes in memory: CelebA, or any folder with a table of attributes.
 
 Source: CelebA, Liu et al. 2015 (Deep learning face attributes in the wild), as Li et al. 2019, section 4.1, use it:
 some attributes are the service's target, others are private. `veil.data.layouts` has the layouts that are read.
 
-Deviation: Li et al. split images at random, 160,000 to 40,000, so that a person may be in both parts, and an attacker
-may know people instead of features. No split that is made here puts one person into two parts, where identities are
+Deviation: Li et al. split images at random, 160,000 to 40,000. A person may be in both parts, so an attacker may
+recognise people instead of reading features. The splits here never put one person into two parts, if identities are
 known.
 """
 
@@ -32,7 +32,7 @@ PARTS = ("train", "validation", "test")
 PAPER_SHARES = (0.72, 0.08, 0.2)
 """The paper's 160,000 to 40,000 images, with a tenth of the training part for validation."""
 OWN_SHARES = (0.7, 0.1, 0.2)
-"""Where a list has no partition of its own."""
+"""For a list without a partition of its own."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Faces:
         images: uint8 (N, 3, H, W).
         attributes: bool (N, A).
         names: of the A attributes, as CelebA's: ``Smiling``, ``Male``.
-        identities: int64 (N,), who is seen; None where unknown.
+        identities: int64 (N,), the person on each image; None if unknown.
     """
 
     images: Tensor
@@ -68,7 +68,7 @@ class Faces:
         return f"Faces({self._described()})"
 
     def _repr_html_(self) -> str:
-        """What notebooks show: the first faces with their attributes, and how many there are."""
+        """The view in notebooks: the first faces with their attributes, and how many there are."""
         return previews.figure(self._described(), self._strip())
 
     def _described(self) -> str:
@@ -85,7 +85,7 @@ class Faces:
         """The named attributes, in that order: bool (N, len(names)).
 
         Raises:
-            ValueError: for an attribute that is not known; names the nearest ones.
+            ValueError: for an unknown attribute; the message names similar ones.
         """
         for name in names:
             if name not in self.names:
@@ -107,7 +107,7 @@ class FaceParts:
 
     Attributes:
         name: of the set.
-        split, seed: what the parts were made by, as `read` takes them.
+        split, seed: the arguments of `read` that gave these parts.
     """
 
     name: str
@@ -122,7 +122,7 @@ class FaceParts:
         return f"FaceParts({self._described()})"
 
     def _repr_html_(self) -> str:
-        """What notebooks show: the first faces of each part, and how many there are."""
+        """The view in notebooks: the first faces of each part, and how many there are."""
         parts = (self.train, self.validation, self.test)
         return previews.figure(self._described(), *(part._strip() for part in parts))
 
@@ -134,7 +134,7 @@ class FaceParts:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that tell this data from any other: of the SHA-256 of all that is in it, in order.
+        """16 hexadecimal digits that identify this data: the start of the SHA-256 of its content, in order.
 
         The same for the same pixels, attributes and identities from any folder and layout.
         """
@@ -150,7 +150,7 @@ class FaceParts:
 
 
 def listed(folder: Path) -> FaceList:
-    """The list of faces that ``folder`` holds; no photo is opened.
+    """The list of faces in ``folder``; does not open any photo.
 
     Raises:
         FileNotFoundError: where there is no such folder, or a file of the layout or a listed photo is missing.
@@ -168,25 +168,25 @@ def listed(folder: Path) -> FaceList:
 def read(
     folder: Path | str, side: int | tuple[int, int] | None = None, *, split: Split = "official", seed: int = 0
 ) -> FaceParts:
-    """The set of faces that ``folder`` holds, decoded and resized (bicubic, not cropped).
+    """The face data set in ``folder``, decoded and resized (bicubic, not cropped).
 
-    Memory is that of the result, 2.5 GB for all of CelebA at 64 × 64, and of four photos.
+    It needs memory for the result, 2.5 GB for all of CelebA at 64 × 64, and for four photos.
 
     Args:
         folder: or, as a person types it, ``LAYOUT:FOLDER`` or ``module:object:FOLDER`` (`veil.data.layouts.typed`).
-        side: of the square that images are resized to, or (height, width), in pixels. Where it is None they stay as
-            they are, all of one size.
+        side: of the square to resize to, or (height, width), in pixels. With None images keep their size, which must be
+            the same for all.
         split: ``"official"`` is the partition that comes with the set; where it has none, 70 % of the images are for
             training, 10 % validation, 20 % test. ``"paper"`` leaves a partition aside: 80 % and 20 % of the images, as
-            Li et al. 2019 have 160,000 and 40,000, and a tenth of the 80 for validation. Both are by identity where
-            identities are known, by image where not, which the paper's always is; shares are met as nearly as whole
+            Li et al. 2019 have 160,000 and 40,000, and a tenth of the 80 for validation. Both split by identity if
+            identities are known, otherwise by image (the paper always splits by image). Shares are as exact as whole
             people allow.
-        seed: of a split that is made here.
+        seed: of a random split.
 
     Raises:
         FileNotFoundError: where there is no such folder, or a file of the layout or a listed photo is missing.
-        OtherSize: where images differ in size and no ``side`` is given.
-        ValueError: for a folder or list as in `listed`; where a photo cannot be read, or a part has no images.
+        OtherSize: if images differ in size and ``side`` is None.
+        ValueError: for a folder or list as in `listed`; if a photo cannot be read, or a part has no images.
     """
     size = _size(side)
     if split not in get_args(Split):
@@ -209,16 +209,16 @@ def read(
 
 
 def for_attackers(faces: Faces, share: float, seed: int) -> tuple[Faces, Faces]:
-    """Two parts of ``faces``, the service's and the attackers', who share nobody; each in the order of ``faces``.
+    """Splits ``faces`` into the service's and the attackers' part without common people; both keep the order.
 
-    People are put in an order by hash, of the seed and the identity, and the last ones are the attackers': what a
-    smaller share gives them, a larger one does, too. Where identities are unknown, equal images count as one person.
+    People are ordered by a hash of the seed and the identity, and the last ones go to the attackers, so a larger share
+    includes a smaller one. If identities are unknown, equal images count as one person.
 
     Args:
-        share: of the images for the attackers, between 0 and 1; met as nearly as whole people allow.
+        share: of the images for the attackers, between 0 and 1; as exact as whole people allow.
 
     Raises:
-        ValueError: for any other share, and where one of the parts would be empty.
+        ValueError: for any other share, and if one of the parts would be empty.
     """
     if not 0 < share < 1:
         raise ValueError(f"the attackers' share must lie between 0 and 1, not {share}")
@@ -244,9 +244,9 @@ def _partition(known: FaceList, split: Split, seed: int) -> Tensor:
 
 
 def _split(people: Sequence[str], shares: Sequence[float], why: tuple[object, ...]) -> Tensor:
-    """Part numbers (N,) of images by whose they are; the same person's are in the same part.
+    """Part numbers (N,) of images; all images of a person are in the same part.
 
-    People follow each other in the order of their hashes; a person is in the part that the middle of her images is in.
+    People are in the order of their hashes; the middle of a person's images decides the part.
     """
     counts: dict[str, int] = {}
     for person in people:

@@ -13,7 +13,7 @@ from veil.data import previews
 from veil.images.resizing import resize
 
 TRANSFORMED = "transformation"
-"""What stands for a cipher where `veil transform apply` made the images."""
+"""The name in place of a cipher for images that `veil transform apply` wrote."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class LabelledImages:
         return f"LabelledImages({self._described()})"
 
     def _repr_html_(self) -> str:
-        """What notebooks show: the first images, and how many there are."""
+        """The view in notebooks: the first images, and how many there are."""
         return previews.figure(self._described(), self._strip())
 
     def _described(self) -> str:
@@ -47,7 +47,8 @@ class LabelledImages:
         return previews.strip(self.images, [self.classes[label] for label in self.labels[: previews.SHOWN].tolist()])
 
     def resized(self, side: int) -> "LabelledImages":
-        """The same with RGB images of ``side`` × ``side`` pixels (bicubic, not cropped); itself where they are."""
+        """The same with RGB images of ``side`` × ``side`` pixels (bicubic, not cropped); itself if they have this
+        size."""
         if self.images.shape[2:] == (side, side):
             return self
         images = np.empty((len(self), side, side, 3), np.uint8)
@@ -86,7 +87,7 @@ class Parts:
         return f"Parts({self._described()})"
 
     def _repr_html_(self) -> str:
-        """What notebooks show: the first images of each part, and how many there are."""
+        """The view in notebooks: the first images of each part, and how many there are."""
         return previews.figure(self._described(), self.train._strip(), self.test._strip())
 
     def _described(self) -> str:
@@ -99,7 +100,7 @@ class Parts:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that tell this data from any other: of the SHA-256 of images and labels, in order.
+        """16 hexadecimal digits that identify this data: the start of the SHA-256 of images and labels, in order.
 
         The same for the same pixels from any folder and layout; names, of the set and of classes, do not count.
         """

@@ -1,4 +1,4 @@
-"""Photo files with their true classes, and these classes as a classifier counts its own."""
+"""Photo files with their true classes, and the indices of these classes in a classifier."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ class PhotoSet:
     """Photo files with their true classes.
 
     Attributes:
-        name: ``nips17``, ``ilsvrc2012-val``, else the folder's.
+        name: ``nips17``, ``ilsvrc2012-val``, or the folder's name.
         files: in a stable order.
         labels: one per file, an index into the set's classes.
         class_ids: WordNet ids in the order of the labels, where the layout gives them.
@@ -36,7 +36,7 @@ class PhotoSet:
         return f"PhotoSet({self.name!r}: {len(self):,} photos of {len(set(self.labels)):,} classes)"
 
     def take(self, count: int) -> "PhotoSet":
-        """At most ``count`` photos, evenly spread over the set and in its order; the same ones each time.
+        """At most ``count`` photos, evenly spread over the set and in its order; always the same ones.
 
         Raises:
             ValueError: where ``count`` is less than 1.
@@ -52,14 +52,14 @@ class PhotoSet:
 def truths_for(
     photo_set: PhotoSet, classes: Sequence[str], imagenet_ids: Sequence[str] | None = None
 ) -> tuple[int | None, ...]:
-    """The true class of each file as a classifier counts its classes; None where the classifier does not have it.
+    """The index of each file's true class in a classifier; None if the classifier does not have the class.
 
-    Classes are matched where all names are the same, by WordNet ids where both sides have them, or by their indices
-    where the set counts as ImageNet-1k does: any classifier of 1000 classes is taken to do so, too.
+    Classes match by name if all names are the same, by WordNet ids if both sides have them, or by index if the set has
+    ImageNet-1k's indices: every classifier of 1000 classes is assumed to have these indices, too.
 
     Args:
         classes: the classifier's class names, in the order of its logits.
-        imagenet_ids: their WordNet ids, where they are known; looked at where there is one for each class.
+        imagenet_ids: their WordNet ids, if known; used only if every class has one.
     """
     if photo_set.class_names == tuple(classes):
         return photo_set.labels

@@ -1,4 +1,4 @@
-"""What readers of sets share that lie in a few large files, such as CIFAR's and STL-10's."""
+"""Common functions for data sets in a few large files, such as CIFAR's and STL-10's."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +36,7 @@ def labelled(
     """Images (N, C, H, W) with their labels.
 
     Raises:
-        ValueError: where they do not fit each other, or the classes.
+        ValueError: if images, labels and classes do not match.
     """
     if len(images) != len(labels) or labels.min() < 0 or labels.max() >= len(classes):
         raise ValueError(f"{folder}: labels that do not fit {len(images):,} images of {len(classes)} classes")

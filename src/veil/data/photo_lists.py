@@ -45,7 +45,7 @@ def text_of(file: Path) -> str:
 
 
 def class_number(text: str, first: int, file: Path, photo: str) -> int:
-    """A class from ``first`` on, of a thousand."""
+    """The index of one of a thousand classes; numbers in the file start at ``first``."""
     last = first + IMAGENET_CLASSES - 1
     if not (text.isascii() and text.isdigit() and len(text) < 5 and first <= int(text) <= last):
         raise ValueError(f"{file}: {text[:40]!r} for {photo!r} is not a class from {first} to {last}")

@@ -1,6 +1,6 @@
-"""Labelled photo files as paths: which layout a folder has (`veil.data.layouts`), and reading it.
+"""Labelled photo files as paths: finds the layout of a folder (`veil.data.layouts`) and reads it.
 
-Photos are decoded later, one by one.
+Photos are decoded later, one at a time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from veil.data.layouts import PhotosLayout, expected, of_kind, typed
 
 
 def load(what: str) -> PhotoSet:
-    """The photo set that a person names: a folder, ``LAYOUT:FOLDER``, or ``module:object:FOLDER``.
+    """The photo set for what a person typed: a folder, ``LAYOUT:FOLDER``, or ``module:object:FOLDER``.
 
     Raises:
         FileNotFoundError, ValueError: as `read` does.
@@ -24,11 +24,11 @@ def load(what: str) -> PhotoSet:
 
 
 def read(folder: Path) -> PhotoSet:
-    """The photo set that ``folder`` holds.
+    """The photo set in ``folder``.
 
     Raises:
         FileNotFoundError: where there is no such folder, or photos that its list names are missing.
-        ValueError: where it has none of the layouts, or its list of labels is broken.
+        ValueError: if it has no known layout, or its list of labels is broken.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
@@ -39,17 +39,16 @@ def read(folder: Path) -> PhotoSet:
 
 
 def find(roots: Sequence[Path], name: str | None = None) -> PhotoSet:
-    """The first photo set among ``roots``, each of which is one or holds some one folder below.
+    """The first photo set among ``roots``: a root itself, or a folder directly below it.
 
-    In a root that holds several, they come in the order of their layouts, NIPS 2017 first, then ILSVRC-2012, then class
-    folders, and sorted by name.
+    Several sets in one root are ordered by layout (NIPS 2017, then ILSVRC-2012, then class folders), then by name.
 
     Args:
-        name: the set that is wanted, by its own name or its folder's; None takes any.
+        name: the set's own name or its folder's name; None takes any set.
 
     Raises:
-        FileNotFoundError: where there is none, or none of that name; or photos of that one are missing.
-        ValueError: where that one is broken.
+        FileNotFoundError: if there is no set, or none with this name, or its photos are missing.
+        ValueError: if this set is broken.
     """
     candidates = [one for root in roots for one in sorted(_candidates(root), key=lambda one: one.order)]
     for one in candidates:

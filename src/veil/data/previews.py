@@ -1,4 +1,4 @@
-"""Images as notebooks show them: a few of many, in one picture."""
+"""Previews in notebooks: a few of many images, in one picture."""
 
 import base64
 from html import escape

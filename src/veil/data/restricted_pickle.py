@@ -1,12 +1,12 @@
-"""Reads the pickles that data sets are published as, and runs nothing that is in them.
+"""Reads the pickles of published data sets without running anything in them.
 
-A pickle is a program for a small machine, and Python's own machine calls whatever the program names. CIFAR's files are
-dictionaries of strings, numbers, lists and NumPy arrays of bytes. `load` is a machine that knows the few instructions
-that make these. A name in the file becomes a `_Token`, which nobody can call or change; the three calls that such
-files contain are recognised by their arguments and carried out here. Everything else is refused.
+A pickle is a program for a small virtual machine, and Python's own machine calls whatever the program names. CIFAR's
+files are dictionaries of strings, numbers, lists and NumPy arrays of bytes. `load` is a machine that knows only the few
+instructions for these. A name in the file becomes a `_Token`, which cannot be called or changed. The three calls in
+such files are recognised by their arguments and carried out here. Everything else is refused.
 
-Memory stays near the size of the file: arrays are views of bytes that lie in it, there is a limit to the number of
-instructions, and text becomes bytes only as often as the file has room for.
+Memory stays near the size of the file: arrays are views of its bytes, the number of instructions is limited, and the
+bytes that text is converted to are limited by the file's size.
 """
 
 import math
@@ -26,11 +26,11 @@ _MOST_AXES = 4
 
 
 class PickleRefused(ValueError):
-    """The file asks for something that plain data does not need, or is no pickle; the message is one line."""
+    """The file is not a pickle, or needs more than plain data does; the message is one line."""
 
 
 class _Token(Enum):
-    """What a name in a file stands for."""
+    """The replacement for a name in a file."""
 
     NDARRAY = auto()
     DTYPE = auto()
@@ -56,7 +56,7 @@ _VALUES = frozenset({
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
     "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
 })  # fmt: skip
-"""Instructions that push what stands behind them."""
+"""Instructions that push their argument."""
 _STRINGS = frozenset({"STRING", "BINSTRING", "SHORT_BINSTRING"})
 """The same for Python 2's strings, which are bytes."""
 _MADE: dict[str, Callable[[], object]] = {
@@ -83,7 +83,7 @@ def load(file: Path) -> Any:
 
 
 class _Machine:
-    """Carries out the instructions of one file. Where they do not fit each other, any exception may come."""
+    """Carries out the instructions of one file. Inconsistent instructions may raise any exception."""
 
     def __init__(self, program: bytes) -> None:
         self.program = program
@@ -105,10 +105,10 @@ class _Machine:
             if number > MOST_STEPS:
                 raise PickleRefused(f"it has more than {MOST_STEPS:,} instructions")
             self.step(opcode.name, argument)
-        (found,) = self.stack
-        if isinstance(found, _Token | _Blank):
+        (data,) = self.stack
+        if isinstance(data, _Token | _Blank):
             raise PickleRefused("it holds no data")
-        return found
+        return data
 
     def step(self, name: str, argument: Any) -> None:
         if name in _VALUES:
@@ -134,7 +134,7 @@ class _Machine:
     def put(self, name: str, argument: Any) -> None:
         place = len(self.memo) if name == "MEMOIZE" else argument
         if not 0 <= place < MOST_STEPS:
-            raise PickleRefused("it counts what it has made in an unusual way")
+            raise PickleRefused("it numbers its objects in an unusual way")
         self.memo[place] = self.stack[-1]
         if isinstance(self.stack[-1], _Blank):
             self.stack[-1].places.append(place)

@@ -1,7 +1,7 @@
-"""Sets of small labelled images in memory: which layout a folder has (`veil.data.layouts`), and reading it.
+"""Sets of small labelled images in memory: finds the layout of a folder (`veil.data.layouts`) and reads it.
 
-`read` takes a folder, `find` looks for a name, and `load` takes what a person says on the command line: a folder, a
-layout and what it reads (``hub:NAME`` for a set of the Hugging Face hub), or ``module:object``.
+`read` takes a folder, `find` searches for a name, and `load` takes what a person types on the command line: a folder, a
+layout with its argument (``hub:NAME`` for a set of the Hugging Face hub), or ``module:object``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,14 +16,14 @@ _DEPTH = 2  # folders below a root that `find` looks into
 
 
 def load(what: str, side: int | None = None) -> Parts:
-    """The data set that a person names: a folder, ``LAYOUT:FOLDER``, ``hub:NAME``, or ``module:object``.
+    """The data set for what a person typed: a folder, ``LAYOUT:FOLDER``, ``hub:NAME``, or ``module:object``.
 
     Args:
         side: of the images in pixels, as `read` takes it.
 
     Raises:
         FileNotFoundError, ValueError: as `read` does, or the layout.
-        UnknownName: where ``module:object`` is no layout, and no function that gives images.
+        UnknownName: if ``module:object`` is neither a layout nor a function that returns images.
         HubMissing, DownloadError: as `veil.data.layouts.hub.read` does.
     """
     named = typed(what, SmallImagesLayout)
@@ -34,15 +34,15 @@ def load(what: str, side: int | None = None) -> Parts:
 
 
 def read(folder: Path, side: int | None = None) -> Parts:
-    """The data set that ``folder`` holds, itself or in its published folder one below.
+    """The data set in ``folder``, or in the published folder directly below it.
 
     Args:
-        side: that all images are resized to, in pixels. Where it is None they stay as they are, all of one side.
+        side: to resize all images to, in pixels. With None images keep their side, which must be the same for all.
 
     Raises:
         FileNotFoundError: where there is no such folder, or a file of the layout is missing.
-        ValueError: where ``folder`` has none of the layouts, or holds several sets; where a file is broken, or images
-            differ in size or are no squares and no ``side`` is given, or would have to be resized and are protected.
+        ValueError: if ``folder`` has no known layout or holds several sets; if a file is broken; if images differ in
+            size or are not square and ``side`` is None; or if protected images would have to be resized.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
@@ -64,7 +64,7 @@ def _sized(parts: Parts, side: int | None) -> Parts:
 
 
 def _places(folder: Path) -> list[tuple[Path, SmallImagesLayout]]:
-    """Where ``folder`` has one of the layouts: itself, or where archives were unpacked in it."""
+    """The places in ``folder`` with a known layout: itself, or the folders of unpacked archives."""
     layouts = of_kind(SmallImagesLayout)
     own = next((layout for layout in layouts if not layout.archives and layout.matches(folder)), None)
     if own is not None:
@@ -81,16 +81,16 @@ def _layout(folder: Path, layouts: Sequence[SmallImagesLayout]) -> SmallImagesLa
 def find(roots: Sequence[Path], name: str, side: int | None = None) -> Parts:
     """The first data set called ``name`` among ``roots``: a root itself, or a folder one or two below it.
 
-    A published set is called ``cifar10``, ``cifar100`` or ``stl10``, or as its archive's folder; any other as its
-    folder. Letter case does not count. In a root, plain images come before protected ones, then higher folders before
-    deeper ones, then they are sorted by name.
+    The name of a published set is ``cifar10``, ``cifar100``, ``stl10``, or its archive's folder; the name of any other
+    set is its folder. Case is ignored. In a root, plain images come before protected ones, then higher folders before
+    deeper ones, then sets are sorted by name.
 
     Args:
         side: as `read` takes it.
 
     Raises:
-        FileNotFoundError: where there is none of that name; or files of that one are missing.
-        ValueError: where that one is broken, or is not of one size, as in `read`.
+        FileNotFoundError: if there is no set with this name, or its files are missing.
+        ValueError: if this set is broken or has several sizes, as in `read`.
     """
     from veil.data.layouts.train_test_folders import cipher_of
 
@@ -110,7 +110,7 @@ def find(roots: Sequence[Path], name: str, side: int | None = None) -> Parts:
 
 
 def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
-    """The folders that look like a set, and what each is called; nothing inside of them."""
+    """The folders that look like a set, and their names; does not search inside of them."""
     level = [root]
     for _ in range(1 + _DEPTH):
         below: list[Path] = []
@@ -123,7 +123,7 @@ def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _called(folder: Path) -> str | None:
-    """The name of the set that ``folder`` itself looks like; None where it looks like none."""
+    """The name of the set in ``folder`` itself; None if it does not look like a set."""
     try:
         layout = _layout(folder, of_kind(SmallImagesLayout))
     except PermissionError:  # lost+found
@@ -132,6 +132,6 @@ def _called(folder: Path) -> str | None:
 
 
 def _alias(name: str) -> str:
-    """A set's own name for that of its archive's folder; any other in small letters."""
+    """A set's own name for its archive's folder; any other name in lower case."""
     name = name.casefold()
     return next((row.archives[name] for row in of_kind(SmallImagesLayout) if name in row.archives), name)

@@ -1,6 +1,6 @@
-"""Drawn pictures for runs that only show that something works, so that nothing has to be downloaded.
+"""Synthetic pictures for runs that only test that everything works, without any download.
 
-Numbers measured on them say nothing about real photos. Everything is drawn from an explicit generator.
+Numbers measured on them say nothing about real photos. All randomness comes from an explicit generator.
 """
 
 import math
@@ -34,10 +34,10 @@ def _between(low: float, high: float, generator: Generator) -> float:
 
 
 def digits(count: int, generator: Generator) -> LabelledImages:
-    """Digits 0 to 9 in the look of MNIST: white on black, about 20 × 20 pixels in the middle of 28 × 28.
+    """Digits 0 to 9 that look like MNIST: white on black, about 20 × 20 pixels in the middle of 28 × 28.
 
     A font's ten digits in some stroke widths, each picture with its own rotation within ±15°, shear, size, place and
-    bend, slightly blurred and noisy. The classes are as often as can be, in random order.
+    bend, slightly blurred and noisy. The classes are balanced, in random order.
 
     Raises:
         ValueError: where ``count`` is less than 1.
@@ -50,7 +50,7 @@ def digits(count: int, generator: Generator) -> LabelledImages:
 
 
 def mnist_like(counts: tuple[int, int, int], seed: int) -> Mnist:
-    """Drawn digits in the form of MNIST: so many for training, validation and test, each part drawn on its own."""
+    """Synthetic digits in the form of MNIST; the training, validation and test parts are independent."""
     parts = (
         digits(count, torch.Generator().manual_seed(seed_of("made digits", part, seed)))
         for part, count in zip(("train", "validation", "test"), counts, strict=True)
@@ -98,17 +98,17 @@ def _drawn() -> Tensor:
 
 
 def small_images(*, train: int = 1000, test: int = 200, classes: int = 10, side: int = 32, seed: int = 0) -> Parts:
-    """Colourful figures on colourful grounds, in the form of CIFAR: a small network learns them in seconds.
+    """Colourful figures on colourful backgrounds, in the form of CIFAR: a small network learns them in seconds.
 
-    A class has its own hue, number of lobes and width of rings; each image has its own place, size, turn, shade,
-    ground and noise. Classes look the same whatever the seed, and are as often as can be in each part.
+    A class has its own hue, number of lobes and width of rings; each image has its own position, size, rotation, shade,
+    background and noise. Classes look the same for every seed and are balanced in each part.
 
     Args:
-        train, test: images of each part, which is drawn on its own.
+        train, test: number of images of each part; the parts are independent.
         side: of the images, in pixels.
 
     Raises:
-        ValueError: where there is no image in a part, a class too few, or a side of less than 8 pixels.
+        ValueError: if a part has no image, there are less than two classes, or the side is below 8 pixels.
     """
     if min(train, test) < 1 or classes < 2 or side < 8:
         raise ValueError(
@@ -187,7 +187,7 @@ def _surface(height: int, width: int, generator: Generator) -> Tensor:
 
 
 def _texture(height: int, width: int, rough: float, generator: Generator) -> Tensor:
-    """Smooth noise (H, W) over several octaves, each ``rough`` times as strong as the coarser one."""
+    """Smooth noise (H, W) over several octaves; an octave is ``rough`` times as strong as the next coarser one."""
     total, strength = torch.zeros(1, 1, height, width), 1.0
     for cells in (3, 6, 12, 24, 48):
         noise = torch.empty(1, 1, cells, cells).normal_(generator=generator)

@@ -1,8 +1,8 @@
-"""Drawn faces for runs that only show that something works: drawn people with the attributes of Li et al. 2019.
+"""Synthetic faces for runs that only test that everything works: drawn people with the attributes of Li et al. 2019.
 
-`faces` gives people with several pictures each, in the form of CelebA. Who it is decides skin, hair colour, the width
-of the face, the distance of the eyes and ``Male``; a picture has its own expression, make-up, pose, light and ground.
-What is drawn where:
+`faces` returns people with several pictures per person, in the form of CelebA. The person decides skin, hair colour,
+the width of the face, the distance of the eyes and ``Male``; a picture has its own expression, make-up, pose, light and
+background. The attributes are drawn as follows:
 
 - ``Smiling``: the corners of the mouth are up and teeth show; else they hang a little.
 - ``Male``: short hair, a wide jaw, thick brows, most with a beard; else hair down to the shoulders and a narrow chin.
@@ -34,10 +34,10 @@ _RED, _WHITE, _BLACK = (0.78, 0.02, 0.16), (0.97, 0.96, 0.94), (0.06, 0.05, 0.06
 
 
 def faces(count: int, seed: int = 0, side: int = 48) -> FaceParts:
-    """Drawn faces: 70 % for training, 10 % validation and 20 % test, each part drawn on its own, nobody in two.
+    """Synthetic faces: 70 % for training, 10 % validation and 20 % test; the parts have no person in common.
 
     Args:
-        count: of all images, at least 10.
+        count: number of all images, at least 10.
         side: of the images, in pixels.
 
     Raises:
@@ -68,7 +68,7 @@ class _Person:
 
 
 def _part(number: int, count: int, seed: int, side: int) -> Faces:
-    """One part. Identities count in steps of the number of parts, so that they differ between parts."""
+    """One part. Identities increase in steps of the number of parts, so that they differ between parts."""
     draw = torch.Generator().manual_seed(seed_of("made faces", PARTS[number], seed))
     person = torch.arange(count) // PICTURES
     people = _people(int(person[-1]) + 1, draw)

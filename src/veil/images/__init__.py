@@ -1,8 +1,8 @@
 """Photos in and out: any common format to 8-bit sRGB pixels, and back to a file with nothing private in it.
 
-`load` reads a file into a `Photo` (uint8 pixels, upright, sRGB or grey, alpha apart) and says in ``notes``
-what it had to convert; `save` writes it atomically. Metadata (EXIF, GPS, XMP, comments, the embedded
-thumbnail that would show the unprotected photo) is left out unless it is asked for, and then cleaned.
+`load` reads a file into a `Photo` (uint8 pixels, upright, sRGB or grey, separate alpha) and lists its conversions in
+``notes``; `save` writes it atomically. Metadata (EXIF, GPS, XMP, comments, the embedded thumbnail that would show the
+unprotected photo) is written only on request, and is cleaned first.
 
 The parts: `photo` holds the types and the rounding, `decoding` and `colour` the way in, `encoding` the way
 out, `metadata` what may be kept, `pillow_warnings` the silence of the library below. Every problem with a

@@ -1,4 +1,4 @@
-"""Samples and colours: whatever Pillow decoded, as 8-bit grey or sRGB, with a word on every conversion.
+"""Samples and colours: converts what Pillow decoded to 8-bit grey or sRGB, and notes every conversion.
 
 Pillow takes the high byte of 16-bit colour, which is not the nearest 8-bit value. `eight_bit` gets both bytes
 and rounds: v / 257 for 16 bits, in general 255 v / top.
@@ -72,11 +72,11 @@ def eight_bit(
 
 
 def to_srgb(image: Image.Image, profile: object) -> tuple[Image.Image, list[str]]:
-    """A picture in mode L, RGB, CMYK or LAB as L or sRGB, by its ICC profile where there is one; and notes.
+    """Converts a picture in mode L, RGB, CMYK or LAB to L or sRGB by its ICC profile, if it has one; returns notes as
+    well.
 
-    A profile that is sRGB in effect changes nothing and is not mentioned: it is judged by what it does to a
-    grid of colours, not by its name. A broken one is left out. Relative colorimetric intent, black point
-    compensated.
+    A profile that is equivalent to sRGB changes nothing and is not mentioned; its effect on a grid of colours decides
+    this, not its name. A broken profile is ignored. The intent is relative colorimetric with black point compensation.
     """
     notes = []
     if isinstance(profile, bytes) and profile and image.mode != "LAB":
@@ -137,7 +137,7 @@ def _probe(mode: str) -> Image.Image:
 
 
 def _profile_name(profile: ImageCms.ImageCmsProfile) -> str:
-    """The profile's name in quotes and with a space behind, printable and short; empty where it has none."""
+    """The profile's name in quotes, followed by a space, printable and short; empty if it has none."""
     try:
         name = ImageCms.getProfileDescription(profile)
     except Exception:  # the description is as foreign as the rest
@@ -216,7 +216,7 @@ def _alpha_of_key(values: Array, key: tuple[int, ...]) -> Array:
 
 
 def _colour_key(image: Image.Image) -> tuple[int, ...] | None:
-    """The colour that a PNG declares transparent. (A text chunk of that name lands there too.)"""
+    """The colour that a PNG declares transparent. (A text chunk with this name appears there, too.)"""
     key = image.info.get("transparency")
     return key if isinstance(key, tuple) and len(key) == 3 else None
 
@@ -226,7 +226,7 @@ def _tiff_tag(image: Image.Image, tag: int) -> Any:
 
 
 def _raw_mode(image: ImageFile.ImageFile) -> str:
-    """How Pillow will unpack the samples: "RGB", "RGB;16B" for instance."""
+    """Pillow's raw mode for the samples, for instance "RGB" or "RGB;16B"."""
     args = image.tile[0].args if image.tile else ""
     raw = str(args[0] if isinstance(args, tuple) and args else args)
     deep = image.format == "PPM" and isinstance(args, tuple) and isinstance(args[-1], int) and args[-1] > 255

@@ -1,6 +1,6 @@
-"""Whatever people hold an image in, as a `Photo`, and the result back in the same kind.
+"""Converts images of several Python types to a `Photo`, and results back to the same type.
 
-Kinds: a path; a Pillow image; an array, uint8 (H, W) or (H, W, 1, 3 or 4); a tensor, uint8 (1 or 3, H, W).
+Types: a path; a Pillow image; an array, uint8 (H, W) or (H, W, 1, 3 or 4); a tensor, uint8 (1 or 3, H, W).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Converted:
-    """A photo, and the way back to the kind that was given.
+    """A photo, and the conversion back to the type of the input.
 
     Attributes:
-        photo: what was given.
-        back: a photo of any size in that kind; for a path, a Pillow image.
+        photo: the input as a photo.
+        back: converts a photo of any size to the input's type; for a path, to a Pillow image.
     """
 
     photo: Photo
@@ -39,7 +39,7 @@ class Converted:
 
 
 def convert(image: ImageLike) -> Converted:
-    """Takes an image of any kind that the head of this module names.
+    """Converts an image of any type that the head of this module lists.
 
     Raises:
         ImageError: for a file that cannot be read.
@@ -69,14 +69,14 @@ def to_pillow(photo: Photo) -> Image.Image:
 
 
 def to_array(photo: Photo) -> NDArray[np.uint8]:
-    """uint8 (H, W, C), with alpha as its last channel where there is one."""
+    """uint8 (H, W, C), with alpha as the last channel if there is alpha."""
     channels = photo.pixels if photo.alpha is None else torch.cat([photo.pixels, photo.alpha[None]])
-    found: NDArray[np.uint8] = channels.permute(1, 2, 0).contiguous().numpy()
-    return found
+    array: NDArray[np.uint8] = channels.permute(1, 2, 0).contiguous().numpy()
+    return array
 
 
 def _of_pillow(image: Image.Image) -> Photo:
-    """Read as a file would be: orientation, colour profile and depth of the image count."""
+    """Reads it like a file: orientation, colour profile and bit depth of the image apply."""
     buffer = io.BytesIO()
     known = {key: image.info[key] for key in ("icc_profile", "exif", "transparency") if image.info.get(key)}
     image.save(buffer, "TIFF" if image.mode in ("CMYK", "YCbCr", "LAB", "F") else "PNG", **known)
@@ -92,9 +92,9 @@ def _of_array(array: NDArray[Any]) -> Photo:
     return Photo(channels.contiguous())
 
 
-def _back_to_array(given: NDArray[Any]) -> Callable[[Photo], NDArray[np.uint8]]:
+def _back_to_array(original: NDArray[Any]) -> Callable[[Photo], NDArray[np.uint8]]:
     def back(photo: Photo) -> NDArray[np.uint8]:
         array = to_array(photo)
-        return array[:, :, 0] if given.ndim == 2 and array.shape[2] == 1 else array
+        return array[:, :, 0] if original.ndim == 2 and array.shape[2] == 1 else array
 
     return back

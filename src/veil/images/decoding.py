@@ -1,9 +1,8 @@
-"""From a file to a `Photo`.
+"""Reads a file into a `Photo`.
 
-The file's first bytes decide what it is, not its name, and only the decoders named here are ever reached:
-Pillow knows more, one of which (EPS) starts another program. The header's size is checked before anything is
-decoded. Files are read whole, so that what is decoded, and what its metadata says, is one and the same state
-of the file.
+The file's first bytes decide its format, not its name, and only the decoders listed here are used: Pillow has more, and
+one of them (EPS) starts another program. The size in the header is checked before anything is decoded. Files are read
+whole, so that pixels and metadata come from the same state of the file.
 
 Deviation from the rule "more than one picture is refused": JPEG (a gain map or a stereo pair beside the
 photo) and HEIC (a burst) hold photos from phones; their main picture is read and the note says that there are
@@ -79,14 +78,14 @@ def load(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """Reads a photo in PNG, JPEG, WebP, TIFF, GIF, BMP, PPM or (with pillow-heif) HEIC.
 
     The EXIF orientation is applied, colour profiles and CMYK are converted to sRGB, more than 8 bits are
-    rounded to 8, transparent palettes and colour keys become alpha; grey stays one channel. ``notes`` says
-    which of this was done.
+    rounded to 8, transparent palettes and colour keys become alpha; grey stays one channel. ``notes`` lists these
+    conversions.
 
     Args:
         max_pixels: the most pixels that are decoded; 4 to 16 bytes of memory are needed for each.
 
     Raises:
-        ImageError: for whatever is not one readable still picture within ``max_pixels``; never anything else.
+        ImageError: for everything that is not one readable still picture within ``max_pixels``; no other error.
     """
     return decode(_read(Path(path), max_pixels), max_pixels=max_pixels)
 
@@ -209,7 +208,7 @@ def _open(decoder: type[ImageFile.ImageFile], kind: str, data: bytes, max_pixels
 
 
 def _upright(x: Tensor, turn: int) -> Tensor:
-    """(..., H, W) as EXIF orientation ``turn``, 1 to 8, wants it to be seen."""
+    """Applies the EXIF orientation ``turn``, 1 to 8, to (..., H, W)."""
     if turn >= 5:
         x = x.transpose(-2, -1)
     # 2: mirrored; 3: both; 4: upside down; after transposing 6: mirrored; 7: both; 8: upside down.
@@ -218,7 +217,7 @@ def _upright(x: Tensor, turn: int) -> Tensor:
 
 
 def _without_metadata(kind: str, data: bytes) -> Iterator[bytes]:
-    """The file with ever less beside its pixels: Pillow refuses a photo for one damaged chunk of text."""
+    """Versions of the file with less and less metadata: Pillow refuses a photo because of one damaged text chunk."""
     if kind == "PNG":
         yield from (_png_of_chunks(data, kept) for kept in ({b"eXIf", b"iCCP", b"tRNS"}, {b"tRNS"}, set()))
     elif kind == "JPEG":
@@ -236,7 +235,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
 
 
 def _png_of_chunks(data: bytes, ancillary: set[bytes]) -> bytes:
-    """The PNG's critical chunks and those named that pass their checksum."""
+    """The PNG's critical chunks, and the named ones with a valid checksum."""
     critical = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
     kept = (chunk for name, chunk, sound in _png_chunks(data) if name in critical or (name in ancillary and sound))
     return data[:8] + b"".join(kept)
@@ -259,7 +258,7 @@ def _jpeg_of_segments(data: bytes, application: set[int]) -> bytes:
 
 
 def _detail(error: Exception) -> str:
-    """Pillow's own words in brackets, on one line, where they were written for people."""
+    """Pillow's own message in brackets, on one line, if it was written for people."""
     if error.__cause__ is not None or not isinstance(error, (OSError, SyntaxError, ValueError)):
         return ""  # such as "unpack requires a buffer of 4 bytes"
     text = "".join(letter for letter in " ".join(str(error).split()) if letter.isprintable())

@@ -1,7 +1,7 @@
-"""From a `Photo` to a file: what is written is what counts, so everything that a format changes is said.
+"""Writes a `Photo` to a file, and reports everything that the format changes.
 
-The same photo gives the same bytes. A file appears whole or not at all: it is written under another name in
-the same folder, brought to disk, and renamed.
+Equal photos give equal bytes. A file appears whole or not at all: it is written under another name in the same folder,
+synced to disk, and renamed.
 """
 
 from __future__ import annotations
@@ -28,19 +28,18 @@ from veil.runtime.lazy import torch
 def save(
     photo: Photo, path: Path | str, format: str = "png", *, keep_metadata: bool = False, quality: int = 95
 ) -> tuple[str, ...]:
-    """Writes ``photo`` to ``path``, which it replaces as a whole; the path's suffix is not looked at.
+    """Writes ``photo`` to ``path`` and replaces an existing file as a whole; ignores the path's suffix.
 
     Args:
         format: a key of `FORMATS`.
-        keep_metadata: write the cleaned EXIF and XMP of the photo; else the file holds pixels and nothing
-            more.
+        keep_metadata: write the cleaned EXIF and XMP of the photo; otherwise the file holds only pixels.
         quality: 1 to 100, for JPEG.
 
     Returns:
-        What the format changed, in words: ``("alpha flattened over white",)`` or nothing.
+        The changes by the format, in words: ``("alpha flattened over white",)`` or nothing.
 
     Raises:
-        ImageError: where the photo cannot be encoded or written. What was there before stays as it was.
+        ImageError: if the photo cannot be encoded or written. An existing file stays unchanged.
     """
     data = encode(photo, format, keep_metadata=keep_metadata, quality=quality)
     path = Path(path)

@@ -1,6 +1,6 @@
-"""What an attacker may know of how a protection changes images: the form of the change.
+"""The form in which a protection changes images, as far as an attacker may know it.
 
-Protections name theirs, and attacks that can make use of it are told it.
+A protection declares its form, and attacks that depend on the form receive it.
 """
 
 from collections.abc import Mapping
@@ -12,4 +12,4 @@ FORMS: Mapping[Form, str] = {
     "pixels": "every pixel by itself",
     "image": "the image as a whole",
 }
-"""What is known of a protection, in words: what it changes."""
+"""What each form changes, in words."""

@@ -1,13 +1,13 @@
-"""One image or many, of any kind that people hold them in, as batches for what changes batches; and back.
+"""Converts one image or many, of several Python types, to batches, and results back.
 
-Taken are
+It accepts
 
-- one image of any kind that `veil.images.conversion` takes;
+- one image of any type that `veil.images.conversion` accepts;
 - batches: arrays, uint8 (N, H, W, 3), and tensors, uint8 (N, 3, H, W), which stay on their device;
 - lists and tuples of these.
 
-What changes them takes three colours: grey becomes three equal ones, and transparency is flattened over white, as it is
-in folders (`veil.jobs.lossless`).
+Batches have three colour channels: grey becomes three equal channels, and transparency is flattened over white, as in
+folders (`veil.jobs.lossless`).
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 
 def changed(images: Any, change: Change) -> Any:
-    """What ``change`` makes of one image or of many, as the kind that they were given as; of a path, a Pillow image.
+    """Applies ``change`` to one image or many and returns the type of the input; for a path, a Pillow image.
 
-    Images of a list that are alike in size, one after another, go through ``change`` together.
+    Successive images of a list with the same size go through ``change`` together.
 
     Raises:
         ImageError: for a file that cannot be read.
-        TypeError: for images of another kind.
-        ValueError: where ``change`` refuses them.
+        TypeError: for images of another type.
+        ValueError: if ``change`` refuses them.
     """
     if isinstance(images, list | tuple):
         return type(images)(_changed_in_turn(images, change))
@@ -49,7 +49,7 @@ def changed(images: Any, change: Change) -> Any:
 
 
 def opened(image: Any) -> tuple[Tensor, Back]:
-    """One image, or a batch in one array or tensor, as uint8 (N, 3, H, W); and the way back.
+    """One image, or a batch in one array or tensor, as uint8 (N, 3, H, W), and the conversion back.
 
     Raises:
         ImageError, TypeError: as `changed` does.

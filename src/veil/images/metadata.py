@@ -1,9 +1,9 @@
-"""EXIF and XMP: which way is up, and what of them may be kept.
+"""EXIF and XMP: the orientation, and the metadata that may be kept.
 
-A protected photo must not carry what the protection hides. So `cleaned` works by a list of what is kept: tags
-that describe how and when the photo was taken. Gone are the place (GPS and place names), thumbnails and
-previews (they show the unprotected photo), and maker notes (they can hold both). Whatever cannot be read is
-left out; nothing here raises.
+A protected photo must not contain what the protection hides. So `cleaned` works by a list of allowed tags, which
+describe how and when the photo was taken. It removes the place (GPS and place names), thumbnails and previews (they
+show the unprotected photo), and maker notes (they can contain both). It omits whatever cannot be read; nothing here
+raises.
 
 Formats: EXIF 3.0 (CIPA DC-008), TIFF 6.0 section 2; XMP (ISO 16684-1). Entries are copied as bytes, never
 interpreted.
@@ -51,7 +51,7 @@ _PRIVATE_NAMES = re.compile(
 
 @dataclass(frozen=True)
 class Metadata:
-    """What may be kept of a photo's metadata: ``exif`` starts with ``Exif\\0\\0``, ``xmp`` is UTF-8."""
+    """The metadata of a photo that may be kept: ``exif`` starts with ``Exif\\0\\0``, ``xmp`` is UTF-8."""
 
     exif: bytes | None
     xmp: bytes | None
@@ -65,7 +65,7 @@ class _Entry(NamedTuple):
 
 
 def cleaned(exif: object, xmp: object) -> Metadata | None:
-    """What may be kept of the raw EXIF and XMP blocks of a file; None where that is nothing."""
+    """The parts of a file's raw EXIF and XMP blocks that may be kept; None if nothing remains."""
     metadata = Metadata(
         cleaned_exif(exif) if isinstance(exif, bytes) else None,
         cleaned_xmp(xmp) if isinstance(xmp, bytes) else None,
@@ -74,7 +74,7 @@ def cleaned(exif: object, xmp: object) -> Metadata | None:
 
 
 def orientation(exif: object) -> int:
-    """The EXIF orientation, 1 to 8, of a raw EXIF block (or a TIFF file); 1 where there is none of sense."""
+    """The EXIF orientation, 1 to 8, of a raw EXIF block (or a TIFF file); 1 if there is no valid one."""
     if not isinstance(exif, bytes):
         return 1
     block, order = _tiff(exif)
@@ -123,7 +123,7 @@ def into_tiff(tiff: bytes, kept: Metadata) -> bytes:
 
 
 def cleaned_xmp(xmp: bytes) -> bytes | None:
-    """The packet without place, thumbnails and long values; None where it cannot be parsed."""
+    """The packet without place, thumbnails and long values; None if it cannot be parsed."""
     try:
         text = xmp.strip(b"\0 \r\n\t").decode("utf-8-sig")
         # Entities can only be declared in a document type, which XMP never has.

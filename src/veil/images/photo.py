@@ -1,4 +1,4 @@
-"""What a photo is in memory, and the rounding between 8-bit files and floats."""
+"""A photo in memory, and the rounding between 8-bit files and floats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ImageError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """One still picture as it is looked at.
+    """One still picture as a viewer shows it.
 
     Attributes:
         pixels: uint8 (C, H, W), upright; C = 1 is grey, C = 3 is sRGB.
@@ -68,11 +68,11 @@ class Photo:
 def quantise(x: Tensor) -> Tensor:
     """Float values in [0, 1] to uint8, rounded to nearest; values outside are clamped.
 
-    Truncation would darken the photo by half a level and take away part of the noise.
+    Truncation would darken the photo by half a level and remove part of the noise.
 
     Args:
-        x: floating point, any shape. Half precision is widened first: bfloat16 cannot tell all 256 levels
-            apart while it multiplies.
+        x: floating point, any shape. Half precision is converted to float32 first: bfloat16 cannot represent products
+            with all 256 levels.
 
     Raises:
         TypeError: for integers.
@@ -90,7 +90,7 @@ def to_float(x: Tensor) -> Tensor:
     """uint8 of any shape to float32 in [0, 1]; `quantise` brings back the same bytes.
 
     Raises:
-        TypeError: for any other type, so that a float image is not divided by 255 a second time.
+        TypeError: for any other type, so that a float image is not divided by 255 again.
     """
     if x.dtype != torch.uint8:
         raise TypeError(f"to_float needs uint8, not {x.dtype}")
@@ -101,10 +101,10 @@ def require_batch(batch: Tensor, who: str) -> None:
     """Refuses everything but uint8 colour images (N, 3, height, width), of which there is at least one pixel.
 
     Args:
-        who: what takes such images, for the message: ``"ciphers take"``.
+        who: subject and verb of the message: ``"ciphers take"``.
 
     Raises:
-        ValueError: says what was wrong, and for grey images what to do.
+        ValueError: the message says what is wrong, and for grey images what to do.
     """
     shape = tuple(batch.shape)
     if batch.dtype != torch.uint8:

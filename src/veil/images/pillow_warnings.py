@@ -2,10 +2,9 @@
 
 Pillow warns where it meets a strange tag ("Corrupt EXIF data", "Truncated File Read"), and a user who turns
 warnings into errors would lose a readable photo to one. ``warnings.catch_warnings`` swaps the filters of the
-whole process and is not safe among threads. Here one filter that matches Pillow's own modules, and nothing
-else, stands at the head of the list while at least one thread reads or writes a photo; the last to leave
-takes it away. (What libtiff itself prints about a damaged compressed TIFF, a line on standard error, is out
-of reach.)
+whole process and is not safe among threads. Here one filter that matches only Pillow's own modules stands at the head
+of the list while at least one thread reads or writes a photo; the last thread removes it. (It cannot stop the line that
+libtiff prints to standard error about a damaged compressed TIFF.)
 """
 
 import logging

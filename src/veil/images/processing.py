@@ -1,4 +1,4 @@
-"""What happens to published photos on their way: they are compressed again and scaled.
+"""The processing of published photos by platforms: compressing again and scaling.
 
 Pillow's defaults: JPEG with halved colour channels.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Processing = Callable[[Image.Image], Image.Image]
-"""An image, grey or RGB, to one of the same mode and size."""
+"""A function of an image, grey or RGB, that keeps mode and size."""
 
 
 def jpeg(quality: int) -> Processing:
@@ -43,11 +43,11 @@ PLATFORMS: dict[str, Processing] = {
     "jpeg75": jpeg(75),
     "half size and back": half_size_and_back,
 }
-"""What platforms do to photos that are uploaded, by the names that rows keep."""
+"""Processing of uploaded photos by platforms, by the names that rows keep."""
 
 
 def processed(pixels: Tensor, processing: Processing) -> Tensor:
-    """What becomes of uint8 pixels (C, H, W), C = 1 or 3; of the same shape."""
+    """Applies it to uint8 pixels (C, H, W), C = 1 or 3; the shape stays the same."""
     grey = pixels.shape[0] == 1
     array = pixels[0].numpy() if grey else pixels.permute(1, 2, 0).contiguous().numpy()
     result = np.array(processing(Image.fromarray(array)))

@@ -1,5 +1,5 @@
-"""What is measured: privacy of a classifier's answer, fidelity of a released image to its original, how much of an
-image shows in another one, and what an attacker got back (`recovery.recovery`)."""
+"""Metrics: privacy of a classifier's answer, fidelity of a released image to its original, visibility of an image in
+another one, and what an attacker recovered (`recovery.recovery`)."""
 
 from veil.metrics.fidelity import Noise, lpips, ms_ssim, noise, psnr, ssim
 from veil.metrics.privacy import ice, ice_normalised, icp, rank, survives

@@ -1,12 +1,12 @@
-"""How well an attacker tells a yes-or-no attribute (Li et al. 2019, section 4.5), with intervals and floors.
+"""How well an attacker predicts a yes-or-no attribute (Li et al. 2019, section 4.5), with intervals and floors.
 
 Plain accuracy, which the paper reports, says nothing without the majority's share: 58.3 % of CelebA's images show
 women, and the paper's "random-guessing level" for gender is 58.85 %. So balanced accuracy, the mean of the two
 classes' hit rates, and the area under the ROC curve stand beside it, each with a 95 % interval.
 
-Images of one person are not independent, and an attribute such as gender is the person's. Where it is known who is on
-the test images, intervals come from a bootstrap over people (`veil.metrics.intervals`). Where not, they take the images
-for independent, and are too narrow if there are several of a person:
+Images of one person are not independent, and an attribute such as gender is the person's. If the people on the test
+images are known, intervals come from a bootstrap over people (`veil.metrics.intervals`). Otherwise they treat the
+images as independent, and are too narrow if a person has several images:
 
 - accuracy: Wilson 1927 (Probable inference, the law of succession, and statistical inference);
 - balanced accuracy: Wilson's intervals of the two rates, joined as Newcombe 1998 does for differences (Interval
@@ -14,11 +14,11 @@ for independent, and are too narrow if there are several of a person:
 - AUROC: DeLong et al. 1988 (Comparing the areas under two or more correlated receiver operating characteristic
   curves), by mid-ranks in O(n log n) as in Sun & Xu 2014 (Fast implementation of DeLong's algorithm).
 
-Intervals know of chance among the test images or people only, not of that in training.
+Intervals cover the sampling of test images or people only, not the randomness of training.
 
-A score is any finite number that is larger where the attacker rather says yes, and says yes from the threshold on.
-Labels are bool or 0 and 1. Everything is computed on the CPU in float64. All functions raise ``ValueError`` for other
-types and shapes, and for NaN or infinite scores.
+A score is any finite number, larger for a more likely yes. Scores at or above the threshold mean yes. Labels are bool
+or 0 and 1. Everything is computed on the CPU in float64. All functions raise ``ValueError`` for other types and shapes,
+and for NaN or infinite scores.
 """
 
 import math
@@ -30,7 +30,7 @@ from torch import Tensor
 from veil.metrics.intervals import Z95, Interval, bootstrap, draws, numbered, over_people, sums, wilson
 
 _PART = 4_000_000
-"""Weights of images at a time, of resamples: 32 MB."""
+"""How many weights of resampled images are in memory at a time: 32 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +41,11 @@ class AttributeResult:
         accuracy: share of right answers. Its floor is ``majority``.
         balanced_accuracy: mean of the shares of right answers among the yes and among the no; 0.5 is a guess.
         auroc: how often a yes has a larger score than a no, ties count one half; 0.5 is a guess.
-        threshold: from which score on the answer was yes, for the balanced accuracy.
+        threshold: the lowest score that counts as yes, for the balanced accuracy.
         accuracy_threshold: the same for the accuracy.
         majority: share of the more frequent class among the test images.
-        count: test images.
-        people: on the test images, whom intervals are over; None where they are over images.
+        count: number of test images.
+        people: number of people on the test images if intervals are over people; None if they are over images.
     """
 
     accuracy: float
@@ -75,12 +75,12 @@ def measure(
         scores: (N,).
         labels: (N,), both classes among them.
         threshold: for the balanced accuracy.
-        accuracy_threshold: for the accuracy, which by the other threshold may be less than the majority's share: that
-            which is best for it on the validation data. The same one where it is None.
-        people: (N,) integers, who is on each image; intervals are over images where it is None.
+        accuracy_threshold: for the accuracy, the best one on the validation data: with the other threshold, accuracy
+            may fall below the majority's share. None takes ``threshold`` for both.
+        people: (N,) integers, the person on each image; None makes intervals over images.
 
     Raises:
-        ValueError: also for a threshold that is NaN, and where all labels are alike: nothing could be told then.
+        ValueError: also for a NaN threshold, and if all labels are equal: nothing can be measured then.
     """
     scores, labels = _checked(scores, labels)
     if accuracy_threshold is None:
@@ -119,13 +119,13 @@ def measure(
 def best_threshold(scores: Tensor, labels: Tensor, *, balanced: bool = True) -> float:
     """The threshold of the largest balanced accuracy: the lowest score, or the middle between two neighbouring ones.
 
-    Of several that are equally good, the middle one.
+    Of several equally good thresholds it takes the middle one.
 
     Args:
         scores: (N,), of the attacker's own validation images.
         labels: (N,), both classes among them.
-        balanced: False for the largest accuracy; then also the next number above the highest score, which says always
-            no.
+        balanced: False maximises accuracy instead; the next number above the highest score, which always means no, is a
+            candidate then, too.
 
     Raises:
         ValueError: also where all labels are alike.
@@ -133,7 +133,7 @@ def best_threshold(scores: Tensor, labels: Tensor, *, balanced: bool = True) -> 
     scores, labels = _checked(scores, labels)
     values, place = torch.unique(scores, return_inverse=True)
     yes, no = sums(labels, place), sums(~labels, place)
-    # From every value on the answer is yes: those below are said no.
+    # Scores at or above a value mean yes, those below it no.
     hits, rejections = yes.sum() - yes.cumsum(0) + yes, no.cumsum(0) - no
     never = no.sum()[None]
     right = hits / yes.sum() + rejections / never if balanced else torch.cat([hits + rejections, never])
@@ -182,7 +182,7 @@ def from_utility(
     *,
     people_test: Tensor | None = None,
 ) -> AttributeResult:
-    """What the true utility labels alone give away of a private attribute: the floor where the service is always right.
+    """How well the true utility labels alone predict a private attribute: the floor for a service that is always right.
 
     The score of an image is the share of yes among the training images of the same utility labels (among all of them
     for a combination that does not occur there), the thresholds the best on the training images.
@@ -273,7 +273,7 @@ def _area_over_people(area: float, scores: Tensor, labels: Tensor, person: Tenso
 
 
 def _rarer(yes: Tensor, no: Tensor) -> int:
-    """People of the class that fewer have; whose images are of both classes count for both."""
+    """Number of people in the rarer class; people with images of both classes count in both."""
     return int(min((yes > 0).sum(), (no > 0).sum()))
 
 

@@ -1,7 +1,7 @@
-"""How much of a photo is left to the eye after protection: noise, PSNR, SSIM, MS-SSIM and LPIPS.
+"""How similar a photo still looks after protection: noise, PSNR, SSIM, MS-SSIM and LPIPS.
 
-The file is what counts: every function compares the *decoded files*, uint8 tensors of shape (C, H, W) or
-(N, C, H, W), C = 1 or 3, the original first and the released image second.
+Every function compares the *decoded files*, uint8 tensors of shape (C, H, W) or (N, C, H, W), C = 1 or 3, the original
+first and the released image second.
 
 Sources: SSIM, Wang et al. 2004 (Image quality assessment: from error visibility to structural similarity);
 MS-SSIM, Wang et al. 2003 (Multiscale structural similarity for image quality assessment); LPIPS, Zhang et al.

@@ -1,22 +1,22 @@
-"""Whether a person is found again in a reconstruction, by the embeddings of a face recogniser.
+"""Whether a face recogniser identifies a person in a reconstruction, by its embeddings.
 
 Source: the human study of Li et al. 2019, section 4.4: one reconstruction, four photos, who is it? A guess is right in
-25 % of cases, the paper's people were in 28 %. `one_of` asks a recogniser the same; `rank_one` searches the whole
-gallery, and `tar_at_far` accepts or rejects pairs at a fixed share of false accepts.
+25 % of cases; the paper's participants were right in 28 %. `one_of` asks a recogniser the same; `rank_one` searches the
+whole gallery, and `tar_at_far` accepts or rejects pairs at a fixed share of false accepts.
 
-A *probe* is the embedding of what an attacker got back of one photo; the *gallery* holds the embeddings of photos with
-their identities. Which photo of the person may answer is the argument ``photo``:
+A *probe* is the embedding of an attacker's reconstruction of one photo; the *gallery* holds the embeddings of photos
+with their identities. The argument ``photo`` says which photo of the person counts as right:
 
-- ``"same"``: the very photo that the probe was made from, as in the paper's study. An easy test: pose, light and
+- ``"same"``: the photo from which the probe comes, as in the paper's study. This test is easy: pose, light and
   background help. Failing it is the stronger sign of privacy.
-- ``"another"``: other photos of the same person only, the very one never: whether the *person* is recognised. Probes
-  whose person has no other photo are left out.
+- ``"another"``: only other photos of the same person. This tests whether the *person* is recognised. Probes whose
+  person has no other photo are left out.
 
 Similarity is the cosine; embeddings need not have length 1. Where several photos tie for the best, a hit counts as the
 share of the right ones among them, so that an embedding that is the same for all scores as a guess.
 
-Photos of one person are not independent: intervals of 95 % are by a bootstrap over the people whom probes are made from
-(`veil.metrics.intervals.over_people`). They know nothing of other galleries, nor of chance in choosing the threshold.
+Photos of one person are not independent, so the 95 % intervals come from a bootstrap over the people of the probes
+(`veil.metrics.intervals.over_people`). They do not cover other galleries or the choice of the threshold.
 
 All functions raise ``ValueError`` for anything but finite floats (N, D) and (M, D), and integers (M,) and (N,).
 Memory grows as N · M.
@@ -38,13 +38,13 @@ Photo = Literal["same", "another"]
 
 @dataclass(frozen=True, kw_only=True)
 class Identification:
-    """How often a person was found; shares are 0 to 1.
+    """How often a person was identified; shares are 0 to 1.
 
     Attributes:
         rate: share of the probes, or of a probe's pairs, that were right.
         interval: 95 %, (low, high), over the probes' people.
-        chance: what a recogniser that sees nothing would have.
-        count: probes that could be asked about.
+        chance: the rate of a recogniser that guesses.
+        count: number of probes that were tested.
     """
 
     rate: float
@@ -65,15 +65,15 @@ def one_of(
 ) -> Identification | None:
     """How often the right person's photo is the most similar among ``k`` photos of ``k`` people.
 
-    The k − 1 wrong people, one photo of each and the other photo of the right person are drawn for every probe from the
-    seed and the place of its source in the gallery, whatever other probes there are.
+    For every probe, the seed and the place of its source in the gallery decide the k − 1 wrong people, one photo of
+    each, and the other photo of the right person. Other probes have no influence.
 
     Args:
         probes: (N, D).
         gallery: (M, D).
         identities: (M,), of the gallery.
         k: how many photos to choose from, at least 2.
-        source: (N,), index of the gallery's photo that each probe was made from; the first N where it is None.
+        source: (N,), index of the gallery's photo from which each probe comes; None takes the first N.
 
     Returns:
         None where fewer than ``k`` people are in the gallery, or no probe's person has another photo.
@@ -107,7 +107,7 @@ def rank_one(
 ) -> Identification | None:
     """How often the most similar photo of the whole gallery shows the right person.
 
-    With ``photo="same"`` every photo of the person is right, the very one among them.
+    With ``photo="same"`` every photo of the person is right, the source included.
 
     Args:
         probes, gallery, identities, source: as `one_of` takes them.
@@ -201,7 +201,7 @@ def _check_integers(name: str, values: Tensor, count: int) -> None:
 
 
 def _allowed(count: int, own: Tensor, photo: Photo) -> Tensor:
-    """Which of ``count`` photos may answer for a probe made from photo ``own``: bool (count,)."""
+    """Which of ``count`` photos are right for a probe from photo ``own``: bool (count,)."""
     return torch.ones(count, dtype=torch.bool) if photo == "same" else torch.arange(count) != own
 
 
@@ -217,7 +217,7 @@ def _drawn(photos: Tensor, draw: torch.Generator) -> int:
 
 
 def _share_right(similarity: Tensor, right: Tensor) -> float:
-    """The share of right photos among those that are most similar: 0 or 1, but for ties."""
+    """The share of right photos among the most similar ones: 0 or 1, except for ties."""
     return float(right[similarity == similarity.max()].double().mean())
 
 

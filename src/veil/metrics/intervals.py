@@ -1,17 +1,17 @@
-"""95 % intervals of shares: Wilson's for independent trials, and bootstraps for trials that hang together.
+"""95 % intervals of shares: Wilson's for independent trials, and bootstraps for dependent trials.
 
-Photos of one person are not independent: a hundred of them say little more than a few, and of the gender not more than
-one. So whole people are drawn anew, as many as there are, with replacement and with all their photos (the cluster
-bootstrap: Field & Welsh 2007, Bootstrapping clustered data), and the share is that of the people drawn. An interval
-reaches from the 2.5 % to the 97.5 % quantile of many such shares.
+Photos of one person are not independent: a hundred of them tell little more than a few do, and about gender no more
+than one does. So whole people are resampled with replacement, each with all photos (the cluster bootstrap: Field &
+Welsh 2007, Bootstrapping clustered data), and the share is computed on each resample. An interval reaches from the 2.5
+% to the 97.5 % quantile of many such shares.
 
-- `over_people`, of measurements: `DRAWS` resamples with a fixed seed, so that the same answers have the same interval,
-  which always holds the share itself.
+- `over_people`, of measurements: `DRAWS` resamples with a fixed seed, so that equal answers have equal intervals. The
+  interval always contains the share itself.
 - `of_answers`, of a study in which all people answer the same questions: 10,000 resamples by the study's own seed. With
-  ``questions`` the questions are drawn anew as well (Owen 2007, The pigeonhole bootstrap), which says how far a result
-  holds for other questions, too.
+  ``questions`` the questions are resampled as well (Owen 2007, The pigeonhole bootstrap), which shows how far a result
+  carries over to other questions.
 
-With fewer than some ten people both are too narrow.
+With fewer than about ten people both are too narrow.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 Z95 = 1.959963984540054
 """Standard deviations on each side of a 95 % interval."""
 DRAWS = 2_000
-"""Resamples of an interval over people."""
+"""Number of resamples for an interval over people."""
 ANSWER_DRAWS = 10_000
-"""Resamples of an interval of a study's answers."""
+"""Number of resamples for an interval of a study's answers."""
 _TAIL = 0.025
 _SEED = 0
 _POINT = 1e-9
-"""Intervals that are not longer are points."""
+"""Intervals up to this length count as points."""
 Interval = tuple[float, float]
 
 
@@ -45,15 +45,15 @@ def wilson(hits: float, count: int) -> Interval:
     Source: Wilson 1927, Probable inference, the law of succession, and statistical inference.
 
     Raises:
-        ValueError: where ``count`` is less than 1, or there are more hits than that or fewer than none.
+        ValueError: if ``count`` is less than 1, or ``hits`` is not between 0 and ``count``.
     """
     from scipy import stats
 
     if count < 1 or not 0 <= hits <= count:
         raise ValueError(f"{hits} of {count} is no share")
     if float(hits).is_integer():
-        found = stats.binomtest(int(hits), count).proportion_ci(method="wilson")
-        return float(found.low), float(found.high)
+        bounds = stats.binomtest(int(hits), count).proportion_ci(method="wilson")
+        return float(bounds.low), float(bounds.high)
     # SciPy takes whole hits only. The bounds are those shares p for which hits lie Z95 deviations away from count · p.
     low, high = np.sort(np.roots([1 + Z95**2 / count, -(2 * hits + Z95**2) / count, (hits / count) ** 2]))
     return float(low), float(high)
@@ -73,7 +73,7 @@ def numbered(people: Tensor, count: int) -> Tensor:
 
 
 def draws(people: int) -> Tensor:
-    """How often each of so many people is in each resample: float64 (`DRAWS`, people), the same ones each time."""
+    """How often each person is in each resample: float64 (`DRAWS`, people), always the same numbers."""
     drawn = torch.randint(people, (DRAWS, people), generator=torch.Generator().manual_seed(_SEED))
     times = torch.zeros(DRAWS, people, dtype=torch.float64)
     return times.scatter_add_(1, drawn, torch.ones((), dtype=torch.float64).expand_as(drawn))
@@ -98,13 +98,13 @@ def quantiles(resampled: NDArray[np.floating]) -> Interval:
 def bootstrap(share: float, resampled: Tensor, people: int) -> Interval:
     """Percentile interval of a share, widened where needed to hold it.
 
-    Where all resamples are alike, as when all answers are right, nothing is seen of the variance: Wilson's interval of
-    the share among as many as there are people stands in. Fewer than two people tell nothing: (0, 1).
+    If all resamples are equal, for instance because all answers are right, they show no variance. Wilson's interval of
+    the share, with the number of people as count, is used instead. With fewer than two people it is (0, 1).
 
     Args:
         share: of all answers.
         resampled: (B,), of every resample.
-        people: whom the share depends on; of the rarer class, where it takes two.
+        people: how many people the share depends on; with two classes, those of the rarer class.
     """
     if people < 2:
         return 0.0, 1.0
@@ -119,7 +119,7 @@ def over_people(right: Tensor, people: Tensor) -> Interval:
 
     Args:
         right: (N,), bool, or shares 0 to 1.
-        people: (N,) integers: whom every answer is about.
+        people: (N,) integers: the person of every answer.
 
     Raises:
         ValueError: for people of other types and shapes.
@@ -138,11 +138,10 @@ def of_answers(
 
     Args:
         right: (people, questions), whether each answer is right.
-        questions: draw the questions anew too.
+        questions: resample the questions, too.
 
     Returns:
-        The interval; None for fewer than two people, or with ``questions`` fewer than two questions, of which nothing
-        can be drawn.
+        The interval; None for fewer than two people, or with ``questions`` for fewer than two questions.
     """
     people, asked = right.shape
     if people < 2 or (questions and asked < 2):

@@ -3,9 +3,9 @@
 Source: Liu et al. 2019, section 3.2, equations 1 and 2. The observation ``o`` of the paper is the released
 image; what the adversary's network says about it comes here as logits of shape (N, K), before any softmax.
 
-How to read them: ICP *small* is private, ICE *large* is private. Neither speaks without its bound: a blind
-guess among K classes has ICP 1/K, and no classifier can be more confused than ICE = ln K. ICE alone says
-nothing about the truth: a network that is certainly wrong has ICE 0 and ICP 0.
+How to read them: a *small* ICP and a *large* ICE are private. Compare both with their bounds: a blind guess among K
+classes has ICP 1/K, and ICE is at most ln K. ICE alone says nothing about the true class: a network that is certain and
+wrong has ICE 0 and ICP 0.
 
 Deviations: equation 2 leaves the logarithm's base open; the natural one fits the paper's numbers (ln 1000 =
 6.9, and about 0.7 for clean images). The ranks are not in the paper: an attacker may look at more answers

@@ -1,8 +1,9 @@
-"""What an attacker got back of protected images, and what there is to be had without any attack.
+"""What an attacker recovered from protected images, and what is visible without any attack.
 
-A number of an attack says nothing without its floor: `floors` makes pictures that need no attack, to be measured by
-`recovery` as reconstructions are. No metric serves alone. SSIM and PSNR are low for a negative, which a person reads
-and `visible` finds; a classifier may name what no person would; one byte for byte is proof.
+An attack's number means nothing without its floor: `floors` returns pictures that need no attack, and `recovery`
+measures them like reconstructions. No single metric is enough. SSIM and PSNR are low for a negative, which a person can
+read and `visible` detects; a classifier may recognise what no person would; an image that comes back byte for byte is
+proof.
 """
 
 import math
@@ -21,16 +22,16 @@ _PART = 250
 
 @dataclass(frozen=True, kw_only=True)
 class Recovery:
-    """What an attacker got back, over all images; numbers that JSON can hold.
+    """What an attacker recovered, over all images, as numbers that JSON can hold.
 
     Attributes:
         ssim: `veil.metrics.ssim`, which is scikit-image's; None where a side is below 11.
         ms_ssim: `veil.metrics.ms_ssim`; None where a side is below 11.
-        psnr: `veil.metrics.psnr` in dB; None where all images are identical, for it is infinite then.
+        psnr: `veil.metrics.psnr` in dB; None if all images are identical, which makes it infinite.
         lpips: `veil.metrics.lpips`, a distance; None without its weights, or where a side is below 31.
         visible: mean of `veil.metrics.visibility`, 0 to 1; None where a side is below 9.
-        exact: share of images that came back byte for byte, 0 to 1.
-        accuracy: share of reconstructions that a classifier names rightly, 0 to 1; None without one.
+        exact: share of images that were recovered byte for byte, 0 to 1.
+        accuracy: share of reconstructions that a classifier recognises correctly, 0 to 1; None without a classifier.
     """
 
     ssim: float | None
@@ -55,8 +56,8 @@ def recovery(
         plain: uint8 (N, 3, H, W).
         reconstructed: the same shape, in the same order.
         labels: integers (N,), the classes of ``plain``.
-        classify: takes float [0, 1] images (n, 3, H, W) to logits (n, K), a part of them at a time. It should know
-            plain images: the question is whether it takes reconstructions for such.
+        classify: maps float [0, 1] images (n, 3, H, W) to logits (n, K), a batch at a time. It should be trained on
+            plain images: the question is whether it recognises reconstructions as well.
 
     Raises:
         ValueError: where the images are not two such batches of one shape, or only one of ``labels`` and ``classify``
@@ -81,8 +82,9 @@ def recovery(
 def floors(plain: Tensor, protected: Tensor, public: Tensor) -> dict[str, Tensor]:
     """Pictures that need no attack, by name, each uint8 of the shape of ``plain``, for `recovery`.
 
-    ``mean`` is the mean of public images, for all alike; ``unrelated`` is another one of the plain images: what a guess
-    is worth. ``protected`` is the protected image itself, without what padding added: what shows in it already.
+    ``mean`` is the mean of public images, the same for all; ``unrelated`` is another one of the plain images and shows
+    what a guess is worth. ``protected`` is the protected image itself, without padding, and shows what is visible
+    before any attack.
 
     Args:
         plain: uint8 (N, 3, H, W), at least two.

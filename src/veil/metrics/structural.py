@@ -1,4 +1,4 @@
-"""MS-SSIM as a training loss: differentiable, per image, and with a way out of the photo negative.
+"""MS-SSIM as a training loss: differentiable, per image, and able to leave the photo negative.
 
 Source: Wang et al. 2003 (Multiscale structural similarity for image quality assessment); the loss 1 − MS-SSIM of
 Li et al. 2019, equations (6) and (8). Window, constants, scales and weights are those of the reported metric,

@@ -1,7 +1,7 @@
-"""How much of an image shows in another one, whichever way its colours or its brightness were turned.
+"""How much of an image is visible in another one, even if colours or brightness were inverted.
 
-Ours; no paper has it. SSIM calls a negative as different as can be, though a person reads it: this measure does not
-care about signs.
+This measure is Veil's own, not a paper's. SSIM rates a negative as completely different, although a person can read it;
+this measure ignores signs.
 """
 
 import torch
@@ -11,13 +11,13 @@ from torch import Tensor
 from veil.images import LUMA
 
 SMALLEST_SIDE = 9
-"""Of images that it takes: outlines are one pixel smaller, and have to hold the window of 8."""
+"""Smallest side of the images: outlines are one pixel smaller and must hold the window of 8."""
 _UNSEEN = 0.02**2
-"""A variance below which there is little to be seen: a standard deviation of five grey levels."""
+"""A variance below which little is visible: a standard deviation of five grey levels."""
 
 
 def visible(plain: Tensor, other: Tensor) -> Tensor:
-    """How much of each plain image shows in the other one, 0 to 1: (N,), differentiable in ``other``.
+    """How much of each plain image is visible in the other one, 0 to 1: (N,), differentiable in ``other``.
 
     The mean squared correlation, over windows of 8×8 pixels, of the plain image's brightness with each channel and the
     brightness of the other one, and of the strength of their outlines; in units of what the plain image has with
@@ -33,7 +33,7 @@ def visible(plain: Tensor, other: Tensor) -> Tensor:
 
 
 def _likeness(plain: Tensor, other: Tensor) -> Tensor:
-    before, after = (torch.cat([each.float(), _brightness(each.float())], 1) for each in (plain, other))
+    before, after = (torch.cat([images.float(), _brightness(images.float())], 1) for images in (plain, other))
     shapes = _correlation(before[:, 3:], after)
     outlines = _correlation(_outlines(before).sum(1, keepdim=True), _outlines(after))
     return (shapes + outlines) / 2

@@ -1,4 +1,4 @@
-"""Adaptation networks: what stands in front of a classifier and makes encrypted images fit for its convolutions."""
+"""Adaptation networks: they stand in front of a classifier and prepare encrypted images for its convolutions."""
 
 import torch
 from torch import nn
@@ -28,14 +28,14 @@ class BlockAdaptation(nn.Sequential):
 class PixelAdaptation(nn.Sequential):
     """Two 1×1 convolutions: (N, 3, H, W) to (N, 64, H, W), each pixel on its own, as pixel-based ciphers take them.
 
-    What no such cipher changes is how far the three values of a pixel are from the middle of the range, whatever their
-    order. The weights start so that only this is seen: the first layer asks of every colour how far it is above the
-    middle, and how far below, beyond ten distances; the second one adds the answers of the six up, for each distance,
-    and mixes the sums. From PyTorch's own start a network has to find that out first: with one key for all
-    images its first epochs are slower, by the end of a training the two are about equal.
+    No such cipher changes how far the three values of a pixel are from the middle of the range, whatever their order.
+    The initial weights read only this distance: the first layer measures how far every colour is above and below the
+    middle, beyond ten distances; the second layer adds the six answers for each distance and mixes the sums. With
+    PyTorch's own initial weights a network has to learn this first: with one key for all images its first epochs are
+    slower, but at the end of a training both are about equal.
 
     Args:
-        invariant: start so; else as PyTorch starts.
+        invariant: use these initial weights; otherwise PyTorch's.
     """
 
     outputs = 64
@@ -52,7 +52,8 @@ class PixelAdaptation(nn.Sequential):
     @staticmethod
     @torch.no_grad()
     def start(first: nn.Conv2d, second: nn.Conv2d) -> None:
-        """Sets weights for inputs whose mean is the middle of the range; distances are in standard deviations."""
+        """Sets the initial weights for inputs whose mean is the middle of the range; distances are in standard
+        deviations."""
         distances = torch.linspace(0, 1.8, 10)
         sides = torch.cat([torch.eye(3), -torch.eye(3)])  # (6, 3)
         asked = len(sides) * len(distances)
@@ -64,12 +65,12 @@ class PixelAdaptation(nn.Sequential):
 
 
 def random_pixel() -> PixelAdaptation:
-    """One that starts as PyTorch starts."""
+    """A pixel adaptation with PyTorch's initial weights."""
     return PixelAdaptation(invariant=False)
 
 
 def create(name: str | None) -> tuple[nn.Module, int]:
-    """An adaptation network and its output channels; for None one that changes nothing, and 3.
+    """An adaptation network and its output channels; for None the identity and 3.
 
     Raises:
         UnknownName: for a name that is not in `veil.models.architectures.ADAPTATIONS`.

@@ -1,9 +1,9 @@
-"""Networks by name: what a model card calls ``veil/<name>``, and what `veil train --network` takes.
+"""Networks by name: ``veil/<name>`` in a model card, and the values of `veil train --network`.
 
 A row says where its network lies, which is imported when one is built, and which options a card may set
 (`veil.models.options`).
 
-`ADAPTATIONS` are networks that stand in front of a classifier and make encrypted images fit for its convolutions.
+`ADAPTATIONS` are networks in front of a classifier that prepare encrypted images for its convolutions.
 """
 
 from __future__ import annotations
@@ -71,17 +71,17 @@ class Architecture:
         """An untrained network. An option that is None is left out.
 
         Raises:
-            OptionRefused: for an option that cannot be set, or not to that value.
+            OptionRefused: for an option or a value that cannot be set.
         """
-        given = {name: value for name, value in options.items() if value is not None}
-        check(given, self.options)
+        chosen = {name: value for name, value in options.items() if value is not None}
+        check(chosen, self.options)
         network = imported(self.network) if isinstance(self.network, str) else self.network
-        built: nn.Module = network(**given)
+        built: nn.Module = network(**chosen)
         return built
 
 
 def _adapted(typed: str, network: object) -> Architecture:
-    """The row of a network's class that a person typed as ``module:Class``."""
+    """The row for a network's class, typed as ``module:Class``."""
     if not isinstance(network, type) or "num_classes" not in inspect.signature(network).parameters:
         raise TypeError("expected an Architecture, or a network's class that takes num_classes")
     return Architecture(name=typed, title=network.__name__, network=network, options={"num_classes": CLASSES})

@@ -17,9 +17,9 @@
     top1 = 89.2
     on = "..."
 
-A card can come from a stranger: paths may not leave its folder, not through a link either; weights are read as plain
+A card may come from a stranger. Paths may not leave its folder, not even through a link. Weights are read as plain
 tensors, never unpickled, and must fit the architecture exactly. A constructor can do more than build a network: timm's
-opens files and fetches weights. So it is given only options that are known to be harmless.
+opens files and fetches weights. So only options that are known to be harmless are passed to it.
 """
 
 import json
@@ -49,7 +49,7 @@ class CardError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a card says, checked. Paths are absolute."""
+    """The checked content of a card. Paths are absolute."""
 
     name: str
     architecture: str
@@ -133,10 +133,10 @@ def build_network(architecture: str, options: Mapping[str, Any], row: Architectu
     """An untrained network of ``veil/…``, ``timm/…`` or ``torchvision/…``.
 
     Args:
-        row: of ``veil/…``, where no package registers it.
+        row: the row of ``veil/…``, if no package registers it.
 
     Raises:
-        CardError: where there is no such architecture, it does not take these options, or a card may not set them.
+        CardError: if the architecture does not exist or does not take these options, or a card may not set them.
         zoo.ZooMissing: where it needs the extra ``zoo``.
     """
     library, _, name = architecture.partition("/")
@@ -169,7 +169,7 @@ def load(path: Path, architecture: Architecture | None = None) -> Classifier:
         architecture: the row that the card names, where no package registers it.
 
     Raises:
-        CardError: where the card, the labels or the weights cannot be used, or do not fit each other.
+        CardError: if the card, the labels or the weights cannot be used or do not match.
         zoo.ZooMissing: where the architecture needs the extra ``zoo``.
     """
     card = read(path)
@@ -193,7 +193,7 @@ def write(
     architecture: str,
     options: Mapping[str, Any],
     classes: Sequence[str],
-    given: Mapping[str, Any],
+    input_fields: Mapping[str, Any],
     accuracy: Mapping[str, Any],
     training: Mapping[str, Any],
 ) -> None:
@@ -202,16 +202,16 @@ def write(
     Args:
         file: the card's, ending in ``.toml``.
         name: what reports call the classifier.
-        options: what the architecture was made with.
-        given: the fields of ``[input]``.
-        accuracy: of ``[accuracy]``; top-1 and top-5 in percent.
-        training: of ``[training]``, for people.
+        options: the options that the architecture was built with.
+        input_fields: the fields of ``[input]``.
+        accuracy: the fields of ``[accuracy]``; top-1 and top-5 in percent.
+        training: the fields of ``[training]``, for people.
     """
     of_network, labels = file.with_suffix(".safetensors"), file.with_suffix(".labels.txt")
     weights.write(of_network, weights.stored(network, weights.exact))
     write_atomically(labels, "".join(" ".join(name.split()) + "\n" for name in classes))
     top = {"name": name, "architecture": architecture, "weights": of_network.name, "labels": labels.name}
-    tables = {"options": options, "input": given, "accuracy": accuracy, "training": training}
+    tables = {"options": options, "input": input_fields, "accuracy": accuracy, "training": training}
     lines = [*_fields(top), *(line for name, table in tables.items() for line in ("", f"[{name}]", *_fields(table)))]
     write_atomically(file, "\n".join(lines) + "\n")
 

@@ -20,7 +20,7 @@ PACKAGED = Path(str(files("veil.models") / "packaged"))
 
 
 class UnknownModel(ValueError):
-    """There is no such classifier; the message suggests names near it."""
+    """No classifier has this name; the message suggests similar names."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def packaged() -> list[str]:
 
 
 def describe(card: Path, name: str) -> Entry:
-    """What `veil models` says of a card."""
+    """The line of `veil models` for a card."""
     content = cards.read(card)
     size = content.preprocessing.size
     top1, on = content.accuracy.get("top1"), content.accuracy.get("on", "")
@@ -56,14 +56,14 @@ def describe(card: Path, name: str) -> Entry:
 def load(name: str, architecture: str | Architecture | None = None) -> Classifier:
     """Loads a classifier by name, frozen and in evaluation mode, on the CPU.
 
-    New networks draw weights before theirs are read; torch's random state is the same afterwards as before.
+    A new network draws random weights before its own are read; torch's random state is restored afterwards.
 
     Args:
-        architecture: of a card, where no package registers the one that it names: a row, or ``module:object``.
+        architecture: the architecture of a card, if no package registers it: a row, or ``module:object``.
 
     Raises:
-        UnknownName: for an architecture that there is not.
-        UnknownModel: where there is none of that name.
+        UnknownName: if the architecture does not exist.
+        UnknownModel: if no classifier has this name.
         cards.CardError: where a card or its weights cannot be used.
         zoo.ZooMissing: where the name needs the extra ``zoo``.
     """

@@ -1,8 +1,8 @@
-"""A classifier as a user meets it: a network, its own differentiable preprocessing, and names for its classes.
+"""A classifier as users see it: a network with its differentiable preprocessing and the names of its classes.
 
-Noise lives at a photo's full resolution, so gradients run through the resize, the crop and the normalisation. All
-are linear. The antialiased resize is PyTorch's; its gradient is computed here in another way, because PyTorch's own
-backward pass of it takes about a tenth of a small network's time on a CPU. A test holds the two against each other.
+Noise is added at a photo's full resolution, so gradients pass through the resize, the crop and the normalisation, all
+of them linear. The antialiased resize is PyTorch's, but its gradient is computed here, because PyTorch's own backward
+pass takes about a tenth of a small network's time on a CPU. A test compares both gradients.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ MAX_ASPECT = 8  # of longer to shorter side; the middle of a longer strip is loo
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """How a network wants its input. Sizes in pixels.
+    """How a network's input is prepared. Sizes in pixels.
 
     Attributes:
         resize: the shorter side becomes this (bilinear, antialiased), the longer one keeps the aspect ratio; a pair
@@ -56,11 +56,11 @@ class Preprocessing:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of what the network gets."""
+        """Height and width of the network's input."""
         return self.resize if isinstance(self.resize, tuple) and self.crop is None else (self.crop or 0,) * 2
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
-        """What a photo's size becomes before the crop."""
+        """A photo's size after the resize and before the crop."""
         if isinstance(self.resize, tuple):
             return self.resize
         if self.resize is None:
@@ -138,7 +138,8 @@ def shrinking_scales(inputs: int, outputs: int) -> tuple[Tensor, Tensor]:
 
 
 class AntialiasedResize(torch.autograd.Function):
-    """PyTorch's antialiased bilinear resize with a faster gradient: the same linear map, another way to its adjoint."""
+    """PyTorch's antialiased bilinear resize with a faster gradient: the same linear map, another algorithm for its
+    adjoint."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -187,7 +188,7 @@ class Classifier(nn.Module):
         return f"Classifier({self.name!r}: {self._input()}, {len(self.classes):,} classes)"
 
     def _repr_html_(self) -> str:
-        """What notebooks show: its name, what it takes, and what it knows."""
+        """The view in notebooks: name, input and classes."""
         some = ", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else "")
         weights = sum(values.numel() for values in self.network.state_dict().values())
         lines = {
@@ -206,7 +207,7 @@ class Classifier(nn.Module):
         return logits
 
     def train(self, mode: bool = True) -> "Classifier":
-        """Stays in evaluation mode: a classifier here is only ever asked."""
+        """Stays in evaluation mode: a classifier is never trained here."""
         return super().train(False)
 
     def fingerprint(self) -> str:
@@ -216,5 +217,5 @@ class Classifier(nn.Module):
 
     @property
     def has_depthwise(self) -> bool:
-        """Whether some convolution is grouped: on CPUs bf16 does not always help those."""
+        """Whether any convolution is grouped: on CPUs bf16 does not always speed these up."""
         return any(isinstance(m, nn.Conv2d) and m.groups > 1 for m in self.network.modules())

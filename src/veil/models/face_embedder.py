@@ -1,6 +1,6 @@
-"""A face recogniser in an ONNX file: embeddings by which re-identification is measured (extra ``faces``).
+"""A face recogniser in an ONNX file: its embeddings measure re-identification (extra ``faces``).
 
-Made for MobileFaceNet (Chen et al. 2018, MobileFaceNets: Efficient CNNs for accurate real-time face verification on
+Intended for MobileFaceNet (Chen et al. 2018, MobileFaceNets: Efficient CNNs for accurate real-time face verification on
 mobile devices) and any network of the same form: one input (N or 1, 3, H, W) of RGB normalised with ImageNet's mean and
 deviation, one output (N or 1, D). onnxruntime runs it on the CPU; an ONNX file is a graph of known operators, and holds
 no code.
@@ -32,7 +32,7 @@ class FaceEmbedder:
     """Embeds faces: call it with images.
 
     Attributes:
-        side: (height, width) that the network sees.
+        side: (height, width) of the network's input.
         width: D, values of an embedding.
     """
 
@@ -43,14 +43,14 @@ class FaceEmbedder:
         """Reads the network.
 
         Args:
-            crop: share of each side that is kept, around the middle, before resizing: 0.75 suits loose crops of a
-                detector, 1 keeps faces that are aligned already.
-            threads: images that are embedded side by side; as many as there are cores where it is None.
+            crop: share of each side that is kept around the centre before resizing: 0.75 suits loose crops of a
+                detector, 1 suits aligned faces.
+            threads: number of images that are embedded in parallel; None takes the number of cores.
 
         Raises:
             EmbedderMissing: where onnxruntime is not installed.
             FileNotFoundError: where there is no such file.
-            ValueError: for a file that is not such a network, a crop outside (0, 1], or less than one thread.
+            ValueError: if the file is not such a network, the crop is outside (0, 1], or there is less than one thread.
         """
         if not 0 < crop <= 1:
             raise ValueError(f"the crop must keep a share in (0, 1], not {crop}")
@@ -64,13 +64,13 @@ class FaceEmbedder:
     def __call__(self, images: Tensor) -> Tensor:
         """Embeddings of length 1, to be compared by their cosine: float32 (N, D), on the CPU.
 
-        An image that the network answers with zeros only has the embedding zero.
+        If the network returns only zeros for an image, its embedding is zero.
 
         Args:
             images: uint8, or floats in [0, 1]; RGB faces (N, 3, H, W).
 
         Raises:
-            ValueError: for any other images, or where the network answers with numbers that are not finite.
+            ValueError: for other images, or if the network returns numbers that are not finite.
         """
         _check(images)
         embeddings = torch.empty(len(images), self.width)
@@ -78,7 +78,7 @@ class FaceEmbedder:
             for place, part in pool.map(self._embedded, self._parts(images)):
                 embeddings[place] = part
         if not embeddings.isfinite().all():
-            raise ValueError("the face recogniser answers with numbers that are not finite")
+            raise ValueError("the face recogniser returns numbers that are not finite")
         return F.normalize(embeddings, dim=1)
 
     def _parts(self, images: Tensor) -> Iterator[tuple[slice, Tensor]]:
@@ -94,7 +94,7 @@ class FaceEmbedder:
 
 
 def preprocess(images: Tensor, crop: float, side: tuple[int, int]) -> Tensor:
-    """What the network sees: the middle of the images, resized (bilinear, antialiased), normalised; float32, CPU.
+    """The network's input: the centre of the images, resized (bilinear, antialiased), normalised; float32, CPU.
 
     Args:
         images: uint8, or floats in [0, 1]; (N, 3, H, W).
@@ -129,16 +129,16 @@ def _session(path: Path) -> Any:
 def _form(session: Any, path: Path) -> tuple[int, tuple[int, int], int]:
     """Images in a call, the input's height and width, and the output's width."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    taken, given = (tuple(ends[0].shape) if len(ends) == 1 else () for ends in (inputs, outputs))
-    sized = taken[1:] + given[1:]
-    if (len(taken), len(given)) != (4, 2) or not all(isinstance(size, int) for size in sized) or taken[1] != 3:
-        raise ValueError(f"{path}: not a face recogniser: expected (N, 3, H, W) to (N, D), not {taken} to {given}")
+    taken, returned = (tuple(ends[0].shape) if len(ends) == 1 else () for ends in (inputs, outputs))
+    sized = taken[1:] + returned[1:]
+    if (len(taken), len(returned)) != (4, 2) or not all(isinstance(size, int) for size in sized) or taken[1] != 3:
+        raise ValueError(f"{path}: not a face recogniser: expected (N, 3, H, W) to (N, D), not {taken} to {returned}")
     if inputs[0].type != "tensor(float)":
         raise ValueError(f"{path}: not a face recogniser: its input is {inputs[0].type}, expected tensor(float)")
     batch = taken[0] if isinstance(taken[0], int) else _BATCH
     if batch not in (1, _BATCH):
         raise ValueError(f"{path}: takes {batch} images at once; expected one, or any number")
-    return batch, (taken[2], taken[3]), given[1]
+    return batch, (taken[2], taken[3]), returned[1]
 
 
 def _check(images: Tensor) -> None:

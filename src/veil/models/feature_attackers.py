@@ -1,4 +1,4 @@
-"""Networks of those who read the features of an obfuscator: attributes from them, or images.
+"""Networks of attackers who read attributes or images from the features of an obfuscator.
 
 Images: `URec` and `ResRec` are Table 2 of Li et al. 2019 (DeepObfuscator, https://arxiv.org/abs/1909.04126); the mirror
 of the obfuscator is `veil.models.obfuscator.MirrorReconstructor`. Attributes: the paper's own adversary is
@@ -7,13 +7,13 @@ of the obfuscator is `veil.models.obfuscator.MirrorReconstructor`. Attributes: t
 https://arxiv.org/abs/2203.05556), and a residual network with pre-activation for maps (He et al. 2016,
 https://arxiv.org/abs/1603.05027).
 
-How Table 2 is read. Its input has the lowest resolution of all, so that nothing of a U-net's way down is left that
-could be passed on: URec is a way up. Each convolution but the last two is followed by normalisation and ReLU; the last
-two, 3×3 and 1×1 to three channels, by the sigmoid alone. ResRec's first bracket, twice: a transposed convolution of
-stride 1, which is written as a convolution, and two 3×3 convolutions with a shortcut around them; the second bracket,
-twice: the two with their shortcut. "Upsample" is bilinear, to half of the image's size and to all of it: ResRec ends in
-a 1×1 convolution, and would draw blocks of 2×2 pixels otherwise. Vectors are unfolded to maps at a quarter of the
-image's size first.
+How Table 2 is read. The input has the lowest resolution of all, so a U-net's contracting path is absent and has no
+features to pass on: URec is the expanding path alone. Each convolution but the last two is followed by normalisation
+and ReLU; the last two, 3×3 and 1×1 to three channels, by the sigmoid alone. ResRec's first bracket, twice: a transposed
+convolution of stride 1, which is written as a convolution, and two 3×3 convolutions with a shortcut around them; the
+second bracket, twice: the two with their shortcut. "Upsample" is bilinear, to half of the image's size and to all of
+it: ResRec ends in a 1×1 convolution and would otherwise draw blocks of 2×2 pixels. Vectors are unfolded to maps at a
+quarter of the image's size first.
 
 Deviations: a reconstruction may start from the mean of the attacker's own images (`FromMean`). URec's last convolution
 starts as the identity, and learns much faster so.
@@ -37,11 +37,11 @@ _DARKEST = 0.02
 
 
 class Standardised(nn.Module):
-    """Brings features to mean 0 and deviation 1 in front of a network.
+    """Standardises features to mean 0 and deviation 1 in front of a network.
 
     Args:
         network: reads the standardised features, in float32.
-        mean, deviation: (C, h, w), or (C, 1, 1) where all places of a map count alike.
+        mean, deviation: (C, h, w), or (C, 1, 1) for the same values at all places of a map.
     """
 
     mean: Tensor
@@ -64,7 +64,7 @@ class Perceptron(nn.Sequential):
         shape: of the features.
         labels: how many.
         width: of each hidden layer.
-        depth: how many hidden layers; without any it is a linear classifier.
+        depth: number of hidden layers; with 0 it is a linear classifier.
         dropout: behind each hidden layer.
     """
 
@@ -80,8 +80,8 @@ class Perceptron(nn.Sequential):
 class ResidualPerceptron(nn.Module):
     """Maps vectors (N, C, 1, 1) to logits (N, labels): residual blocks of two linear layers.
 
-    Up to 64 values are each told at 16 frequencies beside themselves, which the training moves: a few values may hold
-    what a smooth function of them does not see.
+    Up to 64 values are also encoded at 16 learned frequencies: a few values may contain information that a smooth
+    function of them misses.
 
     Args:
         shape: of the features.
@@ -147,7 +147,7 @@ class FeatureResNet(nn.Module):
 
 
 class URec(nn.Module):
-    """Maps features (N, C, h, w) to what a sigmoid makes images of, (N, 3, H, W): Table 2's URec#1 and URec#2.
+    """Maps features (N, C, h, w) to images before the sigmoid, (N, 3, H, W): Table 2's URec#1 and URec#2.
 
     Args:
         shape: of the features.
@@ -175,7 +175,7 @@ class URec(nn.Module):
 
 
 class ResRec(nn.Module):
-    """Maps features (N, C, h, w) to what a sigmoid makes images of, (N, 3, H, W): Table 2's ResRec.
+    """Maps features (N, C, h, w) to images before the sigmoid, (N, 3, H, W): Table 2's ResRec.
 
     Args:
         shape: of the features.
@@ -201,7 +201,7 @@ class ResRec(nn.Module):
 
 
 class FromMean(nn.Module):
-    """Ends a network's (N, 3, H, W) in a sigmoid, around an image: where it says nothing, this image comes out.
+    """Adds a sigmoid to a network's output (N, 3, H, W), centred on an image: an output of zero gives this image.
 
     Args:
         network: maps features to (N, 3, H, W).
@@ -272,7 +272,7 @@ def _convolutions(inputs: int, outputs: int, depth: int) -> nn.Sequential:
 
 
 def _maps(shape: Shape, size: Sequence[int], width: float) -> tuple[nn.Module, int]:
-    """What makes maps of features, and of how many channels."""
+    """The layers that turn features into maps, and the number of channels."""
     if not is_vector(shape):
         return nn.Identity(), shape[0]
     channels = channels_of(128, width)

@@ -1,4 +1,4 @@
-"""What features of images are: their shapes, and what a network for them may be made of; read without torch."""
+"""Shapes of features, and the options of their networks; read without torch."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,14 +8,14 @@ Shape = tuple[int, int, int]
 Norm = Literal["batch", "group"]
 Head = Literal["fc", "pool"]
 STRIDE = 4
-"""Sides of images are multiples of it; maps have as many times fewer places on a side."""
+"""Sides of images are multiples of it; sides of maps are smaller by this factor."""
 
 
 def is_vector(shape: Sequence[int]) -> bool:
-    """Whether features (C, h, w) have no places, only values."""
+    """Whether features (C, h, w) are a vector rather than maps."""
     return tuple(shape[1:]) == (1, 1)
 
 
 def values_of(shape: Sequence[int]) -> int:
-    """How many values features (C, h, w) are."""
+    """The number of values in features (C, h, w)."""
     return shape[0] * shape[1] * shape[2]

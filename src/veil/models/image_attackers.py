@@ -1,7 +1,7 @@
 """Generators and the discriminator of the GAN attack on encrypted images.
 
-The attack is of Madono et al. ("An adversarial attack to learnable encrypted images", MIRU 2019), the networks are very
-probably those of Sirichotedumrong and Kiya 2020, Figs 3 and 4; against the GAN transformation the generator is
+The attack is by Madono et al. ("An adversarial attack to learnable encrypted images", MIRU 2019). The networks are very
+probably those of Sirichotedumrong and Kiya 2020, Figs 3 and 4. Against the GAN transformation the generator is
 `veil.models.unet.UNet`.
 
 Padding and biases are a choice of ours: the discriminator's convolutions are padded by 1, as those of
@@ -17,7 +17,7 @@ SIDE = 4
 
 
 class _Generator(nn.Sequential):
-    """Layers from [-1, 1] to values that tanh brings there again; images in [0, 1] to images in (0, 1)."""
+    """Layers on values in [-1, 1], with tanh at the end; maps images in [0, 1] to images in (0, 1)."""
 
     def forward(self, images: Tensor) -> Tensor:
         return (super().forward(2 * images - 1).float().tanh() + 1) / 2  # type: ignore[no-any-return,no-untyped-call]

@@ -1,4 +1,4 @@
-"""Layers with weights of their own at every position: what undoes a cipher that has a key of its own at every position.
+"""Layers with unshared weights at every position, to invert ciphers with a separate key at every position.
 
 For the attack with unshared weights (UWA; Sirichotedumrong, Kinoshita and Kiya, "On the security of pixel-based image
 encryption for privacy-preserving deep neural networks", GCCE 2019), whose generator is `UnsharedPixels`.
@@ -56,11 +56,11 @@ class _LocalProduct(torch.autograd.Function):
 class LocallyConnected(nn.Module):
     """A 1×1 convolution whose weights are not shared: (N, inputs, height, width) to (N, outputs, height, width).
 
-    At row y and column x the matrix is ``weight[:, :, y, x]``, what is added ``bias[:, y, x]``. Both start uniformly
-    within ±1 / √inputs, as those of PyTorch's convolutions.
+    At row y and column x the matrix is ``weight[:, :, y, x]`` and the bias ``bias[:, y, x]``. Both start uniformly
+    within ±1 / √inputs, like PyTorch's convolutions.
 
-    It computes in the type of its weights, under autocast, too, for bfloat16 would round off what an exact inversion
-    needs. There is no second derivative.
+    It computes in the type of its weights, even under autocast, because bfloat16 would round away what an exact
+    inversion needs. It has no second derivative.
 
     Args:
         inputs, outputs: channels.
@@ -93,7 +93,7 @@ class UnsharedPixels(nn.Module):
     halves of bytes that Tanaka's cipher moves apart. The middle of the range, ½, is its zero, so that a complement is a
     change of sign. It starts at the identity plus normal noise of standard deviation `NOISE` / √inputs.
 
-    The result is not clamped to [0, 1], for beyond that a clamp gives no gradient: whoever makes images of it clamps.
+    The result is not clamped to [0, 1], because a clamp has no gradient outside; callers that write images clamp it.
 
     Each position learns from itself alone, so that a loss which is a mean over positions divides every gradient by
     their number. For a learning rate that suits images of all sizes, sum over positions and average over images.

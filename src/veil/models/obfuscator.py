@@ -1,14 +1,14 @@
-"""Networks of DeepObfuscator (Li et al. 2019, https://arxiv.org/abs/1909.04126, Table 1): what runs on the phone, what
-reads its features on the server, and the mirror that turns them back into images.
+"""Networks of DeepObfuscator (Li et al. 2019, https://arxiv.org/abs/1909.04126, Table 1): the obfuscator on the phone,
+the classifier that reads its features on the server, and the mirror network that turns features back into images.
 
 Deviations, all of them options. The paper's features are 2 · 64 maps at a quarter of the resolution: ten times the
-image's bytes. ``values`` is a bottleneck behind them: two more convolutions, pooling, and one linear layer to so many
-values in (-1, 1), which are all that is sent. ``levels`` rounds each to so many steps: differences that are too small
-for the service to mind are what attackers read most, and then are not there. The server's network then is a small
-perceptron, and the mirror begins with the mirror of these layers. ``norm="group"`` takes an image by itself, in
-training, too. ``head="pool"`` averages the last maps where the paper has two layers of 4,096. The mirror's layers are
-normalised, and end in a sigmoid unless told otherwise; a transposed convolution of stride 1 is a convolution, and is
-written as one.
+image's bytes. ``values`` adds a bottleneck: two more convolutions, pooling, and one linear layer to this number of
+values in (-1, 1); only these are sent. ``levels`` rounds each value to this number of steps, which removes the small
+differences that attackers read most and the service does not need. With a bottleneck, the server's network is a small
+perceptron, and the mirror begins with the mirror of these layers. ``norm="group"`` normalises each image by itself, in
+training as well. ``head="pool"`` averages the last maps instead of the paper's two layers of 4,096. The mirror's layers
+are normalised and by default end in a sigmoid; a transposed convolution of stride 1 is a convolution and is written as
+one.
 """
 
 from collections.abc import Sequence
@@ -36,10 +36,11 @@ class Obfuscator(nn.Module):
         width: channels of the first two convolutions, a multiple of 8.
         norm: ``batch`` or ``group`` normalisation.
         values: how many values are sent; None sends the maps.
-        levels: how many each of them may have, evenly from -1 to 1; None leaves them as they are.
+        levels: number of levels of each value, evenly from -1 to 1; None does not round.
 
     Raises:
-        ValueError: for another width, normalisation or number, and for levels of maps; in use, for other sides.
+        ValueError: for an unsupported width, normalisation or number, and for levels without values; in use, for other
+            sides.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Obfuscator(nn.Module):
         super().__init__()
         _check(width, norm)
         if levels is not None and (values is None or levels < 2):
-            raise ValueError("values of a bottleneck have two levels at least, and maps have none")
+            raise ValueError("levels must be at least two, and need a bottleneck (values)")
         if values is not None and values < 1:
             raise ValueError(f"a bottleneck sends at least one value, not {values}")
         self.options: dict[str, Any] = {"width": width, "norm": norm, "values": values, "levels": levels}
@@ -78,8 +79,8 @@ class Obfuscator(nn.Module):
 
 
 class Levels(nn.Module):
-    """Rounds values in [-1, 1] to the nearest of some levels; gradients pass as if it did not (Bengio et al. 2013,
-    "Estimating or propagating gradients through stochastic neurons", the straight-through estimator).
+    """Rounds values in [-1, 1] to the nearest level; gradients pass unchanged (Bengio et al. 2013, "Estimating or
+    propagating gradients through stochastic neurons", the straight-through estimator).
 
     Args:
         count: of levels, evenly from -1 to 1.
@@ -96,7 +97,7 @@ class Levels(nn.Module):
 
 
 class FeatureClassifier(nn.Module):
-    """Maps features (N, C, h, w) to a logit for each label, (N, labels): the service's network, and AC.
+    """Maps features (N, C, h, w) to a logit for each label, (N, labels): the service's network, and the adversary AC.
 
     Args:
         shape: of the features, (C, h, w).
@@ -124,14 +125,14 @@ class FeatureClassifier(nn.Module):
 
 
 class MirrorReconstructor(nn.Module):
-    """Maps features (N, C, h, w) to images, (N, 3, H, W): the obfuscator layer by layer, backwards; AR.
+    """Maps features (N, C, h, w) to images, (N, 3, H, W): the obfuscator's layers in reverse; the adversary AR.
 
     Args:
         shape: of the features, (C, h, w).
         size: (H, W) of the images.
         width: the obfuscator's.
         norm: ``batch`` or ``group`` normalisation.
-        sigmoid: whether images end in (0, 1), or are whatever the last layer says.
+        sigmoid: whether a sigmoid maps images to (0, 1); without it they are the last layer's output.
 
     Raises:
         ValueError: for another width or normalisation.
@@ -155,7 +156,7 @@ class MirrorReconstructor(nn.Module):
 
 
 class Unfold(nn.Module):
-    """Maps vectors (N, C, 1, 1) to maps (N, channels, H/4, W/4), as those that a bottleneck was made of.
+    """Maps vectors (N, C, 1, 1) to maps (N, channels, H/4, W/4), like those in front of a bottleneck.
 
     Args:
         shape: of the features, (C, 1, 1).

@@ -1,8 +1,7 @@
-"""Options of networks that a model card can set, and the values that it can give them.
+"""Options of networks that a model card can set, and their allowed values.
 
-A card can come from a stranger, and a constructor can do more than build a network: timm's opens files and fetches
-weights. So a card sets only options that are known to be harmless, to values that are: never a file, an address, or
-weights to fetch.
+A card may come from a stranger, and a constructor can do more than build a network: timm's opens files and fetches
+weights. So a card can set only harmless options to harmless values: never a file, an address, or weights to fetch.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ MOST_CLASSES = 100_000
 
 
 class OptionRefused(ValueError):
-    """An option cannot be set, or not to that value."""
+    """An option or a value cannot be set."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """Which values can be given to an option of a network.
+    """The values that an option of a network can have.
 
     Attributes:
         words: the values, in words.
@@ -64,7 +63,7 @@ TRUTH = Option("true or false", lambda value: type(value) is bool)
 
 
 def check(options: Mapping[str, Any], allowed: Mapping[str, Option]) -> None:
-    """Looks whether options can be set to these values.
+    """Checks that options can be set to these values.
 
     Raises:
         OptionRefused: where one cannot; goes on from "does not take the options".
@@ -103,4 +102,5 @@ ZOO: dict[str, Mapping[str, Option]] = {
         "init_weights": TRUTH,
     },
 }
-"""Of all architectures of these libraries; Veil's own say theirs themselves (`veil.models.architectures`)."""
+"""Options of all architectures of these libraries; Veil's own architectures list theirs
+(`veil.models.architectures`)."""

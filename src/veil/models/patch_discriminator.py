@@ -1,4 +1,4 @@
-"""PatchGAN (Isola et al. 2017, https://arxiv.org/abs/1611.07004) as CycleGAN has it: is a part of an image real?
+"""PatchGAN (Isola et al. 2017, https://arxiv.org/abs/1611.07004) as in CycleGAN: is a part of an image real?
 
 Convolutions of 4×4 to 64, 128, 256 (stride 2), 512 and 1 (stride 1) channels, instance normalisation between the first
 and the last, LeakyReLU of slope 0.2 (Zhu et al. 2017, https://arxiv.org/abs/1703.10593, appendix 7.2). One answer sees

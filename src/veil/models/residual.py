@@ -17,10 +17,10 @@ from veil.models import adaptation as adaptations
 
 
 class Projection(nn.Conv2d):
-    """A 1×1 convolution of every ``stride``-th place: (N, inputs, H, W) to (N, outputs, ⌈H / stride⌉, ⌈W / stride⌉).
+    """A 1×1 convolution of every ``stride``-th position: (N, inputs, H, W) to (N, outputs, ⌈H / stride⌉, ⌈W / stride⌉).
 
-    Places are left out before, not by the convolution itself: on processors without AVX-512, oneDNN's gradient of such
-    a convolution of fewer than 8 channels in the ``channels_last`` format is wrong, and destroys memory (torch 2.13.0).
+    Slicing, not the convolution, skips the other positions: on processors without AVX-512, oneDNN's gradient of such a
+    convolution with fewer than 8 channels in the ``channels_last`` format is wrong and corrupts memory (torch 2.13.0).
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -97,7 +97,7 @@ class ResNet18(nn.Module):
     Args:
         num_classes: how many classes there are.
         width: channels of the first of four stages; each next one has twice as many.
-        adaptation: what comes before it: a key of `veil.models.architectures.ADAPTATIONS`, or nothing.
+        adaptation: the network in front of it: a key of `veil.models.architectures.ADAPTATIONS`, or None.
 
     Raises:
         ValueError: for another adaptation.

@@ -1,11 +1,11 @@
 """U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597): images to images of the same size.
 
-Two 3×3 convolutions at each resolution, five times halved by max-pooling, and back up with the features of the way down
-beside those that come from below.
+Two 3×3 convolutions at each resolution, halved five times by max-pooling; the expanding path concatenates the features
+of the contracting path.
 
 Deviations: convolutions are padded, so that the size stays, and each is followed by a normalisation. Group
-normalisation (Wu and He 2018) takes an image by itself, in training, too: for networks that two kinds of images go
-through, whose statistics batch normalisation would mix.
+normalisation (Wu and He 2018) treats each image by itself, in training as well: batch normalisation would mix the
+statistics of two kinds of images that pass the same network.
 """
 
 import itertools
@@ -31,11 +31,11 @@ class UNet(nn.Module):
     Sides that are no multiple of 32 are filled up with their last row and column, and cut again.
 
     Args:
-        width: channels at the full resolution on the way down, a multiple of 8; the lower resolutions have 2, 4, 8, 8
-            and 8 times as many.
-        skips: how many resolutions of the way up, counted from below, get the features of the way down. 5 is the
-            U-Net; with 2, nothing finer than an eighth of the resolution passes beside the rest.
-        up: as ``width``, on the way up; the same where it is None.
+        width: channels at the full resolution of the contracting path, a multiple of 8; the lower resolutions have 2,
+            4, 8, 8 and 8 times as many.
+        skips: number of resolutions of the expanding path, from the coarsest on, that receive features of the
+            contracting path. 5 is the U-Net; with 2, no skip connection is finer than an eighth of the resolution.
+        up: as ``width``, for the expanding path; None takes ``width``.
         norm: a key of `NORMS`.
 
     Raises:

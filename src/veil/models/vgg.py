@@ -18,7 +18,7 @@ class VGG13(nn.Module):
     Args:
         num_classes: how many classes there are.
         width: channels of the first of five stages; the next ones have 2, 4, 8 and 8 times as many.
-        adaptation: what comes before it: a key of `veil.models.architectures.ADAPTATIONS`, or nothing.
+        adaptation: the network in front of it: a key of `veil.models.architectures.ADAPTATIONS`, or None.
 
     Raises:
         ValueError: for another adaptation.
@@ -45,7 +45,7 @@ class VGG13(nn.Module):
         return self.head(self.pool(self.layers(self.adaptation(x))).flatten(1))  # type: ignore[no-any-return]
 
     def until(self, x: Tensor, layer: str) -> Tensor:
-        """Features behind a layer, ``relu1_1`` to ``relu5_2``: (N, C, h, w).
+        """Features after a layer, ``relu1_1`` to ``relu5_2``: (N, C, h, w).
 
         Raises:
             ValueError: where there is no such layer.
@@ -53,7 +53,7 @@ class VGG13(nn.Module):
         return self.layers[: self._end(layer)](self.adaptation(x))  # type: ignore[no-any-return]
 
     def after(self, features: Tensor, layer: str) -> Tensor:
-        """Logits from what `until` gave: together they are `forward`, computed once."""
+        """Logits from the features that `until` returned; both together compute `forward` once."""
         return self.head(self.pool(self.layers[self._end(layer) :](features)).flatten(1))  # type: ignore[no-any-return]
 
     def _end(self, layer: str) -> int:

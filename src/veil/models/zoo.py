@@ -2,8 +2,8 @@
 
 torchvision's wheels carry operators compiled against one build of torch. Beside another build (its CUDA wheel beside a
 CPU-only torch, say) they do not load, and ``import torchvision`` fails at "operator torchvision::nms does not exist",
-and timm with it. Veil uses neither ``nms`` nor ``qnms``: where the import fails so, the two are declared, without an
-implementation, and it is tried again. Classification networks need nothing more.
+and timm with it. Veil uses neither ``nms`` nor ``qnms``: if the import fails for this reason, both are declared without
+an implementation and the import is tried again. Classification networks need nothing more.
 """
 
 import importlib
@@ -31,7 +31,7 @@ class ZooMissing(UserError, ImportError):
 
 
 class HubError(UserError, OSError):
-    """Weights could not be had from the hub."""
+    """Weights could not be fetched from the hub."""
 
 
 def _import_torchvision() -> None:

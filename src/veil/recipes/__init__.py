@@ -1,4 +1,5 @@
-"""The papers that Veil reproduces, one package each: `PAPERS` knows them, `veil.recipes.papers` measures and shows."""
+"""The papers that Veil reproduces, one package per paper: `PAPERS` lists them, `veil.recipes.papers` measures and
+shows."""
 
 from veil.recipes.paper import Paper
 from veil.runtime.tables import Table

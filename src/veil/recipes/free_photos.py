@@ -1,5 +1,5 @@
-"""Photos that anybody may show: scikit-image's, CC0 or in the public domain. They stand in where a paper's are not to
-be had. They come with the extra ``demo``."""
+"""Photos that anybody may show: scikit-image's, CC0 or in the public domain. They replace photos of a paper that are
+not available. They come with the extra ``demo``."""
 
 from importlib.resources import files
 

@@ -1,4 +1,4 @@
-"""Rows of papers: what a paper is called, which items of it are measured, and which module measures an item.
+"""Rows of papers: the name of a paper, its items, and the module that measures each item.
 
 A row is read without importing what it describes, so that lists and ``--help`` do not wait. The module of a recipe is
 imported when its rows are measured or shown; its *head*, which says paper, item, cost, expected numbers and command,
@@ -29,12 +29,12 @@ class Recipe:
 
     Attributes:
         item: its name: ``table2``, ``figure8``.
-        title: what it is, in a few words.
+        title: a description in a few words.
         module: name of the module with its head and functions.
-        shows: name of the function that makes its section of the report from rows (`veil.recipes.recipe.Evidence`).
-        measures: name of the function that appends its rows (`veil.recipes.recipe.Conditions`); None where it only
-            shows rows of ``needs``.
-        needs: items whose rows it takes.
+        shows: name of the function that writes its section of the report from rows (`veil.recipes.recipe.Evidence`).
+        measures: name of the function that appends its rows (`veil.recipes.recipe.Conditions`); None if it only shows
+            rows of ``needs``.
+        needs: items whose rows it uses.
     """
 
     item: str
@@ -50,7 +50,7 @@ class Recipe:
         return section
 
     def measure(self, conditions: "Conditions") -> None:
-        """Appends the rows that are missing; does nothing where it has none of its own."""
+        """Appends the missing rows; does nothing if it has no rows of its own."""
         if self.measures is not None:
             self._function(self.measures)(conditions)
 
@@ -62,7 +62,7 @@ class Recipe:
         return head(docstring(self.module))
 
     def cost(self, scale: Scale) -> str:
-        """What measuring costs at a scale, from the head: ``12 min on two cores``."""
+        """The cost of measuring at a scale, from the head: ``12 min on two cores``."""
         costs = dict(part.strip().split(" ", 1) for part in self.head()["Cost"].split(";"))
         return costs[scale] if self.measures else ""
 
@@ -85,13 +85,13 @@ class Paper:
     """A paper and its recipes, in the order in which they are measured and shown.
 
     Attributes:
-        name: by which it is chosen, and which folders of rows have.
-        title: who, when, and what about.
-        citation: in full.
+        name: the name that a person types, and of its folder of rows.
+        title: authors, year and subject.
+        citation: the full citation.
         text: paragraphs of its page.
-        recipes: those that others need stand before them.
-        measured: whether all of it was measured at cpu scale, so that its page in the documentation shows numbers. A
-            paper can be registered before; its page says what is not measured yet.
+        recipes: a recipe stands after the recipes that it needs.
+        measured: whether all items were measured at cpu scale, so that its page in the documentation shows numbers. A
+            paper can be registered earlier; its page then lists what is not measured yet.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Paper:
     measured: bool = True
 
     def select(self, items: Sequence[str]) -> list[Recipe]:
-        """The recipes of ``items`` and what they need, all of them where none is named, in the paper's order.
+        """The recipes of ``items`` and the recipes that they need, in the paper's order; all recipes for no items.
 
         Raises:
             ValueError: for an item that the paper does not have.
@@ -120,10 +120,10 @@ class Paper:
 
 @cache
 def docstring(module: str) -> str:
-    """The docstring of a module, which is not imported for it; only the packages that it lies in are.
+    """The docstring of a module, without importing the module; only its parent packages are imported.
 
     Raises:
-        ValueError: where there is no such module, or no source of it.
+        ValueError: if the module or its source does not exist.
     """
     spec = find_spec(module)
     source = spec.loader.get_source(module) if spec is not None and hasattr(spec.loader, "get_source") else None  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""The papers that Veil reproduces, and how: measure what is missing, then show what is there."""
+"""Reproduces papers: measures the missing rows, then shows all rows."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ SMOKE = (
 
 
 def find(name: str) -> Paper:
-    """The paper that a person means: its name, or ``module:object``.
+    """The paper for what a person typed: its name, or ``module:object``.
 
     Raises:
         UnknownName: where there is none.
@@ -28,7 +28,7 @@ def find(name: str) -> Paper:
 
 
 def reproduce(paper: Paper, items: Sequence[str], conditions: Conditions) -> None:
-    """Measures the rows that items, and what they need, still lack.
+    """Measures the missing rows of items and of the items that they need.
 
     Raises:
         ValueError: for an unknown item, or rows that were measured under other conditions.
@@ -42,7 +42,7 @@ def reproduce(paper: Paper, items: Sequence[str], conditions: Conditions) -> Non
 
 
 def page(paper: Paper, conditions: Conditions) -> Page:
-    """What is shown of the rows that are there; items without rows say so."""
+    """The page of the existing rows; items without rows say so."""
     evidence = Evidence(conditions)
     sections = [_section(recipe, evidence) for recipe in paper.recipes]
     smoke = (SMOKE,) if conditions.scale == "smoke" else ()
@@ -66,7 +66,7 @@ def write(paper: Paper, conditions: Conditions) -> Path:
 
 
 def folder(paper: Paper, conditions: Conditions) -> Path:
-    """Where the report of one scale lies."""
+    """The folder of one scale's report."""
     return conditions.results / paper.name / REPORT / conditions.scale
 
 

@@ -1,11 +1,11 @@
-"""What the functions of a recipe are given: the conditions that it is measured under, and the rows that it shows.
+"""The arguments of a recipe's functions: the conditions to measure under, and the rows to show.
 
-``measure(conditions)`` appends rows to ``<results>/<paper>/<item>/<scale>.jsonl`` (`veil.jobs.rows`); whatever is there
-already is not measured again. ``show(evidence)`` makes a section of the report from rows and nothing else. An item may
-show rows of another one: the noises of Fig. 2 are those of Table 2.
+``measure(conditions)`` appends rows to ``<results>/<paper>/<item>/<scale>.jsonl`` (`veil.jobs.rows`); existing rows are
+not measured again. ``show(evidence)`` writes a section of the report from rows only. An item may show rows of another
+one: the noises of Fig. 2 are those of Table 2.
 
-The module that a recipe lives in has a head that says paper, item, cost, the expected numbers and the command; the
-list that `veil reproduce --list` prints is read from there (`veil.recipes.paper`).
+A recipe's module has a head with paper, item, cost, expected numbers and command; `veil reproduce --list` prints it
+(`veil.recipes.paper`).
 """
 
 from collections.abc import Callable, Mapping
@@ -21,19 +21,19 @@ from veil.runtime.scales import Scale
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What a recipe is measured with.
+    """The conditions of a measurement.
 
     Attributes:
         paper: name of the paper.
-        scale: how much is measured (`veil.runtime.scales`); ``smoke`` makes its own data.
-        seeds: to measure; None leaves them to the recipe.
-        data: folders in which data sets are looked for.
-        model: name of the classifier for photos; None leaves it to the recipe.
+        scale: how much is measured (`veil.runtime.scales`); ``smoke`` uses synthetic data.
+        seeds: the seeds to measure; None takes the recipe's.
+        data: folders to search for data sets.
+        model: name of the classifier for photos; None takes the recipe's.
         results: folder of the rows.
-        work: folder for what can be made again: trained networks, downloads.
+        work: folder for files that can be created again: trained networks, downloads.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         added: called with the item and each new row.
-        say: called with a line about what is being done.
+        say: called with a line about progress.
     """
 
     paper: str
@@ -48,21 +48,21 @@ class Conditions:
     say: Callable[[str], None] = field(default=lambda line: None, repr=False)
 
     def rows(self, item: str, about: Mapping[str, Any]) -> RowFile:
-        """The file that an item's rows go to; see `RowFile`."""
+        """The file of an item's rows; see `RowFile`."""
         return RowFile(self.file(item), about, added=lambda row: self.added(item, row))
 
     def file(self, item: str) -> Path:
-        """Where an item's rows lie."""
+        """The path of an item's rows."""
         return self.results / self.paper / item / f"{self.scale}.jsonl"
 
     def seeds_or(self, default: Mapping[Scale, int]) -> tuple[int, ...]:
-        """The seeds that were asked for, or as many as the recipe wants at this scale, from 0 on."""
+        """The requested seeds, or the recipe's number of seeds at this scale, from 0 on."""
         return self.seeds if self.seeds is not None else tuple(range(default[self.scale]))
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a section may be made from: rows, and data sets to draw examples from where they are at hand."""
+    """The evidence for a section: rows, and data sets for examples, if they are available."""
 
     conditions: Conditions
 
@@ -75,11 +75,11 @@ class Evidence:
         return rows.measured(self.lines(item))
 
     def complete(self, item: str) -> bool:
-        """Whether an item was measured whole for some seed."""
+        """Whether an item was measured completely for some seed."""
         return any("complete" in line for line in self.lines(item))
 
     def about(self, item: str) -> dict[str, Any]:
-        """What an item's rows depend on; empty where nothing was measured."""
+        """What an item's rows depend on; empty if nothing was measured."""
         about: dict[str, Any] = next((line["about"] for line in self.lines(item) if "about" in line), {})
         return about
 

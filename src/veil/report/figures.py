@@ -1,11 +1,11 @@
-"""Drawings for a paper's page: arrays and plain values in, Matplotlib figures out.
+"""Figures for a paper's page: Matplotlib figures from arrays and plain values.
 
-Nothing is measured and nothing is read here. A figure is at most `WIDTH` inches wide and meant for `DPI` pixels per
-inch, on white, with text that can be read at that size. Its colours can be told apart by the colour-blind, and lines
-differ in their markers too. The same values give the same picture, whatever the user's Matplotlib is set to:
-every drawing happens inside `style`.
+This module measures nothing and reads no files. A figure is at most `WIDTH` inches wide and meant for `DPI` pixels per
+inch, on white, with text that can be read at that size. Colour-blind people can distinguish its colours, and lines also
+differ in their markers. Equal values give equal pictures, whatever the user's Matplotlib settings: all drawing happens
+inside `style`.
 
-Matplotlib is imported where it is needed, for it is slow to load, and its `pyplot` never.
+Matplotlib is slow to load, so functions import it when they need it; `pyplot` is never imported.
 """
 
 import textwrap
@@ -60,7 +60,7 @@ class Panel:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib's own defaults and ours, in place of the user's, while figures are drawn and saved."""
+    """Uses Matplotlib's defaults and ours, instead of the user's, while figures are drawn and saved."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -78,7 +78,7 @@ def style() -> Iterator[None]:
 
 
 def png(figure: "Figure") -> bytes:
-    """The figure as a PNG file, which says neither when nor by what it was made."""
+    """The figure as a PNG file without date and software."""
     buffer = BytesIO()
     with style():
         figure.savefig(buffer, format="png", metadata={"Software": None})
@@ -93,7 +93,7 @@ def noise_grid(
 
     Args:
         noises: each (H, W).
-        limit: the value, and with it its negative, that has the full colour; what is beyond has it too.
+        limit: values at or beyond ± this have the full colour.
         columns: panels in a row.
         label: what the colour bar measures, with its unit.
 
@@ -168,25 +168,25 @@ def bars(
     reference: Mapping[str, float] | None = None,
     values: str | None = None,
 ) -> "Figure":
-    """Bars in groups along x; in a group one bar for each series, in that series' colour.
+    """Bars in groups along x; a group has one bar per series, in the colour of the series.
 
     Args:
-        series: value by group by series, as ``{"paper": {"0": 17.8}, "Veil": {"0": 16.2}}``; where a series lacks a
-            group, its place is empty.
+        series: value by group by series, as ``{"paper": {"0": 17.8}, "Veil": {"0": 16.2}}``; the place of a missing
+            group stays empty.
         errors: half the length of the error bars, likewise.
         reference: named values, drawn as level lines.
         values: format of the numbers on the bars, as ``.1f``; None for no numbers.
 
     Raises:
-        ValueError: where there is no bar, one of no finite height, or an error without its bar.
+        ValueError: if there is no bar, a height is not finite, or an error has no bar.
     """
     errors = errors or {}
     groups = _names(series.values())
     if not groups:
         raise ValueError("there is nothing to draw as bars")
-    _check_finite(*(height for each in series.values() for height in each.values()))
-    for name, each in errors.items():
-        if strangers := each.keys() - series.get(name, {}).keys():
+    _check_finite(*(height for heights in series.values() for height in heights.values()))
+    for name, lengths in errors.items():
+        if strangers := lengths.keys() - series.get(name, {}).keys():
             raise ValueError(f"{name}: errors for {', '.join(sorted(strangers))}, where it has no bar")
     figure, axes = _axes(3.6, xlabel, ylabel)
     width = 0.82 / len(series)
@@ -256,7 +256,7 @@ def scatter(
     connected: Collection[str] = (),
     reference: Mapping[str, float] | None = None,
 ) -> "Figure":
-    """Two measures against each other: points with their labels, each beside its point where there is room.
+    """One measure against another: points with labels, which stand beside their points if there is room.
 
     Args:
         series: points, ``(x, y, label)``, by name.
@@ -264,7 +264,7 @@ def scatter(
         reference: named values of y, drawn as level lines.
 
     Raises:
-        ValueError: where there is no point, one is not finite, or a name in ``connected`` is none of a series.
+        ValueError: if there is no point, a point is not finite, or a name in ``connected`` is not a series.
     """
     if not any(series.values()) or not set(connected) <= series.keys():
         raise ValueError(f"no points, or no series to connect: {', '.join(connected)} of {', '.join(series)}")
@@ -306,13 +306,13 @@ def photo_comparison(
         original: (H, W, 3).
         released: (H, W, 3).
         noise_amplified: (H, W, 3), 128 where nothing changed.
-        answers_before: names and probabilities, best first; as many as are to be seen.
+        answers_before: names and probabilities, best first; all of them are shown.
         answers_after: the same for the released photo.
         factor: by which the noise was multiplied.
-        truth: the answer that is to be marked, in bold and in another colour.
+        truth: the answer to mark in bold and in another colour.
 
     Raises:
-        ValueError: where the pictures are not uint8 of one shape (H, W, 3), or a probability is not within [0, 1].
+        ValueError: if the pictures are not uint8 of one shape (H, W, 3), or a probability is not within [0, 1].
     """
     from matplotlib.figure import Figure
 
@@ -325,8 +325,8 @@ def photo_comparison(
         if picture.shape != original.shape:
             raise ValueError(f"{title}: {_shape(picture)}, but the original is {_shape(original)}")
     answers = {"original": answers_before, "released": answers_after}
-    count = max(len(each) for each in answers.values())
-    if not all(0 <= share <= 1 for each in answers.values() for _, share in each):
+    count = max(len(ranking) for ranking in answers.values())
+    if not all(0 <= share <= 1 for ranking in answers.values() for _, share in ranking):
         raise ValueError("a probability is not within [0, 1]")
     column = (WIDTH - 0.6) / 3
     heights = [min(column * original.shape[0] / original.shape[1], 1.4 * column), 0.36 * max(count, 1)]
@@ -337,8 +337,8 @@ def photo_comparison(
         axes.imshow(picture)
         axes.set_title(title)
         axes.set_axis_off()
-    for place, each in enumerate(answers.values()):
-        _draw_answers(figure.add_subplot(grid[1, place]), each, count, truth, column)
+    for place, ranking in enumerate(answers.values()):
+        _draw_answers(figure.add_subplot(grid[1, place]), ranking, count, truth, column)
     return figure
 
 
@@ -391,7 +391,7 @@ def _grid(
 
 
 def _names(groups: Iterable[Iterable[str]]) -> list[str]:
-    """Every name once, in the order in which they come."""
+    """Every name once, in order of first appearance."""
     return list(dict.fromkeys(name for group in groups for name in group))
 
 
@@ -401,14 +401,14 @@ def _marker(number: int) -> tuple[str, str]:
 
 
 def _legend(figure: "Figure", names: Sequence[str]) -> None:
-    """Names the series above the frame, where there are several: in one line, or where that is too long in pairs."""
+    """A legend above the frame if there are several series: in one line, or in pairs if the line would be too long."""
     if len(names) > 1:
         width = sum(LETTER * len(name) + 0.75 for name in names)
         figure.legend(loc="outside upper left", ncols=len(names) if width <= WIDTH else 2, handlelength=1.6)
 
 
 def _references(axes: "Axes", reference: Mapping[str, float]) -> list[tuple[float, str, str]]:
-    """Draws the level lines; gives the heights at which they end, their names and their colour."""
+    """Draws the level lines; returns their heights, names and colour."""
     for value in reference.values():
         axes.axhline(value, color=QUIET, linewidth=1.1, linestyle=(0, (5, 3)), zorder=1)
     return [(value, name, QUIET) for name, value in reference.items()]

@@ -1,6 +1,6 @@
-"""Text on figures that makes room for other text: names at the ends of lines, below bars and beside points.
+"""Placement of labels without overlap: names at the ends of lines, below bars and beside points.
 
-Matplotlib is imported where it is needed, for it is slow to load.
+Matplotlib is slow to load, so functions import it when they need it.
 """
 
 import textwrap
@@ -48,27 +48,27 @@ def name_lines(axes: "Axes", ends: Sequence[tuple[float, str, str]], height: flo
 
 
 def apart(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
-    """The centres of things of ``sizes``, moved from ``places`` as little as possible (in squares) to lie side by side.
+    """The centres of items of ``sizes``, moved from ``places`` by the least squares so that they do not overlap.
 
-    Their order stays. It is isotonic regression: less the room that the things before need, no place may lie below
-    the one before; those that do share their mean.
+    Their order stays. This is isotonic regression: after subtracting the space of the items before it, no place may lie
+    below the previous one; items that would are pooled at their mean.
     """
-    order = sorted(range(len(places)), key=lambda each: places[each])
-    room = np.cumsum([sizes[each] for each in order]) - np.array([sizes[each] for each in order]) / 2
+    order = sorted(range(len(places)), key=lambda index: places[index])
+    room = np.cumsum([sizes[index] for index in order]) - np.array([sizes[index] for index in order]) / 2
     pools: list[tuple[float, int]] = []
-    for each, before in zip(order, room, strict=True):
-        pools.append((places[each] - before, 1))
+    for index, before in zip(order, room, strict=True):
+        pools.append((places[index] - before, 1))
         while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
             (first, many), (second, few) = pools.pop(-2), pools.pop()
             pools.append(((first * many + second * few) / (many + few), many + few))
     moved = [0.0] * len(places)
-    for each, mean, before in zip(order, (mean for mean, count in pools for _ in range(count)), room, strict=True):
-        moved[each] = float(mean + before)
+    for index, mean, before in zip(order, (mean for mean, count in pools for _ in range(count)), room, strict=True):
+        moved[index] = float(mean + before)
     return moved
 
 
 def name_groups(figure: "Figure", axes: "Axes", names: Sequence[str]) -> None:
-    """Names below groups of bars: in several lines where they are long, slanting where words are too long even so."""
+    """Names below groups of bars: long names are wrapped, and slanted if single words are still too long."""
     letters = max(int((WIDTH - 1) / len(names) / LETTER), 1)
     wrapped = [textwrap.wrap(name, letters, break_long_words=False) for name in names]
     if max((len(line) for lines in wrapped for line in lines), default=0) <= letters:
@@ -81,7 +81,7 @@ def name_groups(figure: "Figure", axes: "Axes", names: Sequence[str]) -> None:
 
 
 def name_points(axes: "Axes", points: Sequence[tuple[float, float, str, str]], lines: Sequence["Line2D"]) -> None:
-    """Labels points where the label hides nothing: no point and no other label first of all, then no line.
+    """Labels points where the label covers nothing: it avoids points and other labels first, then lines.
 
     The layout of the figure must be settled, and stays as it is.
 
@@ -98,13 +98,13 @@ def name_points(axes: "Axes", points: Sequence[tuple[float, float, str, str]], l
             costs = []
             for place in range(len(_PLACES)):
                 box = _placed(text, place)
-                hidden = sum(bool(box.overlaps(other)) for other in taken) + 2 * (not _within(box, axes.bbox))
-                costs.append((hidden, sum(path.intersects_bbox(box, filled=False) for path in paths), place))
+                overlaps = sum(bool(box.overlaps(other)) for other in taken) + 2 * (not _within(box, axes.bbox))
+                costs.append((overlaps, sum(path.intersects_bbox(box, filled=False) for path in paths), place))
             taken.append(_placed(text, min(costs)[-1]))
 
 
 def _placed(text: "Annotation", place: int) -> "Bbox":
-    """Moves a label to one of its places; gives the pixels that it covers there."""
+    """Moves a label to one of its places; returns the pixels that it covers there."""
     across, up, horizontal, vertical = _PLACES[place]
     text.set(position=(across, up), ha=horizontal, va=vertical)
     return text.get_window_extent()
@@ -124,7 +124,7 @@ def _within(inner: "Bbox", outer: "Bbox") -> bool:
 
 
 def shorten(text: "Text", width: float) -> None:
-    """Drops a text's last letters until it is at most ``width`` inches wide."""
+    """Cuts a text's last letters until it is at most ``width`` inches wide."""
     whole = text.get_text()
     for letters in range(len(whole) - 1, 0, -1):
         if text.get_window_extent().width <= width * DPI:

@@ -17,12 +17,12 @@ def deviation(values: Sequence[float]) -> float:
 
 
 def spread(values: Iterable[float], digits: int = 1) -> str:
-    """Mean and sample standard deviation, ``12.3 ± 0.4``; the value alone where there is one."""
-    found = list(values)
-    if not found:
+    """Mean and sample standard deviation, ``12.3 ± 0.4``; a single value alone."""
+    numbers = list(values)
+    if not numbers:
         return "–"
-    text = f"{fmean(found):.{digits}f}"
-    return f"{text} ± {deviation(found):.{digits}f}" if len(found) > 1 else text
+    text = f"{fmean(numbers):.{digits}f}"
+    return f"{text} ± {deviation(numbers):.{digits}f}" if len(numbers) > 1 else text
 
 
 def interval(bounds: Sequence[float]) -> str:

@@ -1,12 +1,12 @@
-"""A paper's page: what the paper printed beside what was measured, as HTML with PNG figures and as Markdown.
+"""A paper's page: printed and measured results side by side, as HTML with PNG figures and as Markdown.
 
-The page knows no paper and measures nothing: it is given texts, tables of texts, and pictures as functions that draw
-them. The same page gives the same bytes.
+The page is independent of any paper and measures nothing: it takes texts, tables of texts, and pictures as functions
+that draw them. Equal pages give equal bytes.
 
-Two kinds of text are put into a page. *Plain* text, in titles, captions and cells, means nothing but itself. *Prose*,
-in paragraphs, citations and sources, may hold ``code`` in backquotes and ``[links](https://…)``, to http, https, or a
-relative address; nothing else of Markdown means anything. Both go through `veil.runtime.files.printable` and are
-escaped, whether for HTML or for Markdown: names of classes and files were written by others.
+Two kinds of text are put into a page. *Plain* text, in titles, captions and cells, has no markup. *Prose*, in
+paragraphs, citations and sources, may hold ``code`` in backquotes and ``[links](https://…)``, to http, https, or a
+relative address; all other Markdown is literal. Both go through `veil.jobs.printable` and are escaped for HTML or
+Markdown, because names of classes and files were written by others.
 """
 
 import re
@@ -58,7 +58,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure that ``draw`` makes when the page is written, as ``figures/<name>.png``; ``caption`` is plain text."""
+    """A figure that ``draw`` draws when the page is written, as ``figures/<name>.png``; ``caption`` is plain text."""
 
     name: str
     caption: str
@@ -73,14 +73,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """One item of a paper: a table, a figure, or what was measured beyond them.
+    """One item of a paper: a table, a figure, or a further measurement.
 
     Attributes:
-        item: its short name, ``table2``; the section's address on the page is made from it.
+        item: its short name, ``table2``, which also gives the section's address on the page.
         title: plain text.
         text: paragraphs of prose.
         source: prose: scale, seeds, data, hardware, time, command.
-        state: plain text where there is more to say than the result, as ``not run yet``.
+        state: plain text about the state of the item, as ``not run yet``.
     """
 
     item: str
@@ -102,7 +102,7 @@ class Page:
     """A paper: plain ``title``, ``citation`` and ``text`` in prose, then its items.
 
     Attributes:
-        kind: what the page is, above its title, where it is no paper's.
+        kind: the kind of page, above its title, if it is not a paper's page.
     """
 
     title: str
@@ -114,13 +114,13 @@ class Page:
     def __post_init__(self) -> None:
         anchors = [section.anchor for section in self.sections]
         names = [picture.name for picture in self.pictures]
-        for each in (anchors, names):
-            if len(set(each)) < len(each) or "" in each:
-                raise ValueError(f"items and pictures need names of their own: {', '.join(each)}")
+        for identifiers in (anchors, names):
+            if len(set(identifiers)) < len(identifiers) or "" in identifiers:
+                raise ValueError(f"items and pictures need names of their own: {', '.join(identifiers)}")
 
     @property
     def rebuilt(self) -> bool:
-        """Whether `veil report` makes it."""
+        """Whether `veil report` writes it."""
         return self.kind == PAPER
 
     @property
@@ -130,17 +130,17 @@ class Page:
 
 
 def write_html(page: Page, out: Path) -> Path:
-    """Writes ``out/report.html`` and ``out/figures/*.png``, each whole or not at all.
+    """Writes ``out/report.html`` and ``out/figures/*.png``; every file appears whole or not at all.
 
-    Everything is drawn before anything is written: where a drawing fails, an earlier page stays as it was. PNG files in
-    ``out/figures`` that have names as our pictures have, and are no pictures of this page, are removed.
+    All figures are drawn before anything is written: if a drawing fails, an earlier page stays unchanged. PNG files in
+    ``out/figures`` that are named like our pictures but do not belong to this page are removed.
 
     Returns:
         The page's path.
 
     Raises:
-        ValueError: for a link to elsewhere than http, https or a relative address; whatever a drawing raises.
-        OSError: where something cannot be written.
+        ValueError: for a link that is neither http, https nor a relative address; also whatever a drawing raises.
+        OSError: if a file cannot be written.
     """
     with style():
         drawn = {picture.name: png(picture.draw()) for picture in page.pictures}
@@ -163,7 +163,7 @@ def markdown(page: Page, figures: str) -> str:
     """The page in GitHub's Markdown.
 
     Args:
-        page: what is shown.
+        page: the page to convert.
         figures: the folder of the PNG files as seen from the Markdown file, with slashes.
 
     Raises:
@@ -200,20 +200,20 @@ def _md_table(table: Table) -> str:
 
 
 def _md(text: str) -> str:
-    """Plain text such that Markdown shows it as it is, wherever it stands."""
+    """Plain text, escaped so that Markdown shows it unchanged everywhere."""
     return _START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\g<0>", _plain(text)))
 
 
 def _md_prose(text: str) -> str:
-    made = ""
+    markdown = ""
     for plain, code, label, address in _parts(text):
-        made += _SPECIAL.sub(r"\\\g<0>", plain)
+        markdown += _SPECIAL.sub(r"\\\g<0>", plain)
         if code:
-            made += f"`{code}`"
+            markdown += f"`{code}`"
         elif address:  # behind an exclamation mark it would be a picture
-            made = f"{made[:-1]}\\!" if made.endswith("!") else made
-            made += f"[{_md(label)}]({_md_address(address)})"
-    return _START.sub(r"\1\\\2", made)
+            markdown = f"{markdown[:-1]}\\!" if markdown.endswith("!") else markdown
+            markdown += f"[{_md(label)}]({_md_address(address)})"
+    return _START.sub(r"\1\\\2", markdown)
 
 
 def _md_address(address: str) -> str:
@@ -221,7 +221,7 @@ def _md_address(address: str) -> str:
 
 
 def _github_anchor(title: str) -> str:
-    """The address that GitHub gives to a heading."""
+    """GitHub's address of a heading."""
     return re.sub(r"[^\w\- ]", "", _plain(title).lower()).replace(" ", "-")
 
 
@@ -237,15 +237,15 @@ def _html_prose(text: str) -> Markup:
 
 
 def _parts(text: str) -> Iterator[tuple[str, str, str, str]]:
-    """Prose in pieces: plain text, then code, or the text and the address of a link; empty where there is none."""
+    """Prose in pieces: plain text, code, and the text and address of a link; missing parts are empty."""
     text = _plain(text)
     end = 0
-    for found in _MARK.finditer(text):
-        code, label, address = (part or "" for part in found.groups())
+    for match in _MARK.finditer(text):
+        code, label, address = (part or "" for part in match.groups())
         if address:
             _check_address(address)
-        yield text[end : found.start()], code, label, address
-        end = found.end()
+        yield text[end : match.start()], code, label, address
+        end = match.end()
     yield text[end:], "", "", ""
 
 

@@ -1,6 +1,6 @@
 """A photo's pictures on a report: before, after, and the noise amplified, as data URIs.
 
-Photos are read again from their files, one at a time. The noise is shown at native resolution, for reducing a picture
+Photos are read again from their files, one at a time. The noise is shown at native resolution, because downscaling
 averages noise away.
 """
 
@@ -58,35 +58,35 @@ class Card:
 
 
 def card(row: Mapping[str, Any], out: Path, sources: Mapping[str, Path], reason: str | None, factor: int) -> Card:
-    """Reads a photo's two files again; one that cannot be read leaves a sentence instead of a picture."""
-    made = Card(row, reason)
+    """Reads a photo's two files again; a file that cannot be read gives a sentence instead of a picture."""
+    shown = Card(row, reason)
     pixels = max(images.MAX_PIXELS, row["width"] * row["height"])
     seen: list[Image.Image] = []  # the middle of each, all that is kept of it beside its thumbnail
     source = sources.get(row["file"])
     try:
         if source is None:
-            raise ImageError("it is not among the files of this run")
+            raise ImageError("this run does not contain the file")
         if _changed(source, row.get("source")):
             raise ImageError("it was changed since")
-        made.before, middle = _shown(images.load(source, max_pixels=pixels))
+        shown.before, middle = _shown(images.load(source, max_pixels=pixels))
         seen.append(middle)
     except (ImageError, OSError, MemoryError) as error:
-        made.problems.append(f"The original cannot be shown: {_said(error)}.")
+        shown.problems.append(f"The original cannot be shown: {_said(error)}.")
     try:
-        made.after, middle = _shown(images.load(names.below(out, row["out"]), max_pixels=pixels))
+        shown.after, middle = _shown(images.load(names.below(out, row["out"]), max_pixels=pixels))
         seen.append(middle)
     except (ImageError, UnsafeName, OSError, MemoryError) as error:
-        made.problems.append(f"The protected photo cannot be shown: {_said(error)}.")
+        shown.problems.append(f"The protected photo cannot be shown: {_said(error)}.")
     if len(seen) == 2 and seen[0].size == seen[1].size:
-        made.noise = _picture(_amplified(seen[0], seen[1], factor), "PNG", optimize=True)
-        made.whole = seen[0].size == (row["width"], row["height"])
+        shown.noise = _picture(_amplified(seen[0], seen[1], factor), "PNG", optimize=True)
+        shown.whole = seen[0].size == (row["width"], row["height"])
     elif len(seen) == 2:
-        made.problems.append("The noise cannot be shown: the two photos are not of one size.")
-    return made
+        shown.problems.append("The noise cannot be shown: the two photos are not of one size.")
+    return shown
 
 
 def _changed(source: Path, stamp: Mapping[str, int] | None) -> bool:
-    """Whether ``source`` is another file than the one that was protected; one that is gone did not change."""
+    """Whether ``source`` differs from the file that was protected; a missing file counts as unchanged."""
     try:
         return bool(stamp) and folders.stamp(source) != stamp
     except (OSError, ValueError):
@@ -98,7 +98,7 @@ def _said(error: Exception) -> str:
 
 
 def _shown(photo: Photo) -> tuple[Picture, Image.Image]:
-    """A thumbnail, and the centre of the photo at its own resolution, in which noise is not averaged away."""
+    """A thumbnail, and the centre of the photo at native resolution, which keeps the noise."""
     image = _over_white(photo)
     thumbnail = image.resize(_within(image.size, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=3)
     # The crop has the photo's shape, so that it stands beside the thumbnail; of a panorama it is taller.
@@ -116,7 +116,7 @@ def _within(size: tuple[int, int], side: int) -> tuple[int, int]:
 
 
 def _over_white(photo: Photo) -> Image.Image:
-    """What is seen of a photo on white paper: mode L or RGB."""
+    """The photo on a white background: mode L or RGB."""
     pixels = photo.pixels
     image = Image.fromarray((pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)).contiguous().numpy())
     if photo.alpha is None:

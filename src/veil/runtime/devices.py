@@ -1,4 +1,4 @@
-"""Where to compute: the device that a person named, or the best that is here, and in what precision."""
+"""The device to compute on, chosen by a person or the best one available, and the precision."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a person can mend."""
+"""The base of errors that a person can correct."""
 
 
 class UserError(Exception):
-    """Base of errors that are nobody's bug: the message is one line for a person, and no traceback belongs to it.
+    """Base of errors that are not bugs: the message is one line for a person and needs no traceback.
 
-    The command line prints that line and exits with status 2; so it does for ValueError and FileNotFoundError.
+    The command line prints this line and exits with status 2. It does the same for ValueError and FileNotFoundError.
     """

@@ -6,14 +6,15 @@ from contextlib import suppress
 from pathlib import Path
 
 PARTIAL = ".part"
-"""How the name of a file ends that is not whole yet."""
+"""Suffix of a file that is not complete yet."""
 
 
 def write_atomically(file: Path, content: str | bytes, *, synced: bool = True) -> None:
     """Writes a file that is either whole or not there; text as UTF-8.
 
     Args:
-        synced: wait until it is on the disk. Where not, a power cut may still take or cut it, a kill does not.
+        synced: wait until the file is on the disk. Without it, a power cut may lose or truncate the file; killing the
+            process does not.
     """
     short = hashlib.sha256(os.fsencode(file.name)).hexdigest()[:16]  # the name with a suffix could be too long
     partial = file.with_name(f".{short}{PARTIAL}")

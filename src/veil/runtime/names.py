@@ -1,7 +1,7 @@
 """File names that come from a file: they are used only where they lead to a place below the folder they belong to.
 
-Rows, manifests, studies and lists of photos name files. Whoever made such a file may have made it to reach others: by
-``..``, an absolute path, a drive, or a link in the folder. A name that may do so is refused, never changed.
+Rows, manifests, studies and lists of photos name files. Such a file may be crafted to reach other files: by ``..``, an
+absolute path, a drive, or a link in the folder. A name that could do so is refused, never changed.
 
 `checked` looks at the text alone. `below` and `Resolver` also follow the links on the way, which asks the disk. Neither
 protects from somebody who changes the folder at the same time.
@@ -100,7 +100,7 @@ def _is_link(path: Path, text: str) -> bool:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise UnsafeName(f"{_shown(text)} is too long for a file name") from None
-        return False  # not there, or not to be looked at: whoever opens it will be told
+        return False  # missing or unreadable: opening it raises the error
 
 
 def _can_be_encoded(name: str) -> bool:

@@ -17,7 +17,7 @@ def provenance() -> dict[str, Any]:
     return {"command": command(), "date": datetime.now(UTC).isoformat(timespec="seconds")} | {
         "hardware": hardware(),
         "versions": {"python": platform.python_version()}
-        | {name: found for name in PACKAGES if (found := _version(name))},
+        | {name: installed for name in PACKAGES if (installed := _version(name))},
     }
 
 
@@ -37,10 +37,10 @@ def hardware() -> dict[str, Any]:
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    found: dict[str, Any] = {"cpu": names[0] if names else platform.processor(), "cores": os.cpu_count()}
+    machine: dict[str, Any] = {"cpu": names[0] if names else platform.processor(), "cores": os.cpu_count()}
     if torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_device_name()
-    return found
+        machine["gpu"] = torch.cuda.get_device_name()
+    return machine
 
 
 def _version(package: str) -> str | None:

@@ -45,7 +45,7 @@ R = TypeVar("R", bound=Row)
 
 
 class UnknownName(ValueError):
-    """There is no row of that name; the message lists those that there are."""
+    """No row has this name; the message lists the names that exist."""
 
 
 class PluginWarning(UserWarning):
@@ -55,15 +55,15 @@ class PluginWarning(UserWarning):
 class Table(Mapping[str, R], Generic[R]):
     """Rows by name.
 
-    Iteration, `items` and `values` read every row, and leave out plug-ins that cannot be used.
+    Iteration, `items` and `values` read every row and skip plug-ins that cannot be used.
 
     Args:
         group: of entry points, by which other packages add rows.
         row_type: class of the rows.
         noun: what a row is called in messages: ``scheme``.
         rows: where Veil's own rows lie, ``module:object`` by name.
-        adapt: makes a row of an object of another kind that `resolve` found, given what was typed; raises TypeError
-            where it cannot.
+        adapt: takes the typed name and the imported object of another kind, and returns a row for it; raises TypeError
+            if it cannot.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Table(Mapping[str, R], Generic[R]):
         self._broken: set[str] = set()
 
     def names(self) -> list[str]:
-        """The names of all rows, Veil's own first; no row is read for it."""
+        """The names of all rows, Veil's own first. Does not read any row."""
         return [*self._own, *self._plugins()]
 
     def __getitem__(self, name: str) -> R:
@@ -105,7 +105,7 @@ class Table(Mapping[str, R], Generic[R]):
         return isinstance(name, str) and self._row(name) is not None
 
     def resolve(self, typed: str) -> R:
-        """The row that a person means who types ``typed``: a name, or ``module:object``, which is imported.
+        """The row for what a person typed: a name, or ``module:object``, which is imported.
 
         Raises:
             UnknownName: where there is no such row, or no such object.
@@ -115,20 +115,20 @@ class Table(Mapping[str, R], Generic[R]):
         if not colon or typed in self or not all(part.isidentifier() for part in path):
             return self[typed]
         try:
-            found = import_typed(typed)
+            target = import_typed(typed)
         except Exception as error:  # a stranger's module raises anything
             raise UnknownName(f"{typed} cannot be imported: {reason_of(error)}") from error
-        if isinstance(found, self.row_type):
-            if found.name in self and self[found.name] is not found:
-                raise UnknownName(f"{typed} calls itself {found.name!r}, as another {self.noun} does; rename it")
-            return found
+        if isinstance(target, self.row_type):
+            if target.name in self and self[target.name] is not target:
+                raise UnknownName(f"{typed} calls itself {target.name!r}, as another {self.noun} does; rename it")
+            return target
         if self._adapt is not None:
             try:
-                return self._adapt(typed, found)
+                return self._adapt(typed, target)
             except TypeError as error:
                 raise UnknownName(f"{typed} is no {self.noun}: {error}") from None
         raise UnknownName(
-            f"{typed} is no {self.noun}: it is of the type {type(found).__name__}, not {self.row_type.__name__}"
+            f"{typed} is no {self.noun}: it is of the type {type(target).__name__}, not {self.row_type.__name__}"
         )
 
     def _row(self, name: str) -> R | None:
@@ -158,15 +158,15 @@ class Table(Mapping[str, R], Generic[R]):
         return row
 
     def _plugins(self) -> dict[str, EntryPoint]:
-        found: dict[str, EntryPoint] = {}
+        by_name: dict[str, EntryPoint] = {}
         for plugin in _plugins_of(self.group):
-            if plugin.name in self._own or plugin.name in found:
+            if plugin.name in self._own or plugin.name in by_name:
                 if plugin.name not in self._broken:
                     self._broken.add(plugin.name)
                     _warn(plugin, "there is a row of that name already")
             else:
-                found[plugin.name] = plugin
-        return found
+                by_name[plugin.name] = plugin
+        return by_name
 
     def _unknown(self, name: str) -> str:
         if name in self._broken:
@@ -182,8 +182,8 @@ class Table(Mapping[str, R], Generic[R]):
 def import_typed(path: str) -> Any:
     """The object that a person means by ``module:object``.
 
-    The current folder is last on the path meanwhile, and not longer: what is imported later, such as an extra that is
-    not installed, must not come from a folder that happens to be the current one.
+    The current folder is the last entry of the path during this import only. Later imports, such as an extra that is
+    not installed, must not come from whatever folder is the current one.
     """
     here = str(Path.cwd())
     if here in sys.path:
@@ -197,10 +197,10 @@ def import_typed(path: str) -> Any:
 
 def _object(path: str) -> Any:
     module, _, attribute = path.partition(":")
-    found: Any = importlib.import_module(module)
+    target: Any = importlib.import_module(module)
     for part in attribute.split("."):
-        found = getattr(found, part)
-    return found
+        target = getattr(target, part)
+    return target
 
 
 def reason_of(error: BaseException) -> str:

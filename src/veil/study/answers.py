@@ -1,8 +1,8 @@
-"""Answers of a study in an SQLite file: a row from when a question is shown, completed when it is answered.
+"""Answers of a study in an SQLite file: a row is added when a question is shown and completed when it is answered.
 
-What is written is on the disk before the next page is sent (write-ahead log, full synchronisation): neither a kill nor
-a power cut takes an answer back. Of a participant nothing is kept but a random name, the answers, and when questions
-were shown and answered. One answer to a question counts, the first.
+An answer is on the disk before the next page is sent (write-ahead log, full synchronisation): neither a kill nor a
+power cut loses it. Only a random name is stored of a participant, the answers, and when questions were shown and
+answered. Only the first answer to a question counts.
 """
 
 import secrets
@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS answers (
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer: ``choice`` is the place of the option from 0, ``seconds`` are those from the page to the answer."""
+    """One answer: ``choice`` is the place of the option from 0, ``seconds`` the time from the page to the answer."""
 
     participant: str
     question: str
@@ -48,7 +48,7 @@ class Answers:
     """The answers of one study; may be used from several threads, and from several processes at once.
 
     Args:
-        file: the SQLite file; made where there is none.
+        file: the SQLite file; created if it is missing.
         study: name of the study. The answers of another one are refused.
 
     Raises:
@@ -88,7 +88,7 @@ class Answers:
         self.close()
 
     def close(self) -> None:
-        """Waits for what is being written, then closes the file."""
+        """Waits for running writes, then closes the file."""
         with self.lock:
             self.base.close()
 
@@ -99,16 +99,16 @@ class Answers:
         return name
 
     def knows(self, participant: str) -> bool:
-        """Whether there is such a participant."""
+        """Whether this participant exists."""
         return bool(self._do("SELECT 1 FROM participants WHERE name = ?", participant))
 
     def show(self, participant: str, question: str) -> None:
-        """Notes that a question is shown; the first time counts."""
+        """Records that a question is shown; the first time counts."""
         self._do("INSERT OR IGNORE INTO answers (participant, question, shown) VALUES (?, ?, ?)",
                  participant, question, _now())  # fmt: skip
 
     def give(self, participant: str, question: str, choice: int) -> bool:
-        """Keeps an answer to a question that was shown; False where it was not, or has an answer already."""
+        """Stores an answer to a question that was shown; False if it was not shown or has an answer already."""
         statement = (
             "UPDATE answers SET choice = ?, answered = ? WHERE participant = ? AND question = ? AND choice IS NULL"
         )
@@ -116,11 +116,11 @@ class Answers:
             return self.base.execute(statement, (choice, _now(), participant, question)).rowcount == 1
 
     def shown_to(self, participant: str) -> dict[str, int | None]:
-        """The questions that a participant saw, each with the choice, None where there is none yet."""
+        """The questions that a participant saw, with their choices; None without an answer yet."""
         return dict(self._do("SELECT question, choice FROM answers WHERE participant = ?", participant))
 
     def withdraw(self, participant: str) -> None:
-        """Forgets a participant with all answers, in the file and its log too."""
+        """Deletes a participant with all answers, from the file and its log."""
         self._do("DELETE FROM participants WHERE name = ?", participant)
         self._do("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -1,7 +1,7 @@
 """The pages of one study as a Starlette application: a first page, questions, thanks (extra ``study``).
 
-Everything is in memory but the answers. Pictures are looked up by name, and no path is made of an address, so nothing
-but the study's pictures can be had. Right answers are in no page.
+Everything except the answers is in memory. Pictures are looked up by name, and no path is built from an address, so
+only the study's pictures can be requested. No page contains the right answers.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 class StudyApp:
-    """Answers participants, who are known by a cookie that holds their random name.
+    """Serves participants, whom a cookie with their random name identifies.
 
     Args:
         study: questions with their solutions.
         images: its PNG files by name.
         answers: where answers are kept.
-        secure: participants use HTTPS, so browsers are told to send the cookie over nothing else.
+        secure: participants use HTTPS, so the cookie is restricted to HTTPS.
         patience: seconds to wait for the rest of a form.
     """
 
@@ -72,7 +72,7 @@ class StudyApp:
         return Response(image, media_type="image/png")
 
     def _current(self, request: Request) -> Response:
-        """The page where the participant is; any other address leads there."""
+        """The participant's current page; any other address redirects to it."""
         path, participant = request["path"], self._participant(request)
         if participant is None:
             return HTMLResponse(views.intro(self.study)) if path == "/" else _see_other("/")
@@ -91,7 +91,7 @@ class StudyApp:
         return response
 
     def _answer(self, request: Request, form: Form) -> Response:
-        """Keeps an answer; a second one to the same question changes nothing."""
+        """Stores an answer; a second answer to the same question changes nothing."""
         participant = self._participant(request)
         if participant is None:
             return _see_other("/")
@@ -120,7 +120,7 @@ class StudyApp:
         return response
 
     def _next(self, participant: str) -> tuple[Question | None, int]:
-        """The first question without an answer, and its number from 1; None where all have one."""
+        """The first question without an answer, and its number from 1; None if all have answers."""
         shown = self.answers.shown_to(participant)
         for number, question in enumerate(views.order(self.study, participant), 1):
             if shown.get(question.name) is None:
@@ -135,7 +135,7 @@ class StudyApp:
         response.set_cookie(self.cookie, value, max_age=seconds, secure=self.secure, httponly=True, samesite="strict")
 
     def _taking_form(self, answer: Callable[[Request, Form], Response]) -> Callable[..., object]:
-        """An endpoint that reads a form, and answers in a thread: answers wait for the disk."""
+        """An endpoint that reads a form and answers in a thread, because storing an answer waits for the disk."""
 
         async def endpoint(request: Request) -> Response:
             return await run_in_threadpool(answer, request, await self._read_form(request))
@@ -178,7 +178,7 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _failed(request: Request, error: Exception) -> Response:
-    """Says on the terminal what failed, and never for whom."""
+    """Prints on the terminal what failed, but never for which participant."""
     kind = "" if isinstance(error, StudyError) else f"{type(error).__name__}: "
     print(f"veil study: {kind}{error}", file=sys.stderr)
     return refusal(HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 connection, stricter: silent clients are hung up on, and folded headers are refused."""
+"""A stricter HTTP/1.1 connection of uvicorn: it closes silent connections and refuses folded headers."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ class Connection(H11Protocol):
 
     uvicorn closes a connection that is silent for ``timeout_keep_alive`` seconds after a response; this one also
     closes it before the first request and amid headers. h11 joins a folded header to one line, which is allowed, but a
-    proxy may take its second line for a header of its own, such as a length.
+    proxy may read its second line as a separate header, such as a length.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -27,12 +27,12 @@ class Connection(H11Protocol):
         self._wait_for_request()
 
     def data_received(self, data: bytes) -> None:
-        """Reads what came, and waits for the rest where the headers are not whole."""
+        """Reads data, and waits for the rest if the headers are incomplete."""
         super().data_received(data)
         self._wait_for_request()
 
     def handle_events(self) -> None:
-        """Reads requests; refuses one with a header that goes on in a second line."""
+        """Reads requests; refuses one with a header that continues in a second line."""
         if self.conn.their_state is h11.IDLE:
             headers = _END_OF_HEADERS.split(self.conn.trailing_data[0], maxsplit=1)[0]
             if _FOLDED.search(headers):
@@ -40,7 +40,7 @@ class Connection(H11Protocol):
         return super().handle_events()
 
     def send_400_response(self, msg: str) -> None:
-        """Answers with a page of the study what h11 cannot read as a request."""
+        """Answers a request that h11 cannot read with a page of the study."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             page = refusal(HTTPStatus.BAD_REQUEST)
             head = h11.Response(status_code=page.status_code, headers=page.raw_headers, reason=b"Bad Request")

@@ -1,8 +1,8 @@
 """A study as a folder: ``study.json`` with questions and solutions, ``images/`` with pictures under neutral names.
 
-Pictures are written anew as PNG, pixels and nothing more: neither names, nor metadata, nor sizes tell which option is
-right. The folder holds the solutions and photos of people, and only its owner may enter it; give nobody the folder, let
-them answer in a browser.
+Pictures are written again as PNG files with pixels only: names, metadata and sizes do not reveal which option is right.
+The folder holds the solutions and photos of people, and only its owner can open it; do not hand it to participants, who
+answer in a browser.
 """
 
 import csv
@@ -24,7 +24,7 @@ from veil.jobs import folders
 from veil.runtime import names
 from veil.runtime.files import PARTIAL, printable, write_atomically
 from veil.runtime.names import UnsafeName
-from veil.study.questions import Made, Question, Settings, Study, StudyError, compose, plan
+from veil.study.questions import NewStudy, Question, Settings, Study, StudyError, compose, plan
 
 FILE, IMAGES, KIND, VERSION = "study.json", "images", "veil-study", 1
 _NAME = re.compile(r"[0-9a-f]{16}")
@@ -37,21 +37,21 @@ def from_folders(
     settings: Settings | None = None,
     *,
     contact: str = "",
-) -> Made:
-    """A study from two folders, whose files belong together by their names below the folder, without the suffix.
+) -> NewStudy:
+    """A study from two folders, whose files are matched by their names below the folder, without the suffix.
 
     Originals without a reconstruction are distractors. Only the pictures that are drawn are read.
 
     Args:
         original: photos.
-        reconstructed: what was made of some of them.
-        identities: CSV of rows ``file,identity``, a heading allowed, with files as they are called below ``original``;
-            originals that it does not know are left out. Without it every original is a person of its own.
-        settings: the paper's with two attention questions, unless given.
-        contact: who asks, for the first page.
+        reconstructed: reconstructions of some of them.
+        identities: CSV of rows ``file,identity``, with or without a heading; files are named as below ``original``.
+            Originals that are not in it are left out. Without it every original is a separate person.
+        settings: None takes the paper's with two attention questions.
+        contact: who runs the study, for the first page.
 
     Raises:
-        StudyError: where a folder, a file or the people do not serve; FolderError: where a folder holds no photo.
+        StudyError: if a folder, a file or the people cannot be used; FolderError: if a folder holds no photo.
     """
     settings = settings or Settings()
     if settings.another_photo and identities is None:
@@ -80,13 +80,13 @@ def _photos(folder: Path) -> dict[str, Path]:
     """The photos below a folder by their names without suffix."""
     if not folder.is_dir():
         raise StudyError(f"{printable(folder)} is no folder")
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path, name in folders.find([folder], SUFFIXES, folder / ".none").files:
         stem = _stem(name)
-        if stem in found:
-            raise StudyError(f"{printable(found[stem])} and {printable(path)} have one name")
-        found[stem] = path
-    return found
+        if stem in paths:
+            raise StudyError(f"{printable(paths[stem])} and {printable(path)} have one name")
+        paths[stem] = path
+    return paths
 
 
 def _stem(name: str) -> str:
@@ -94,7 +94,7 @@ def _stem(name: str) -> str:
 
 
 def read_identities(file: Path) -> dict[str, str]:
-    """Who is on which photo: identity by file name without suffix, from CSV rows ``file,identity``.
+    """The person on each photo: identity by file name without suffix, from CSV rows ``file,identity``.
 
     Raises:
         StudyError: for a file that cannot be read, has other rows, or names a file twice.
@@ -121,11 +121,11 @@ def _read(path: Path) -> Tensor:
         raise StudyError(f"{printable(path)}: {error}") from None
 
 
-def write(made: Made, out: Path) -> None:
+def write(new: NewStudy, out: Path) -> None:
     """Writes a study to a new or empty folder, which appears whole or not at all.
 
     Raises:
-        StudyError: where the folder holds something, or cannot be written.
+        StudyError: if the folder is not empty or cannot be written.
     """
     out = Path(os.path.abspath(out))  # noqa: PTH100 - a folder such as `.` needs a name, and links stay links
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -137,9 +137,9 @@ def write(made: Made, out: Path) -> None:
         raise StudyError(f"cannot write to {printable(out.parent)}: {error.strerror}") from None
     try:
         (partial / IMAGES).mkdir()
-        for name, image in made.images.items():
+        for name, image in new.images.items():
             write_atomically(partial / IMAGES / f"{name}.png", encode(Photo(image)))
-        write_atomically(partial / FILE, json.dumps(_as_json(made.study), indent=2) + "\n")
+        write_atomically(partial / FILE, json.dumps(_as_json(new.study), indent=2) + "\n")
         partial.rename(out)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -153,22 +153,22 @@ def _as_json(study: Study) -> dict[str, Any]:
 
 
 def read(folder: Path) -> Study:
-    """The study that `write` left in a folder.
+    """Reads the study that `write` wrote to a folder.
 
     Raises:
-        StudyError: where there is none, or it was damaged.
+        StudyError: if there is no study, or it is damaged.
     """
     file = folder / FILE
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        fields = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StudyError(f"there is no study in {printable(folder)}; make one by `veil study new`") from None
     except (OSError, ValueError) as error:
         raise StudyError(f"{printable(file)} cannot be read: {printable(str(error))}") from None
-    if not isinstance(found, dict) or found.pop("kind", None) != KIND or found.pop("version", None) != VERSION:
+    if not isinstance(fields, dict) or fields.pop("kind", None) != KIND or fields.pop("version", None) != VERSION:
         raise StudyError(f"{printable(file)} is no study of version {VERSION}")
     try:
-        study = _from_json(**found)
+        study = _from_json(**fields)
     except (TypeError, KeyError, AttributeError) as error:
         raise StudyError(f"{printable(file)} is damaged: {printable(str(error))}") from None
     if not _is_sound(study):
@@ -177,18 +177,18 @@ def read(folder: Path) -> Study:
 
 
 def _from_json(name: str, settings: dict[str, Any], questions: list[dict[str, Any]], contact: str) -> Study:
-    read = (Question(**{**each, "options": tuple(each["options"])}) for each in questions)
+    read = (Question(**{**question, "options": tuple(question["options"])}) for question in questions)
     return Study(name, Settings(**settings), tuple(read), contact)
 
 
 def _is_sound(study: Study) -> bool:
     names = [study.name]
-    for each in study.questions:
-        names += [each.name, each.shown, *each.options]
+    for question in study.questions:
+        names += [question.name, question.shown, *question.options]
     whole = all(isinstance(name, str) and _NAME.fullmatch(name) for name in names) and len(set(names)) == len(names)
     places = all(
-        isinstance(each.right, int) and 0 <= each.right < len(each.options) == study.settings.options
-        for each in study.questions
+        isinstance(question.right, int) and 0 <= question.right < len(question.options) == study.settings.options
+        for question in study.questions
     )
     return whole and places and bool(study.questions) and isinstance(study.contact, str)
 
@@ -197,9 +197,9 @@ def read_images(folder: Path, study: Study) -> dict[str, bytes]:
     """The PNG files of a study by name.
 
     Raises:
-        StudyError: where one is missing, or a link leads out of the folder: participants would see another file.
+        StudyError: if a file is missing, or a link leads out of the folder: participants would see another file.
     """
-    called = [name for each in study.questions for name in (each.shown, *each.options)]
+    called = [name for question in study.questions for name in (question.shown, *question.options)]
     resolver = names.Resolver(folder)
     try:
         return {name: resolver.path(f"{IMAGES}/{name}.png").read_bytes() for name in called}

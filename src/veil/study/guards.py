@@ -1,4 +1,4 @@
-"""What the study server refuses before a page is asked for, and the headers of all its responses (extra ``study``)."""
+"""Requests that the study server refuses before any page, and the headers of all its responses (extra ``study``)."""
 
 import re
 from collections.abc import Mapping
@@ -34,12 +34,12 @@ _TEXTS = {
 
 
 class Guards:
-    """Hands a request on to an application, or refuses it; adds `HEADERS` to every response.
+    """Passes a request to an application or refuses it; adds `HEADERS` to every response.
 
     Args:
-        app: what answers the requests that are not refused.
-        local: only this machine reaches the server. Then Host names this machine, against names that are pointed here.
-        outside: scheme and host by which participants reach a proxy before the server.
+        app: answers the requests that are not refused.
+        local: only this machine reaches the server. Then Host must name this machine, which stops DNS rebinding.
+        outside: scheme and host of a proxy in front of the server.
     """
 
     def __init__(self, app: ASGIApp, *, local: bool, outside: str | None) -> None:
@@ -77,7 +77,7 @@ class Guards:
         return bool(name) and (name in _LOCAL or outside or not self.local)
 
     def _accepts_origin(self, request: Request) -> bool:
-        """Whether a form was sent by our own page, as browsers say it."""
+        """Whether our own page sent a form, according to the browser's headers."""
         origin, host = request.headers.get("origin"), request.headers.get("host", "")
         if origin is None:  # some older browsers, which say it otherwise, or not at all
             return request.headers.get("sec-fetch-site") == "same-origin"
@@ -85,7 +85,7 @@ class Guards:
 
 
 def refusal(status: HTTPStatus, headers: Mapping[str, str] | None = None) -> HTMLResponse:
-    """A page that says what is wrong, and closes the connection: the rest of what was sent is not read."""
+    """A page that says what is wrong and closes the connection; the rest of the request is not read."""
     text = _TEXTS.get(status, "The server cannot answer this.")
     page = views.message(status.phrase, text)
     return HTMLResponse(page, status, {**(headers or {}), **HEADERS, "Connection": "close"})

@@ -1,4 +1,4 @@
-"""The result of a study as a page: the verdict, tables, and every question with the answers it got."""
+"""The result of a study as a page: the verdict, tables, and every question with its answers."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -17,23 +17,23 @@ _FRAME = (23, 102, 91)
 _GAP, _EDGE = 6, 5  # pixels
 
 
-def page(study: Study, found: Result, images: Mapping[str, bytes], source: str) -> Page:
+def page(study: Study, result: Result, images: Mapping[str, bytes], source: str) -> Page:
     """The page of a study.
 
     Args:
-        images: PNG files by name, as `veil.study.folder.read_images` has them.
+        images: PNG files by name, as `veil.study.folder.read_images` returns them.
         source: where the numbers come from, in prose.
     """
-    _, text = verdict(found)
-    asked = [each for each in study.questions if not each.attention]
-    drawn = tuple(_picture(number, each, got, images)
-                  for number, (each, got) in enumerate(zip(asked, found.questions, strict=True), 1))  # fmt: skip
-    questions = Section("questions", "Questions", (_LEGEND,), (question_table(found),), _bars(found), source)
+    _, text = verdict(result)
+    asked = [question for question in study.questions if not question.attention]
+    drawn = tuple(_picture(number, question, got, images)
+                  for number, (question, got) in enumerate(zip(asked, result.questions, strict=True), 1))  # fmt: skip
+    questions = Section("questions", "Questions", (_LEGEND,), (question_table(result),), _bars(result), source)
     shown = Section("pictures", "What people saw", pictures=drawn)
     return Page(
         "Do people recognise whom the reconstructions show?", "", (text,),
-        (Section("result", "Result", (_READING,), (result_table(found),)),
-         Section("people", "Who took part", tables=(people_table(found),)), questions, shown),
+        (Section("result", "Result", (_READING,), (result_table(result),)),
+         Section("people", "Who took part", tables=(people_table(result),)), questions, shown),
         kind="a study with people",
     )  # fmt: skip
 
@@ -50,17 +50,17 @@ _LEGEND = (
 )
 
 
-def result_table(found: Result) -> Table:
+def result_table(result: Result) -> Table:
     """Accuracy with all intervals, beside guessing and the paper."""
-    share = found.share
+    share = result.share
     wilson = None if share is None else share.interval
     paper = PAPER["accuracy"]
     lines = (
         ("this study: every answer by itself (Wilson)", _right(share), _percent(share), _interval(wilson)),
-        ("over people (bootstrap)", "", "", _interval(found.over_people)),
-        ("over people and questions (bootstrap)", "", "", _interval(found.over_questions)),
-        ("exact binomial test against guessing, two-sided", "", "", "–" if found.p is None else f"p = {found.p:.3g}"),
-        ("guessing", "", percent(found.chance), ""),
+        ("over people (bootstrap)", "", "", _interval(result.over_people)),
+        ("over people and questions (bootstrap)", "", "", _interval(result.over_questions)),
+        ("exact binomial test against guessing, two-sided", "", "", "–" if result.p is None else f"p = {result.p:.3g}"),
+        ("guessing", "", percent(result.chance), ""),
         *((f"Li et al. 2019, were it {name}", f"{paper * total:.0f} of {total}", percent(paper),
            _interval(Share(round(paper * total), total).interval))
           for name, total in (("40 people with ten answers each", 400), ("40 answers", 40))),
@@ -68,40 +68,44 @@ def result_table(found: Result) -> Table:
     return Table("Right answers of those who count.", ("", "right", "accuracy", "95 % interval"), lines)
 
 
-def people_table(found: Result) -> Table:
+def people_table(result: Result) -> Table:
     """How many took part, by whether they count."""
     names = {
-        "counted": ("answered everything, attention questions rightly: these count", found.share),
-        "failed": ("failed an attention question", found.failed),
-        "incomplete": ("stopped on the way, so far without a wrong attention answer", found.incomplete),
+        "counted": ("answered everything, attention questions rightly: these count", result.share),
+        "failed": ("failed an attention question", result.failed),
+        "incomplete": ("stopped on the way, so far without a wrong attention answer", result.incomplete),
         "nothing": ("started and answered nothing", None),
     }
     lines = tuple(
-        (text, str(found.people[name]), _right(share), _percent(share)) for name, (text, share) in names.items()
+        (text, str(result.people[name]), _right(share), _percent(share)) for name, (text, share) in names.items()
     )
-    return Table(f"{found.attention} attention questions were asked; right answers are to the others.",
+    return Table(f"{result.attention} attention questions were asked; right answers are to the others.",
                  ("", "people", "right", "accuracy"), lines)  # fmt: skip
 
 
-def question_table(found: Result) -> Table:
+def question_table(result: Result) -> Table:
     """Every question with its accuracy; counts of those who count."""
     lines = tuple(
-        (f"{number}: {each.subject}", _right(each.share), _percent(each.share),
-         _interval(None if each.share is None else each.share.interval),
-         "–" if each.seconds is None else f"{each.seconds:.1f}")
-        for number, each in enumerate(found.questions, 1)
+        (f"{number}: {question.subject}", _right(question.share), _percent(question.share),
+         _interval(None if question.share is None else question.share.interval),
+         "–" if question.seconds is None else f"{question.seconds:.1f}")
+        for number, question in enumerate(result.questions, 1)
     )  # fmt: skip
     return Table("", ("question", "right", "accuracy", "95 % interval (Wilson)", "seconds, median"), lines)
 
 
-def _bars(found: Result) -> tuple[Picture, ...]:
-    heights = {str(n): 100 * each.share.accuracy for n, each in enumerate(found.questions, 1) if each.share is not None}
+def _bars(result: Result) -> tuple[Picture, ...]:
+    heights = {
+        str(n): 100 * question.share.accuracy
+        for n, question in enumerate(result.questions, 1)
+        if question.share is not None
+    }
     if not heights:
         return ()
     return (Picture(
         "accuracy", "Right answers to each question, in percent, beside guessing.",
         lambda: figures.bars({"right": heights}, "right answers, %", xlabel="question",
-                             reference={"guessing": 100 * found.chance}),
+                             reference={"guessing": 100 * result.chance}),
     ),)  # fmt: skip
 
 
@@ -117,12 +121,12 @@ def _picture(number: int, question: Question, got: Asked, images: Mapping[str, b
 
 
 def strip(shown: NDArray[np.uint8], options: Sequence[NDArray[np.uint8]], right: int) -> NDArray[np.uint8]:
-    """Pictures side by side, uint8 (H, W, 3) each and all: what was shown, as high as the options, then these."""
+    """Pictures side by side, all uint8 (H, W, 3): the shown picture at the options' height, then the options."""
     height = options[0].shape[0]
     width = max(1, round(shown.shape[1] * height / shown.shape[0]))
     first = np.array(Image.fromarray(shown).resize((width, height), Image.Resampling.NEAREST))
     parts = [_framed(first, (255, 255, 255)), np.full((height + 2 * _EDGE, 2 * _GAP, 3), 255, np.uint8)]
-    parts += [_framed(each, _FRAME if place == right else (255, 255, 255)) for place, each in enumerate(options)]
+    parts += [_framed(option, _FRAME if place == right else (255, 255, 255)) for place, option in enumerate(options)]
     return np.concatenate(parts, 1)
 
 

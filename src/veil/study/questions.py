@@ -1,17 +1,17 @@
-"""Questions of the human study: a reconstruction, and photos of which one shows the same person.
+"""Questions of the human study: a reconstruction, and several photos, one of which shows the same person.
 
 Source: Li et al. 2019 (DeepObfuscator), section 4.4, "Human Perceptual Study": ten questions, each of one reconstructed
 image and four raw images, one of which contains the person.
 
-What the paper leaves open, and what is done here:
+Choices that the paper leaves open:
 
 - Nobody is in two questions, and a distractor is a person who is in no other question, as long as there are enough
-  people; then those come again who were seen least. A face that was seen before would be a hint.
-- Right answers are spread evenly over the places, so that who always takes the same place is right one time in four.
-- Attention questions show a slightly blurred photo, which everybody can answer who looks at it. Who fails one of them
-  did not try, and is reported apart.
-- The right option is the very photo that was reconstructed, as in the paper. With ``another_photo`` it is another one
-  of the same person: then a person has to be recognised, not a background or a hat.
+  people; after that, the people who were shown least are used again. A familiar face would be a hint.
+- Right answers are spread evenly over the places, so that always choosing the same place is right one time in four.
+- Attention questions show a slightly blurred photo, so that everybody who looks can answer them. Participants who fail
+  one did not try, and are reported separately.
+- The right option is the photo that was reconstructed, as in the paper. With ``another_photo`` it is another photo of
+  the same person: then participants must recognise the person, not a background or a hat.
 """
 
 import heapq
@@ -33,7 +33,7 @@ _BLUR = 0.012  # of the longer side: at 218 pixels 2.6
 
 
 class StudyError(ValueError):
-    """A study that cannot be made or used; the message is one line for a person."""
+    """A study that cannot be created or used; the message is one line for a person."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Settings:
     """What a study asks.
 
     Attributes:
-        questions: how many, without those for attention.
+        questions: how many, without the attention questions.
         options: photos to choose from, 2 to 9; the paper has four.
         attention: further questions that everybody can answer.
         another_photo: the right option is another photo of the person; needs identities.
@@ -63,13 +63,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Question:
-    """A question as it is kept; pictures are called by neutral names.
+    """A stored question; pictures have neutral names.
 
     Attributes:
         name: neutral, the same for every participant.
-        subject: the original whose reconstruction is shown; never sent to participants.
-        attention: whether it is one that everybody can answer.
-        shown: the picture of the person who is looked for.
+        subject: the original of the reconstruction; never sent to participants.
+        attention: whether it is an attention question.
+        shown: the picture of the person to find.
         options: the photos, in the order in which everybody sees them.
         right: place of the right one in ``options``, from 0.
     """
@@ -89,8 +89,8 @@ class Study:
     Attributes:
         name: 16 hexadecimal digits that belong to these questions and pictures.
         settings: what was asked for.
-        questions: in no order that a participant sees.
-        contact: who asks, for the first page; empty where nobody was named.
+        questions: not in the order that participants see.
+        contact: who runs the study, for the first page; may be empty.
     """
 
     name: str
@@ -100,7 +100,7 @@ class Study:
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class NewStudy:
     """A new study and its pictures by name: uint8 (3, H, W); all options are of one size, all pictures shown of one."""
 
     study: Study
@@ -112,7 +112,7 @@ class Drawn:
     """Which pictures make a question.
 
     Attributes:
-        subject: number of the original that is looked for.
+        subject: number of the original to find.
         reconstruction: number of the reconstruction that is shown; None for an attention question.
         options: numbers of originals.
         right: place of the right one.
@@ -131,16 +131,16 @@ def make(
     settings: Settings | None = None,
     *,
     contact: str = "",
-) -> Made:
+) -> NewStudy:
     """A study from images in memory.
 
     Args:
         reconstructed: uint8 (M, 3, H, W).
-        originals: uint8 (N, 3, H', W'), N at least M: the first M are those that were reconstructed, in the same order.
-            The others are distractors only.
-        identities: int64 (N,) of the originals; without them every original is a person of its own.
-        settings: the paper's with two attention questions, unless given.
-        contact: who asks, for the first page.
+        originals: uint8 (N, 3, H', W'), N at least M: the first M were reconstructed, in the same order. The others are
+            distractors only.
+        identities: int64 (N,) of the originals; without them every original is a separate person.
+        settings: None takes the paper's with two attention questions.
+        contact: who runs the study, for the first page.
 
     Raises:
         StudyError: where there are too few people.
@@ -166,13 +166,13 @@ def _check_identities(known: bool, settings: Settings) -> None:
 
 
 def plan(subjects: Sequence[int], people: Sequence[Hashable], settings: Settings, root: str) -> tuple[Drawn, ...]:
-    """Draws people, photos and places: the questions, then those for attention.
+    """Draws people, photos and places: the questions, then the attention questions.
 
     Args:
         subjects: the original's number for every reconstruction.
-        people: who is on every original.
-        root: what the draw depends on besides the seed, such as the names of the files: the seed alone does not tell
-            the right answers.
+        people: the person on every original.
+        root: further input of the random draw, such as the file names, so that the seed alone does not reveal the right
+            answers.
 
     Raises:
         StudyError: where there are too few people.
@@ -193,7 +193,7 @@ def plan(subjects: Sequence[int], people: Sequence[Hashable], settings: Settings
         others = _distractors(people[subject], photos, seen, settings.options - 1, generator)
         answer = subject
         if settings.another_photo and not control:
-            answer = _one_of([each for each in photos[people[subject]] if each != subject], generator)
+            answer = _one_of([photo for photo in photos[people[subject]] if photo != subject], generator)
         options = (*others[:right], answer, *others[right:])
         drawn.append(Drawn(subject, None if control else number, options, right))
     return tuple(drawn)
@@ -206,26 +206,26 @@ def _asked(
     settings: Settings,
     generator: Generator,
 ) -> list[int]:
-    """Numbers of reconstructions of different people; with ``another_photo`` of such as have one."""
+    """Numbers of reconstructions, one per person; with ``another_photo`` only of people who have a second photo."""
     needed = 2 if settings.another_photo else 1
-    found: dict[Hashable, int] = {}
+    firsts: dict[Hashable, int] = {}
     for number in torch.randperm(len(subjects), generator=generator).tolist():
         person = people[subjects[number]]
         if len(photos[person]) >= needed:
-            found.setdefault(person, number)
-    if len(found) < settings.questions:
+            firsts.setdefault(person, number)
+    if len(firsts) < settings.questions:
         of = "people with another photo" if settings.another_photo else "different people"
         raise StudyError(
             f"{settings.questions} questions need reconstructions of {settings.questions} {of}, and there are "
-            f"{len(found)}: ask for fewer questions"
+            f"{len(firsts)}: ask for fewer questions"
         )
-    return list(found.values())[: settings.questions]
+    return list(firsts.values())[: settings.questions]
 
 
 def _controls(
     photos: Mapping[Hashable, list[int]], taken: set[Hashable], settings: Settings, generator: Generator
 ) -> list[int]:
-    """Originals of people who are in no question, for those that everybody can answer."""
+    """Originals of people who are in no other question, for the attention questions."""
     people = [person for person in photos if person not in taken]
     if len(people) < settings.attention or len(photos) < settings.options:
         needed = max(len(taken) + settings.attention, settings.options)
@@ -241,10 +241,10 @@ def _distractors(
     wanted: int,
     generator: Generator,
 ) -> tuple[int, ...]:
-    """Photos of other people, of those who were seen least so far; counts them in ``seen``."""
+    """Photos of other people, who were shown least so far; counts them in ``seen``."""
     order = torch.randperm(len(photos), generator=generator).tolist()
     others = [(seen[other], place, other) for other, place in zip(photos, order, strict=True) if other != person]
-    chosen = [other for _, _, other in heapq.nsmallest(wanted, others, key=lambda each: each[:2])]
+    chosen = [other for _, _, other in heapq.nsmallest(wanted, others, key=lambda candidate: candidate[:2])]
     seen.update(chosen)
     return tuple(_one_of(photos[other], generator) for other in chosen)
 
@@ -269,38 +269,40 @@ def compose(
     *,
     contact: str,
     root: str,
-) -> Made:
-    """Puts the pictures that were drawn together, all options in one size and all pictures shown in one.
+) -> NewStudy:
+    """Combines the drawn pictures; all options have one size, and all shown pictures have one size.
 
     Args:
         reconstruction, original: read a picture by its number: uint8 (1 or 3, H, W).
-        called: how an original is called in the report.
+        called: the name of an original in the report.
         root: as in `plan`.
     """
-    options = [original(number) for each in drawn for number in each.options]
-    shown = [None if each.reconstruction is None else reconstruction(each.reconstruction) for each in drawn]
+    options = [original(number) for choice in drawn for number in choice.options]
+    shown = [None if choice.reconstruction is None else reconstruction(choice.reconstruction) for choice in drawn]
     size = _common_size([picture for picture in shown if picture is not None])
     pictures = [
-        fitted(blurred(original(each.subject)) if picture is None else picture, size)
-        for each, picture in zip(drawn, shown, strict=True)
+        fitted(blurred(original(choice.subject)) if picture is None else picture, size)
+        for choice, picture in zip(drawn, shown, strict=True)
     ]
     size = _common_size(options)
     photos = iter([fitted(picture, size) for picture in options])
     names = (f"{seed_of('study', settings.seed, root, number):016x}" for number in count())
     images: dict[str, Tensor] = {}
     questions = []
-    for each, picture in zip(drawn, pictures, strict=True):
-        name, shown_as, *called_so = (next(names) for _ in range(2 + len(each.options)))
+    for choice, picture in zip(drawn, pictures, strict=True):
+        name, shown_as, *called_so = (next(names) for _ in range(2 + len(choice.options)))
         images[shown_as] = picture
         images.update((photo, next(photos)) for photo in called_so)
-        attention = each.reconstruction is None
-        questions.append(Question(name, called(each.subject), attention, shown_as, tuple(called_so), each.right))
+        attention = choice.reconstruction is None
+        questions.append(Question(name, called(choice.subject), attention, shown_as, tuple(called_so), choice.right))
     digests = [content_digest(image) for image in images.values()]
-    return Made(Study(f"{seed_of('study', *questions, *digests):016x}", settings, tuple(questions), contact), images)
+    return NewStudy(
+        Study(f"{seed_of('study', *questions, *digests):016x}", settings, tuple(questions), contact), images
+    )
 
 
 def _common_size(pictures: Sequence[Tensor]) -> tuple[int, int]:
-    """The most frequent height and width, the largest of equals; made smaller where a side is over 640 pixels."""
+    """The most frequent height and width, the largest if several are; reduced if a side is over 640 pixels."""
     sizes = Counter((int(picture.shape[1]), int(picture.shape[2])) for picture in pictures)
     height, width = max(sizes, key=lambda size: (sizes[size], size))
     scale = min(1.0, MAX_SIDE / max(height, width))
@@ -316,7 +318,7 @@ def fitted(picture: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def blurred(picture: Tensor) -> Tensor:
-    """The picture, uint8 (1 or 3, H, W), blurred so little that everybody sees who it is; in colours."""
+    """The picture, uint8 (1 or 3, H, W), in colours and blurred so little that everybody recognises the person."""
     radius = _BLUR * max(picture.shape[1:])
     return _tensor(_image(picture.expand(3, -1, -1)).filter(ImageFilter.GaussianBlur(radius)))
 

@@ -1,10 +1,10 @@
-"""What a study's answers come to: accuracy beside guessing, who counts, and a verdict in words.
+"""The result of a study: accuracy compared with guessing, who counts, and a verdict in words.
 
 Source: Li et al. 2019, section 4.4: 28 % over ten questions, "40 responses". The paper gives no interval and does not
-say whether 40 people answered or 40 answers were given; with either number, 95 % intervals hold the 25 % of guessing.
+say whether these are 40 people or 40 answers; with either number, the 95 % interval contains the 25 % of guessing.
 
-Who counts is settled before anybody answers: those who answered every question, and all attention questions rightly.
-Who failed one of these, and who stopped on the way, is reported apart, never mixed in.
+The rule of who counts is fixed in advance: participants who answered every question, and all attention questions
+correctly. Participants who failed an attention question or stopped early are reported separately.
 """
 
 from collections import defaultdict
@@ -27,11 +27,11 @@ FEW = 10  # people: with fewer, intervals over people are too narrow
 
 @dataclass(frozen=True)
 class Asked:
-    """A question and the answers of those who count.
+    """A question and the answers of the participants who count.
 
     Attributes:
-        subject: the original that was looked for.
-        share: of right answers; None where nobody counts.
+        subject: the original to find.
+        share: of right answers; None if nobody counts.
         choices: how often each place was chosen.
         right: the right place, from 0.
         seconds: median time to the answer.
@@ -50,16 +50,16 @@ class Result:
 
     Attributes:
         study: its name.
-        chance: what guessing reaches.
-        attention: how many questions were for attention.
-        people: how many participants counted, failed attention, are incomplete, or did not answer anything.
-        share: over the answers of those who count, without attention questions; None where nobody counts.
+        chance: the accuracy of guessing.
+        attention: number of attention questions.
+        people: how many participants counted, failed an attention question, are incomplete, or did not answer anything.
+        share: over the answers of participants who count, without attention questions; None if nobody counts.
         p: two-sided, of the exact binomial test against ``chance``.
         over_people: bootstrap interval over people; None for fewer than two.
         over_questions: the same over people and questions.
-        failed, incomplete: share of right answers among those who failed attention, and those who are incomplete.
-        questions: in the study's order, without those for attention.
-        seconds: median time to an answer of those who count.
+        failed, incomplete: share of right answers of participants who failed an attention question, or are incomplete.
+        questions: in the study's order, without attention questions.
+        seconds: median time to an answer of participants who count.
     """
 
     study: str
@@ -76,28 +76,30 @@ class Result:
     seconds: float | None
 
 
-def result(study: Study, participants: Sequence[str], given: Iterable[Answer], seed: int = 0) -> Result:
+def result(study: Study, participants: Sequence[str], given_answers: Iterable[Answer], seed: int = 0) -> Result:
     """Counts answers.
 
     Args:
         participants: everybody who started.
-        given: the answers; those to questions that the study does not have are passed over.
+        given_answers: answers to questions that the study does not have are ignored.
         seed: of the bootstrap.
     """
     from veil.metrics.intervals import of_answers
 
-    asked = {each.name: each for each in study.questions}
+    asked = {question.name: question for question in study.questions}
     by_person: dict[str, dict[str, Answer]] = {name: {} for name in participants}
-    for answer in given:
+    for answer in given_answers:
         if answer.question in asked and answer.participant in by_person:
             by_person[answer.participant][answer.question] = answer
     groups: dict[str, list[dict[str, Answer]]] = defaultdict(list)
     for answers in by_person.values():
         groups[_group(answers, asked)].append(answers)
-    real = [each for each in study.questions if not each.attention]
+    real = [question for question in study.questions if not question.attention]
     counted, chance = groups["counted"], 1 / study.settings.options
     share = _share(counted, real)
-    right = np.array([[_is_right(answers[each.name], each) for each in real] for answers in counted], dtype=np.bool_)
+    right = np.array(
+        [[_is_right(answers[question.name], question) for question in real] for answers in counted], dtype=np.bool_
+    )
     right = right.reshape(len(counted), len(real))
     draw = seed_of("study report", study.name, seed)
     return Result(
@@ -106,7 +108,7 @@ def result(study: Study, participants: Sequence[str], given: Iterable[Answer], s
         share, None if share is None else p_value(share, chance),
         of_answers(right, draw), of_answers(right, draw, questions=True),
         _share(groups["failed"], real), _share(groups["incomplete"], real),
-        tuple(_asked(each, counted) for each in real), _median(counted, real),
+        tuple(_asked(question, counted) for question in real), _median(counted, real),
     )  # fmt: skip
 
 
@@ -124,13 +126,13 @@ def _is_right(answer: Answer, question: Question) -> bool:
 
 def _share(people: Sequence[Mapping[str, Answer]], questions: Sequence[Question]) -> Share | None:
     right = [
-        _is_right(answers[each.name], each) for answers in people for each in questions if each.name in answers
+        _is_right(answers[asked.name], asked) for answers in people for asked in questions if asked.name in answers
     ]  # fmt: skip
     return Share(sum(right), len(right)) if right else None
 
 
 def _median(people: Sequence[Mapping[str, Answer]], questions: Sequence[Question]) -> float | None:
-    seconds = [answers[each.name].seconds for answers in people for each in questions]
+    seconds = [answers[asked.name].seconds for answers in people for asked in questions]
     return median(seconds) if seconds else None
 
 
@@ -140,31 +142,31 @@ def _asked(question: Question, people: Sequence[Mapping[str, Answer]]) -> Asked:
     return Asked(question.subject, _share(people, [question]), choices, question.right, _median(people, [question]))
 
 
-def widest(found: Result) -> Interval | None:
-    """The smallest interval that holds Wilson's and the one over people; None where nobody counts."""
-    if found.share is None:
+def widest(outcome: Result) -> Interval | None:
+    """The smallest interval that contains Wilson's and the one over people; None if nobody counts."""
+    if outcome.share is None:
         return None
-    intervals = [found.share.interval, *([found.over_people] if found.over_people is not None else [])]
+    intervals = [outcome.share.interval, *([outcome.over_people] if outcome.over_people is not None else [])]
     return min(low for low, _ in intervals), max(high for _, high in intervals)
 
 
-def verdict(found: Result) -> tuple[Level, str]:
-    """What the result means, in plain words; judged by the `widest` interval."""
-    interval = widest(found)
-    if found.share is None or interval is None:
+def verdict(outcome: Result) -> tuple[Level, str]:
+    """The meaning of the result in plain words, according to the `widest` interval."""
+    interval = widest(outcome)
+    if outcome.share is None or interval is None:
         return "none", "Nobody has answered every question and passed the attention questions: nothing can be said yet."
     low, high = interval
     start = (
-        f"People chose the right photo in {percent(found.share.accuracy)} of {found.share.total} answers "
-        f"(95 % interval {percent(low)} to {percent(high)}; guessing gives {percent(found.chance)})."
+        f"People chose the right photo in {percent(outcome.share.accuracy)} of {outcome.share.total} answers "
+        f"(95 % interval {percent(low)} to {percent(high)}; guessing gives {percent(outcome.chance)})."
     )
-    few = "" if found.people["counted"] >= FEW else (
+    few = "" if outcome.people["counted"] >= FEW else (
         f" With fewer than {FEW} people who count, the interval is a rough one; ask more."
     )  # fmt: skip
-    if low > found.chance:
+    if low > outcome.chance:
         level: Level = "above"
-        end = f"The interval lies above guessing: people recognise somebody in these reconstructions.{_others(found)}"
-    elif high < found.chance:
+        end = f"The interval lies above guessing: people recognise somebody in these reconstructions.{_others(outcome)}"
+    elif high < outcome.chance:
         level = "below"
         end = (
             "The interval lies below guessing: the reconstructions lead people to others. That is no protection: who "
@@ -179,9 +181,9 @@ def verdict(found: Result) -> tuple[Level, str]:
     return level, f"{start} {end}{few}"
 
 
-def _others(found: Result) -> str:
-    """Whether a result above guessing reaches beyond the pictures of this study."""
-    if found.over_questions is None or found.over_questions[0] > found.chance:
+def _others(outcome: Result) -> str:
+    """A sentence on whether a result above guessing holds beyond the pictures of this study."""
+    if outcome.over_questions is None or outcome.over_questions[0] > outcome.chance:
         return ""
     return " It may rest on a few of them: over other pictures than these the interval holds guessing."
 
@@ -191,14 +193,14 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def as_json(found: Result) -> dict[str, Any]:
+def as_json(outcome: Result) -> dict[str, Any]:
     """The result as JSON, its verdict and the paper's number beside it."""
-    level, text = verdict(found)
-    plain = asdict(found)
+    level, text = verdict(outcome)
+    plain = asdict(outcome)
     for name in ("share", "failed", "incomplete"):
-        plain[name] = _plain(getattr(found, name))
-    plain["questions"] = [asdict(each) | {"share": _plain(each.share)} for each in found.questions]
-    return {"verdict": {"level": level, "text": text, "interval": widest(found)}, **plain, "paper": PAPER}
+        plain[name] = _plain(getattr(outcome, name))
+    plain["questions"] = [asdict(question) | {"share": _plain(question.share)} for question in outcome.questions]
+    return {"verdict": {"level": level, "text": text, "interval": widest(outcome)}, **plain, "paper": PAPER}
 
 
 def _plain(share: Share | None) -> dict[str, Any] | None:

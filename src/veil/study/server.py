@@ -1,12 +1,12 @@
-"""A web server for one study: Starlette answers, uvicorn listens (extra ``study``). Nothing is logged of who asks.
+"""A web server for one study, on Starlette and uvicorn (extra ``study``). It logs nothing about participants.
 
-Threat model. Participants may send anything, in any order, as often as they like; they cannot read another's answers,
-change an answer, or learn what is right. A proxy may send requests of several people on one connection: a request
-whose end is ambiguous is refused, and the connection closed. Another web page that is open in a participant's browser
-can neither answer (SameSite cookie, and the Origin of every POST is checked) nor read anything (Host is checked where
-the server is for this machine only, against names that are pointed here). Who can read the network reads what is sent:
-for participants elsewhere, put a proxy with HTTPS before it (``address``). A participant who clears the cookies is a
-new one, as in every study without accounts.
+Threat model. Participants may send anything, in any order, as often as they like; they cannot read other people's
+answers, change an answer, or learn which answers are right. A proxy may send requests of several people on one
+connection: a request with an ambiguous end is refused, and the connection is closed. Another web page in a
+participant's browser can neither answer (SameSite cookie, and the Origin of every POST is checked) nor read anything (a
+server for this machine only checks Host, which stops DNS rebinding). Anyone who can read the network can read the
+traffic: for participants elsewhere, put an HTTPS proxy in front (``address``). A participant who clears the cookies
+counts as a new one, as in every study without accounts.
 """
 
 import logging
@@ -35,7 +35,7 @@ class StudyServer:
         address: how participants reach this server through a proxy, such as ``https://study.example.org``.
 
     Raises:
-        StudyError: where nothing can listen there, ``address`` is none, or the extra ``study`` is not installed.
+        StudyError: if the server cannot listen there, ``address`` is not an address, or the extra ``study`` is missing.
     """
 
     def __init__(
@@ -75,18 +75,18 @@ class StudyServer:
         self.uvicorn.run(sockets=[self.listener])
 
     def shutdown(self) -> None:
-        """Asks ``serve_forever``, which runs in another thread, to end."""
+        """Stops ``serve_forever``, which runs in another thread."""
         self.uvicorn.should_exit = True
 
     @property
     def url(self) -> str:
-        """Where a browser finds it."""
+        """The address for a browser."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"http://[{host}]:{self.port}/" if ":" in host else f"http://{host}:{self.port}/"
 
     @property
     def local(self) -> bool:
-        """Whether only this machine reaches it."""
+        """Whether only this machine can reach it."""
         return is_local(self.host)
 
 

@@ -1,8 +1,8 @@
-"""How sure a share of right answers is: Wilson's interval and an exact test.
+"""The uncertainty of a share of right answers: Wilson's interval and an exact test.
 
-Both take every answer for an independent trial. Answers of one person, and answers to one question, are not: some
-people look harder, some pictures show more. `veil.metrics.intervals.of_answers` draws whole people anew, and whole
-questions.
+Both treat every answer as an independent trial. Answers of one person, and answers to one question, are not
+independent: some people look harder, and some pictures show more. `veil.metrics.intervals.of_answers` resamples whole
+people and whole questions.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Share:
 
     @property
     def interval(self) -> Interval:
-        """Wilson's, which is good for few answers and for shares near 0 and 1, and stays in [0, 1]."""
+        """Wilson's interval, which is accurate for few answers and for shares near 0 and 1, and stays in [0, 1]."""
         from veil.metrics.intervals import wilson
 
         return wilson(self.right, self.total)

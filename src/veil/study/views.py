@@ -1,4 +1,4 @@
-"""What participants see: pages rendered from ``templates/``, which tell nothing about right answers."""
+"""The participants' pages, rendered from ``templates/``; they reveal nothing about right answers."""
 
 from functools import cache
 from io import BytesIO
@@ -14,21 +14,21 @@ _SECONDS = 15  # for a question, as the first page announces
 
 
 def order(study: Study, participant: str) -> list[Question]:
-    """The questions in the order of a participant: random, and the same whenever the participant comes back."""
-    return sorted(study.questions, key=lambda each: seed_of("study order", study.name, participant, each.name))
+    """The questions in a participant's random order, which is the same when the participant comes back."""
+    return sorted(study.questions, key=lambda asked: seed_of("study order", study.name, participant, asked.name))
 
 
 def sizes(images: dict[str, bytes]) -> dict[str, Size]:
     """Width and height of PNG files by name."""
-    found = {}
+    by_name = {}
     for name, data in images.items():
         with Image.open(BytesIO(data), formats=("PNG",)) as image:
-            found[name] = image.size
-    return found
+            by_name[name] = image.size
+    return by_name
 
 
 def intro(study: Study) -> str:
-    """The first page: what it is about, what is stored, and consent."""
+    """The first page: purpose, stored data, and consent."""
     questions = len(study.questions)
     return _render("intro.html", study=study, count=questions, minutes=max(1, round(questions * _SECONDS / 60)))
 
@@ -39,7 +39,7 @@ def question(study: Study, asked: Question, number: int, sizes: dict[str, Size],
     Args:
         number: its place in the participant's order, from 1.
         sizes: of pictures by name, in pixels.
-        missing: say that a photo has to be chosen first.
+        missing: show that a photo must be chosen first.
     """
     return _render(
         "question.html", name=asked.name, shown=asked.shown, options=asked.options, number=number,
@@ -53,7 +53,7 @@ def thanks(study: Study) -> str:
 
 
 def message(title: str, text: str) -> str:
-    """A page that says one thing, and leads back."""
+    """A page with one message and a link back."""
     return _render("message.html", title=title, text=text)
 
 
@@ -63,7 +63,7 @@ def style() -> str:
 
 
 def script() -> str:
-    """The script, which makes keys choose photos; everything works without it."""
+    """The script for choosing photos by keys; everything works without it."""
     return _render("keys.js")
 
 

@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Trained:
-    """What is trained together: networks and optimisers by name. Their order does not matter."""
+    """Networks and optimisers that are trained together, by name. Their order does not matter."""
 
     modules: Mapping[str, nn.Module]
     optimizers: Mapping[str, Optimizer]
@@ -59,15 +59,14 @@ def save(trained: Trained, folder: Path, fingerprint: Mapping[str, object], log:
 
 
 def load(trained: Trained, folder: Path, fingerprint: Mapping[str, object]) -> list[Row]:
-    """Restores networks and optimisers in place and returns the log so far; an empty log where there is no
-    checkpoint."""
+    """Restores networks and optimisers in place and returns the log so far; empty without a checkpoint."""
     if not folder.exists():
         # A process that died between the two renames of `save` left the finished one under its other name.
         fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
-        found = next((f for f in (fresh, old) if (f / STATE).exists()), None) if old.exists() else None
-        if found is None:
+        kept = next((f for f in (fresh, old) if (f / STATE).exists()), None) if old.exists() else None
+        if kept is None:
             return []
-        found.rename(folder)
+        kept.rename(folder)
     state = json.loads((folder / STATE).read_text(encoding="utf-8"))
     if state["fingerprint"] != fingerprint:
         raise ValueError(

@@ -1,12 +1,12 @@
 """Classifiers of small images, plain or protected: augment, then protect, every epoch.
 
-The images stay as bytes on the device, all of them, where they fit; an epoch takes them in a new order, crops and
-mirrors whole batches, hands the batch to the *protection*, and only then makes it floating point. A protection is a
-callable on a batch (uint8 (N, 3, H, W) to the like, and a generator that it draws from, if it draws anything). Cropping
-what is encrypted already is not encrypting what is cropped: a permuted block of 4×4 pixels would be torn apart.
+All images stay as bytes on the device, if they fit. An epoch takes them in a new order, crops and mirrors whole
+batches, passes the batch to the *protection*, and only then converts it to floating point. A protection is a callable
+on a batch (uint8 (N, 3, H, W) to the same type) and a generator for its random numbers. Images are cropped before they
+are encrypted, because a crop of an encrypted image would cut permuted blocks of 4×4 pixels apart.
 
 Source of the settings: Sirichotedumrong and Kiya 2020, section IV-D. Deviation: the paper's client normalises before
-it protects; a cipher of bytes takes bytes, so that here protection comes first and normalisation last.
+it protects; ciphers need bytes, so here protection comes first and normalisation last.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -43,14 +43,14 @@ class ClassifierSettings:
 
     Attributes:
         epochs: passes over the training images.
-        batch_size: images of an update, over all devices.
+        batch_size: images per update, over all devices.
         learning_rate: of stochastic gradient descent, at its highest.
         schedule: ``steps`` divides the rate by five after 30, 60 and 80 % of the run (epochs 60, 120 and 160 of 200);
             ``one-cycle`` lets it rise for a fifth of the run and then fall to zero.
-        momentum: after Nesterov where ``nesterov``.
-        weight_decay: of convolutions and matrices; of all parameters where ``decay_all``.
-        label_smoothing: share of the target that goes to all classes alike.
-        padding: pixels by which images are shifted at most; 0 for none.
+        momentum: Nesterov's with ``nesterov``.
+        weight_decay: of convolutions and matrices; of all parameters with ``decay_all``.
+        label_smoothing: share of the target that is spread evenly over all classes.
+        padding: the largest shift in pixels; 0 does not shift.
         flip: whether half of the images are mirrored.
         accumulate: parts of a batch that go through the network one after another, to save memory; batch
             normalisation sees a part at a time.
@@ -95,7 +95,7 @@ PRESETS: dict[str, ClassifierSettings] = {
         epochs=30, learning_rate=0.2, schedule="one-cycle", nesterov=True, decay_all=False, label_smoothing=0.1
     ),
 }
-"""``fast`` is for sweeps: a sixth of the epochs. What it costs in accuracy beside ``paper`` was not measured."""
+"""``fast`` is for sweeps: a sixth of the epochs. Its loss of accuracy compared with ``paper`` was not measured."""
 
 
 def unprotected(images: Tensor, generator: Generator) -> Tensor:
@@ -105,7 +105,7 @@ def unprotected(images: Tensor, generator: Generator) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Input:
-    """What a network is given: protected images, then normalised by mean and standard deviation of each channel.
+    """The input of a network: protects images, then normalises them by mean and standard deviation of each channel.
 
     Attributes:
         protection: see the head of this module.
@@ -122,12 +122,12 @@ class Input:
         protected = protection(images[:STATISTICS_OF], Generator().manual_seed(seed_of("statistics", seed)))
         values = protected.double().div_(255).transpose(0, 1).flatten(1)
         std = values.std(1).clamp_min(1 / 255)
-        return cls(protection, *(tuple(round(float(v), 4) for v in each) for each in (values.mean(1), std)))
+        return cls(protection, *(tuple(round(float(v), 4) for v in pair) for pair in (values.mean(1), std)))
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """uint8 (N, 3, H, W) to float32, protected and normalised."""
         values = self.protection(images, generator).float().div_(255)
-        mean, std = (values.new_tensor(each).view(1, -1, 1, 1) for each in (self.mean, self.std))
+        mean, std = (values.new_tensor(statistic).view(1, -1, 1, 1) for statistic in (self.mean, self.std))
         return values.sub_(mean).div_(std).contiguous(memory_format=torch.channels_last)
 
 
@@ -136,7 +136,7 @@ def train(
     data: LabelledImages,
     settings: ClassifierSettings,
     *,
-    given: Input,
+    prepare: Input,
     folder: Path,
     seed: int,
     runner: "Fabric",
@@ -147,8 +147,9 @@ def train(
     """Trains ``network`` in place, from the last checkpoint in ``folder`` on; see `veil.training.loop.run`.
 
     Args:
-        network: maps ``given``'s output to logits (N, classes).
+        network: maps the output of ``prepare`` to logits (N, classes).
         data: the training images.
+        prepare: protects and normalises images before they enter the network.
         about: what else the result depends on: data, architecture, protection.
         watched: images that are not trained on; their accuracy goes to the log after each epoch.
         reporting: ``tensorboard``, ``stepped``, ``logged`` of `veil.training.loop.run`.
@@ -157,7 +158,7 @@ def train(
         The log: ``loss``, ``accuracy`` in training, and ``watched``.
 
     Raises:
-        ValueError: where batches cannot be divided among devices, or there are too few images.
+        ValueError: if batches cannot be divided among devices, or there are too few images.
     """
     batch = min(settings.batch_size, len(data))
     shares = runner.world_size * settings.accumulate
@@ -179,7 +180,7 @@ def train(
         set_rate(prepared, settings.rate(now.progress))
         index = index.to(images.device)
         augmented = crop_and_flip(images[index], now.generator, padding=settings.padding, flip=settings.flip)
-        inputs, targets = given(augmented.to(runner.device), now.generator), labels[index].to(runner.device)
+        inputs, targets = prepare(augmented.to(runner.device), now.generator), labels[index].to(runner.device)
         losses, hits = [], []
         parts = list(zip(inputs.chunk(settings.accumulate), targets.chunk(settings.accumulate), strict=True))
         for number, (part, target) in enumerate(parts, start=1):
@@ -194,22 +195,22 @@ def train(
         return {"loss": torch.stack(losses).mean(), "accuracy": torch.stack(hits).mean()}
 
     def watch(_: int) -> dict[str, float]:
-        return {"watched": accuracy(network, watched, given, seed)["top1"]} if watched is not None else {}
+        return {"watched": accuracy(network, watched, prepare, seed)["top1"]} if watched is not None else {}
 
     return loop.run(
         Trained({"network": network}, {"sgd": prepared.optimizer}), batches, step,
         epochs=settings.epochs, steps_per_epoch=len(data) // batch, folder=folder, seed=seed,
-        settings=asdict(settings) | {"mean": given.mean, "std": given.std} | (about or {}),
+        settings=asdict(settings) | {"mean": prepare.mean, "std": prepare.std} | (about or {}),
         after_epoch=watch, runner=runner, **reporting,
     )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
-    """A network that was trained, what it is to be given, the log, and its accuracy on the test images.
+class TrainedClassifier:
+    """A trained network, its input, the log, and its accuracy on the test images.
 
     Attributes:
-        architecture, options: what the network was made with; a row of `veil.models.architectures.ARCHITECTURES`.
+        architecture, options: what the network was built from; a row of `veil.models.architectures.ARCHITECTURES`.
         classes: their names.
         size: height and width of the images.
         test: top-1 and top-5 accuracy, 0 to 1.
@@ -218,7 +219,7 @@ class Fitted:
     network: nn.Module
     architecture: str
     options: dict[str, Any]
-    given: Input
+    prepare: Input
     classes: tuple[str, ...]
     size: tuple[int, int]
     log: list[Row]
@@ -228,14 +229,14 @@ class Fitted:
         """Writes a model card (`veil.models.cards`), and the weights beside it.
 
         Args:
-            on: what the test images were, in words.
+            on: the test images, in words.
             training: of the card, for people.
         """
         percent = {key: round(100 * value, 2) for key, value in self.test.items()}
         cards.write(
             card, self.network, name=name, architecture=f"veil/{self.architecture}", options=self.options,
             classes=self.classes,
-            given={"resize": list(self.size), "mean": list(self.given.mean), "std": list(self.given.std)},
+            input_fields={"resize": list(self.size), "mean": list(self.prepare.mean), "std": list(self.prepare.std)},
             accuracy=percent | {"on": on}, training=training,
         )  # fmt: skip
 
@@ -254,46 +255,46 @@ def fit(
     runner: "Fabric",
     about: dict[str, object] | None = None,
     **reporting: Any,
-) -> Fitted:
-    """Trains a network on the training images of ``parts`` and asks it about the test images, once.
+) -> TrainedClassifier:
+    """Trains a network on the training images of ``parts`` and measures it on the test images, once.
 
     Args:
         architecture: a row of `veil.models.architectures.ARCHITECTURES`, its name, or ``module:object``.
         protection: of all images, after augmentation.
-        adaptation, width: of the network, where it has such an option; see `veil.models.residual.ResNet18`.
+        adaptation, width: options of the network, if it has them; see `veil.models.residual.ResNet18`.
         watched: how many training images are left out of the training, for the log.
         about, reporting: see `train`.
 
     Raises:
-        UnknownName: for an architecture that there is not.
-        ValueError: as `train` does, where the architecture does not take such images or an adaptation, or where all
-            training images were to be left out.
+        UnknownName: where there is no such architecture.
+        ValueError: as `train` does; also if the architecture does not take such images or an adaptation, or if no
+            training images would remain.
     """
     row = ARCHITECTURES.resolve(architecture) if isinstance(architecture, str) else architecture
     _check(row, parts, adaptation)
     learn, held_out = _split(parts.train, watched, seed)
-    given = Input.of(learn.images, protection, seed)
+    prepare = Input.of(learn.images, protection, seed)
     torch.manual_seed(seed_of("weights", seed))
     known: dict[str, Any] = {"num_classes": len(parts.train.classes), "width": width, "adaptation": adaptation}
     options = {name: value for name, value in known.items() if name in row.options}
     network = row.build(options)
     log = train(
-        network, learn, settings, given=given, folder=folder, seed=seed, runner=runner, watched=held_out,
+        network, learn, settings, prepare=prepare, folder=folder, seed=seed, runner=runner, watched=held_out,
         about=options | {"architecture": row.name, "data": parts.fingerprint, "watched": watched} | (about or {}),
         **reporting,
     )  # fmt: skip
     height, width_of = parts.test.images.shape[2:]
-    test = accuracy(network, parts.test, given, seed)
-    return Fitted(network, row.name, options, given, parts.train.classes, (height, width_of), log, test)
+    test = accuracy(network, parts.test, prepare, seed)
+    return TrainedClassifier(network, row.name, options, prepare, parts.train.classes, (height, width_of), log, test)
 
 
 def _check(row: Architecture, parts: Parts, adaptation: str | None) -> None:
-    """Raises ValueError where the network does not take such images, or an adaptation."""
+    """Raises ValueError if the network does not take such images or an adaptation."""
     channels, side = parts.train.images.shape[1], parts.train.images.shape[-1]
     if row.channels != channels or row.side not in (None, side):
-        takes, given = ("grey images" if count == 1 else "RGB images" for count in (row.channels, channels))
+        takes, offered = ("grey images" if count == 1 else "RGB images" for count in (row.channels, channels))
         of = f" of {row.side}×{row.side} pixels" if row.side is not None else ""
-        raise ValueError(f"{row.name} takes {takes}{of}, not {given} of {side}×{side}")
+        raise ValueError(f"{row.name} takes {takes}{of}, not {offered} of {side}×{side}")
     if adaptation is not None and "adaptation" not in row.options:
         raise ValueError(f"{row.name} takes no adaptation network in front of it")
 
@@ -304,7 +305,7 @@ def _split(data: LabelledImages, watched: int, seed: int) -> tuple[LabelledImage
     if watched >= len(data):
         raise ValueError(f"{watched} of {len(data)} training images cannot be left out of the training")
     order = torch.randperm(len(data), generator=Generator().manual_seed(seed_of("watched", seed)))
-    some, rest = (LabelledImages(data.images[each], data.labels[each], data.classes) for each in
+    some, rest = (LabelledImages(data.images[part], data.labels[part], data.classes) for part in
                   (order[:watched], order[watched:]))  # fmt: skip
     return rest, some
 
@@ -319,7 +320,7 @@ def _groups(network: nn.Module, settings: ClassifierSettings) -> list[dict[str, 
 
 
 def _place(data: LabelledImages, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Images and labels on the device, or on the CPU where they would take more than half of its free memory."""
+    """Images and labels on the device, or on the CPU if they would take more than half of the device's free memory."""
     if device.type == "cuda" and data.images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
         return data.images, data.labels
     return data.images.to(device), data.labels.to(device)
@@ -327,9 +328,9 @@ def _place(data: LabelledImages, device: torch.device) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def accuracy(
-    network: nn.Module, data: LabelledImages, given: Input, seed: int, batch_size: int = 250
+    network: nn.Module, data: LabelledImages, prepare: Input, seed: int, batch_size: int = 250
 ) -> dict[str, float]:
-    """Top-1 and top-5 accuracy, 0 to 1, in float32; what the protection draws comes from ``seed``."""
+    """Top-1 and top-5 accuracy, 0 to 1, in float32; ``seed`` sets the protection's random numbers."""
     device = next(network.parameters()).device
     generator = Generator().manual_seed(seed_of("evaluation", seed))
     training = network.training
@@ -337,7 +338,7 @@ def accuracy(
     hits = torch.zeros(2)
     for start in range(0, len(data), batch_size):
         part = slice(start, start + batch_size)
-        logits = network(given(data.images[part].to(device), generator)).cpu()
+        logits = network(prepare(data.images[part].to(device), generator)).cpu()
         best = logits.topk(min(5, logits.shape[1])).indices == data.labels[part, None]
         hits += torch.stack([best[:, 0].sum(), best.any(1).sum()])
     network.train(training)

@@ -1,4 +1,4 @@
-"""Where a training is done, from which seed, and to whom it reports."""
+"""The folder, seed, device and callbacks of one training."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One training among others, as functions that train something take it.
+    """The circumstances of one training, for functions that train.
 
     Attributes:
-        folder: for checkpoints and logs; a training goes on from what lies there.
-        seed: of weights, order and whatever else is drawn.
+        folder: for checkpoints and logs; a training resumes from a checkpoint there.
+        seed: of weights, order and all other random numbers.
         runner: device and precision, see `veil.training.fabric`.
-        about: what the result depends on beside seed and settings: a checkpoint of something else is refused.
-        stepped: called after each step with how many of all steps are done.
+        about: what else the result depends on; a checkpoint of another run is refused.
+        stepped: called after each step with the number of finished steps and of all steps.
         logged: called with each new row of the log.
         tensorboard: write the log for TensorBoard, too (extra ``tensorboard``).
     """
@@ -35,7 +35,7 @@ class Run:
     tensorboard: bool = False
 
     def at(self, *names: str, **changes: Any) -> "Run":
-        """The same in a folder below, with other fields where they are given."""
+        """The same run in a subfolder, with changed fields."""
         return replace(self, folder=self.folder.joinpath(*names), **changes)
 
     @property

@@ -1,10 +1,10 @@
-"""How data sets lie on disk: one file and one row for each layout, and the table `DATASETS` of all of them.
+"""Layouts of data sets on disk: one file and one row per layout, and the table `DATASETS` of all layouts.
 
-There are four kinds, by what is read: small labelled images in memory, digits, labelled photo files, and lists of
-faces. `veil.data.small_images`, `photo_sets` and `faces` find out which layout a folder has, and read it.
+There are four kinds of content: small labelled images in memory, digits, labelled photo files, and lists of faces.
+`veil.data.small_images`, `photo_sets` and `faces` find the layout of a folder and read it.
 
-A person names a folder; or ``LAYOUT:FOLDER``, where it could be taken for another layout; or ``module:object``, a
-layout of their own with ``:FOLDER`` behind it, or a function that gives the images (`typed`).
+A person types a folder; or ``LAYOUT:FOLDER``, if the folder matches several layouts; or ``module:object``, which is a
+layout of their own followed by ``:FOLDER``, or a function that returns the images (`typed`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def own_name(folder: Path) -> str:
-    """The folder's."""
+    """The folder's name."""
     return folder.absolute().name
 
 
@@ -32,11 +32,11 @@ class Layout:
     """A row of `DATASETS`; one of the classes below.
 
     Attributes:
-        name: by which it is chosen.
-        title: which sets lie so, in a few words.
-        on_disk: by which files it is recognised, in words.
-        matches: whether a folder looks so itself; looks at names alone.
-        called: what the set in such a folder is called.
+        name: the name that a person types.
+        title: the sets with this layout, in a few words.
+        on_disk: the files that identify it, in words.
+        matches: whether a folder has this layout; checks file names only.
+        called: the name of the set in such a folder.
     """
 
     kind: ClassVar[str] = "a data set"
@@ -52,10 +52,11 @@ class SmallImagesLayout(Layout):
     """Small labelled images in two parts.
 
     Attributes:
-        read: the set in such a folder, its images resized to a side where one is given. Plain images may be left as
-            they are, to be resized afterwards. Raises FileNotFoundError or ValueError with a message of one line.
-        archives: names of the folders that the set is published in, and what it is called for them. Where there are
-            some, the folder above may be named instead.
+        read: reads the set in such a folder and resizes its images to a side, if there is one. Plain images may keep
+            their size and are then resized afterwards. Raises FileNotFoundError or ValueError with a message of one
+            line.
+        archives: folder names of the published archives, and the name of the set in each. With archives, a person may
+            also type the folder above.
     """
 
     kind: ClassVar[str] = "a set of small images"
@@ -65,7 +66,7 @@ class SmallImagesLayout(Layout):
 
 @dataclass(frozen=True, kw_only=True)
 class DigitsLayout(Layout):
-    """Grey images of digits in three parts; ``read`` as that of `SmallImagesLayout`."""
+    """Grey images of digits in three parts; ``read`` works as in `SmallImagesLayout`."""
 
     kind: ClassVar[str] = "a set of digits"
     read: Callable[[Path], Mnist]
@@ -73,7 +74,7 @@ class DigitsLayout(Layout):
 
 @dataclass(frozen=True, kw_only=True)
 class PhotosLayout(Layout):
-    """Labelled photo files, which are not opened; ``read`` raises as that of `SmallImagesLayout`."""
+    """Labelled photo files, which are not opened; ``read`` raises the errors of `SmallImagesLayout`."""
 
     kind: ClassVar[str] = "a set of labelled photos"
     read: Callable[[Path], PhotoSet]
@@ -81,22 +82,22 @@ class PhotosLayout(Layout):
 
 @dataclass(frozen=True, kw_only=True)
 class FacesLayout(Layout):
-    """Face photos with attributes, which are not opened; ``read`` raises as that of `SmallImagesLayout`."""
+    """Face photos with attributes, which are not opened; ``read`` raises the errors of `SmallImagesLayout`."""
 
     kind: ClassVar[str] = "a set of faces"
     read: Callable[[Path], FaceList]
 
 
-def _adapted(what: str, given: object) -> Layout:
-    """The row of a function without arguments that a person typed as ``module:function``: it gives the images."""
-    if not callable(given):
+def _adapted(what: str, function: object) -> Layout:
+    """The row for a function without arguments, typed as ``module:function``, that returns the images."""
+    if not callable(function):
         raise TypeError("expected a layout, or a function that gives the images")
 
     def read(place: Path, side: int | None) -> Parts:
         from veil.data.labelled_images import Parts
 
         try:
-            parts = given()
+            parts = function()
         except Exception as error:  # a stranger's function raises anything
             raise ValueError(f"{what} failed: {reason_of(error)}") from error
         if not isinstance(parts, Parts):
@@ -135,13 +136,13 @@ def of_kind(kind: type[L]) -> list[L]:
 
 
 def expected(kind: type[Layout]) -> str:
-    """What a folder of that kind holds, for messages: ``a (A), b (B) or c (C)``."""
+    """The layouts of a kind, for messages: ``a (A), b (B) or c (C)``."""
     *first, last = [f"{row.on_disk} ({row.title})" for row in of_kind(kind)]
     return f"{', '.join(first)} or {last}" if first else last
 
 
 def typed(what: str, kind: type[L]) -> tuple[L, Path] | None:
-    """The layout and the folder that a person means by ``LAYOUT:FOLDER`` or ``module:object``; None for a folder.
+    """The layout and the folder for a typed ``LAYOUT:FOLDER`` or ``module:object``; None for a plain folder.
 
     Raises:
         UnknownName: where there is no such object.

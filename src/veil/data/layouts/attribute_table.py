@@ -23,7 +23,7 @@ _FILE_COLUMNS = ("file", "image_id")
 
 
 def read(folder: Path) -> FaceList:
-    """The list that a folder holds."""
+    """The list of faces in a folder."""
     file = _table_in(folder)
     header, rows = csv_table(file)
     lower = [name.casefold() for name in header]
@@ -68,7 +68,7 @@ def _partitions(file: Path, words: Sequence[str]) -> Tensor:
 
 
 def _numbered(file: Path, people: Sequence[str]) -> Tensor:
-    """Names of people as numbers: their own where all are whole numbers, else their places in sorted order."""
+    """Names of people as numbers: the names themselves if all are whole numbers, else their places in sorted order."""
     if not all(people):
         raise ValueError(f"{file}: a photo has no identity")
     if all(person.isdecimal() and len(person) < 19 for person in people):

@@ -17,13 +17,13 @@ _SUFFIXES = (".txt", ".csv")
 
 
 def attributes_in(folder: Path) -> Path | None:
-    """The list of attributes; None where there is none."""
+    """The list of attributes; None if there is none."""
     lists = (near(folder, f"list_attr_celeba{suffix}") for suffix in _SUFFIXES)
     return next((file for file in lists if file is not None), None)
 
 
 def read(folder: Path) -> FaceList:
-    """The list that a folder holds."""
+    """The list of faces in a folder."""
     attributes = attributes_in(folder)
     if attributes is None:
         raise FileNotFoundError(f"{folder}: list_attr_celeba.txt is missing")
@@ -47,13 +47,13 @@ def read(folder: Path) -> FaceList:
 
 
 def near(folder: Path, name: str) -> Path | None:
-    """A file or folder called ``name`` in ``folder`` or directly below; None where there is none."""
+    """A file or folder called ``name`` in ``folder`` or directly below; None if there is none."""
     folders = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     return next((place / name for place in (folder, *folders) if (place / name).exists()), None)
 
 
 def _text_rows(file: Path) -> tuple[tuple[str, ...], Iterator[tuple[str, Sequence[str]]]]:
-    """Names and rows of a list whose columns are apart by blanks, with or without the number of images at its head."""
+    """Names and rows of a list with columns separated by blanks, with or without the number of images at its head."""
     lines = (words for line in lines_of(file) if (words := line.split()))
     names = next(lines, [])
     announced = int(names[0]) if len(names) == 1 and names[0].isdecimal() else None

@@ -1,7 +1,7 @@
 """Labelled small images of the Hugging Face hub, by name, through the library ``datasets`` (extra ``hub``).
 
-A set on the hub once could bring a program that builds it. `datasets` runs none since its version 4, and no older one
-is used here; images are decoded by `veil.data.decoding`, as those of files are.
+A data set on the hub could once include a program that builds it. `datasets` runs no such programs since version 4, and
+older versions are refused here. Images are decoded by `veil.data.decoding`, like image files.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 
 LEAST_VERSION = 4
 HELD_OUT = ("test", "validation", "valid", "val")
-"""Names of the part that is not learned from, the first that has labels."""
+"""Names of the held-out part; the first one with labels is used."""
 _LABELS = ("fine_label", "label")  # which column of classes is meant where there are several
 _BATCH = 1024  # images that are in memory as files
 
 
 class HubMissing(UserError, ImportError):
-    """The extra ``hub`` is not installed, or one that would run programs of data sets."""
+    """The extra ``hub`` is not installed, or its version would run programs of data sets."""
 
 
 def read(name: str, side: int | None = None, *, cache: Path | None = None) -> Parts:
-    """The data set ``name`` of the hub; fetched once, then from the cache.
+    """The data set ``name`` of the hub; downloaded once, then read from the cache.
 
     Args:
-        name: such as ``uoft-cs/cifar10``, or a folder with a copy of what the hub has.
-        side: that all images are resized to, in pixels. Where it is None they stay as they are, all of one side.
-        cache: where `datasets` keeps what it fetched; its own folder where it is None.
+        name: such as ``uoft-cs/cifar10``, or a folder with a copy of the hub's files.
+        side: to resize all images to, in pixels. With None images keep their side, which must be the same for all.
+        cache: folder for the downloads of `datasets`; None takes its own folder.
 
     Raises:
         HubMissing: where the library is missing.
         DownloadError: where the hub cannot be reached.
-        ValueError: where there is no such set, it has no images with classes in two parts, or images differ in size
-            and no ``side`` is given.
+        ValueError: if the set does not exist or does not have images with classes in two parts, or images differ in
+            size and ``side`` is None.
     """
     from veil.data.decoding import OtherSize
     from veil.data.labelled_images import Parts
@@ -113,7 +113,7 @@ def _listed(features: Any) -> str:
 
 
 def _labels(split: Any, column: str) -> list[int]:
-    """The classes of a part; none where some are missing, as in the tests of competitions."""
+    """The classes of a part; empty if some are missing, as in test parts of competitions."""
     labels: list[int | None] = list(split[column])
     return [label for label in labels if label is not None] if all(x is not None and x >= 0 for x in labels) else []
 
@@ -133,7 +133,7 @@ def _part(name: str, split: Any, image: str, label: str, side: int | None, resiz
 
 
 def _files(name: str, split: Any, image: str) -> Iterator[tuple[Sequence[str], Sequence[Path | bytes]]]:
-    """Batches of images as they are stored, and what to call each."""
+    """Batches of stored images, and the name of each image."""
     undecoded = type(split.features[image])(decode=False)
     first = 1
     for batch in split.select_columns([image]).cast_column(image, undecoded).iter(_BATCH):

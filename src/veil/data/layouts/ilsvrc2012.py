@@ -15,7 +15,7 @@ _FIRST_PHOTO, _FIRST_LABEL = "ILSVRC2012_val_00000001", 65
 
 
 def photos_in(folder: Path) -> Path | None:
-    """The folder of the photos, ``folder`` itself or one that archives have; None where there is none."""
+    """The folder of the photos, ``folder`` itself or a subfolder of the archives; None if there is none."""
     for part in _FOLDERS:
         if any(file.suffix.lower() in SUFFIXES for file in (folder / part).glob(f"{_PHOTO}*")):
             return folder / part

@@ -1,8 +1,8 @@
 """MNIST in its standard layout: four gzipped IDX files (http://yann.lecun.com/exdb/mnist/, LeCun et al. 1998).
 
-Liu et al. 2019, section 5.1, split it into 55,000 training, 5,000 validation and 10,000 test images; `read` gives
-that split, in the files' own order. Fashion-MNIST and other sets use the same layout: `read` and `find` do not look at
-what the pictures show, `download` knows the files by their SHA-256.
+Liu et al. 2019, section 5.1, split it into 55,000 training, 5,000 validation and 10,000 test images; `read` returns
+this split in the files' own order. Fashion-MNIST and other sets use the same layout: `read` and `find` accept any
+pictures, `download` checks the files by SHA-256.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def read_idx(file: Path) -> Tensor:
 
 
 def _file(folder: Path, name: str) -> Path | None:
-    """One of the four files, gzipped or not, where it is there."""
+    """One of the four files, gzipped or not, if it exists."""
     return next((file for file in (folder / f"{name}.gz", folder / name) if file.is_file()), None)
 
 
@@ -119,10 +119,10 @@ def matches(folder: Path) -> bool:
 
 
 def download(to: Path) -> Path:
-    """Fetches what is missing of the four files into ``to``, 11 MB in all, from torchvision's mirrors.
+    """Downloads the missing ones of the four files to ``to``, 11 MB in all, from torchvision's mirrors.
 
     Raises:
-        DownloadError: where a file cannot be had whole, or one of its name that is there already is not MNIST's.
+        DownloadError: if a file cannot be downloaded, or another file with its name exists already.
     """
     for name, sha256 in SHA256.items():
         file = _file(to, name) or to / f"{name}.gz"

@@ -1,6 +1,7 @@
 """``train/`` and ``test/`` (or ``val/``) with one folder per class.
 
-What `veil encrypt` or `veil transform apply` writes for such a folder is one, too; its images are never resized.
+The output of `veil encrypt` or `veil transform apply` for such a folder has the same layout; its images are never
+resized.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read(folder: Path, side: int | None = None) -> Parts:
-    """The set in a folder with ``train/``, its images resized to a side where they are plain and one is given."""
+    """The set in a folder with ``train/``; plain images are resized to a side, if there is one."""
     from veil.data import class_folders
     from veil.data.decoding import OtherSize
     from veil.data.labelled_images import Parts
@@ -47,10 +48,10 @@ def _remedy(side: int | None, cipher: str | None) -> str:
 
 
 def cipher_of(folder: Path, *parts: Path) -> str | None:
-    """What `veil encrypt` or `veil transform apply` protected ``folder`` with, or all of its ``parts``; else None.
+    """The cipher or transformation that protected ``folder``, or all of its ``parts``; None for plain images.
 
     Raises:
-        ValueError: where there is a ``run.json`` that cannot be read, or where the parts differ.
+        ValueError: if a ``run.json`` cannot be read, or the parts differ.
     """
     cipher = _cipher_of_run(folder)
     if cipher is not None or not parts:

@@ -1,4 +1,4 @@
-"""Photos in one folder per class, named by its WordNet id; where there is a ``val/`` of these, that is taken."""
+"""Photos in one folder per class, named by its WordNet id; a ``val/`` folder with such folders takes precedence."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from veil.data.layouts import PhotosLayout
 
 
 def root_of(folder: Path) -> Path | None:
-    """``val/``, or the folder itself: whichever holds folders of classes; None where neither does."""
+    """``val/`` or the folder itself, whichever holds class folders; None if neither does."""
     for place in (folder / "val", folder):
         if any(WORDNET_ID.fullmatch(entry.name) for entry in folders_in(place)):
             return place

@@ -1,4 +1,4 @@
-"""Everything that is trained, attacked: what services read, and what retrained attackers do.
+"""Audits of all trained variants: the accuracy of services and of retrained attackers.
 
 Paper:   Li et al. 2019, section 4, {smile; gender}
 Item:    audits
@@ -7,7 +7,7 @@ Expect:  gender 97.36 to 58.85 %, MS-SSIM 0.9458 to 0.3175, smile down by 1.15 %
 Command: veil reproduce li2019 audits --scale cpu --data DIR
 
 Each variant of `veil.recipes.li2019.variants` is trained, then audited (`veil.audits.features`): attackers are
-trained from nothing against what it sends. Gender’s floor is what a true smile says of it.
+trained from scratch against its features. Gender’s floor is its prediction from the true smile.
 """
 
 import math
@@ -37,7 +37,7 @@ from veil.runtime.scales import Scale
 ITEM = "audits"
 TARGET, PRIVATE = (SMILE,), (GENDER,)
 MAIN = ("undefended", "veil", "paper")
-"""Measured first, attackers with several seeds; others have one seed, and the attackers that turned out strong."""
+"""Measured first, with several seeds of the attackers; other variants have one seed and the strong attackers only."""
 EMBEDDER = "mobilefacenet.onnx"
 
 
@@ -57,7 +57,7 @@ def audit_settings(scale: Scale, name: str) -> FeatureAuditSettings:
 
 
 def embedder(conditions: Conditions) -> FaceEmbedder | None:
-    """The face recogniser, where its file lies in one of the data folders or beside it in ``weights``."""
+    """The face recogniser, if its file is in one of the data folders or in ``weights`` beside them."""
     for root in conditions.data:
         for folder in (root, root / "weights"):
             if (folder / EMBEDDER).is_file():
@@ -108,10 +108,10 @@ def _measure(
 
 def by_variant(evidence: Evidence) -> dict[str, list[Row]]:
     """Rows of each variant that was measured, of the first seed."""
-    found: dict[str, list[Row]] = {}
+    grouped: dict[str, list[Row]] = {}
     for row in variants.of_first_seed(evidence.rows(ITEM)):
-        found.setdefault(row["variant"], []).append(row)
-    return {name: found[name] for name in VARIANTS if name in found}
+        grouped.setdefault(row["variant"], []).append(row)
+    return {name: grouped[name] for name in VARIANTS if name in grouped}
 
 
 def service(rows: Sequence[Row], attribute: str = SMILE) -> Row:
@@ -120,10 +120,10 @@ def service(rows: Sequence[Row], attribute: str = SMILE) -> Row:
 
 
 def show(evidence: Evidence) -> Section:
-    """A line for each variant; verdicts; the paper's claims."""
-    found = by_variant(evidence)
+    """A table with a line per variant, verdicts, and the paper's claims."""
+    grouped = by_variant(evidence)
     title = "What attackers get · every variant"
-    tables = [_summary(found), _claims(found), _verdicts(found)]
+    tables = [_summary(grouped), _claims(grouped), _verdicts(grouped)]
     if len({row["seed"] for row in evidence.rows(ITEM)}) > 1:
         tables.insert(1, _seeds(evidence.rows(ITEM)))
     return Section(ITEM, title, _text(), tuple(tables), (), evidence.source(ITEM))
@@ -148,23 +148,23 @@ def _seeds(rows: Sequence[Row]) -> Table:
     )  # fmt: skip
 
 
-def _summary(found: dict[str, list[Row]]) -> Table:
+def _summary(grouped: dict[str, list[Row]]) -> Table:
     lines = []
-    for name, rows in found.items():
-        said, best, floor = in_loop(rows, GENDER), strongest(rows, GENDER), floor_of(rows, GENDER)
+    for name, rows in grouped.items():
+        adversary, best, floor = in_loop(rows, GENDER), strongest(rows, GENDER), floor_of(rows, GENDER)
         drawn = drawn_best(rows, "ms_ssim")
         lines.append((
             VARIANTS[name].title,
             _sent(rows),
             _percent(service(rows)),
-            "–" if said is None else _percent(said),
+            "–" if adversary is None else _percent(adversary),
             f"{_percent(best)} ({titled(best['attack'])})",
             f"{100 * lift(best['balanced_accuracy'], least(floor)):.0f} %",
             f"{strongest(rows, GENDER, 'auroc')['auroc']:.3f}",
             "–" if drawn is None else f"{drawn['ms_ssim']:.3f} ({titled(drawn['attack'])})",
             "–" if drawn is None else f"{100 * lift(drawn['ms_ssim'], guess(rows, 'ms_ssim')):.0f} %",
         ))  # fmt: skip
-    rows = next(iter(found.values()))
+    rows = next(iter(grouped.values()))
     floor = floor_of(rows, GENDER)
     lines.append(("floor", "–", "50.0", "–", f"{100 * least(floor):.1f} (a true smile)", "0 %",
                   f"{least(floor, 'auroc'):.3f}", f"{guess(rows, 'ms_ssim'):.3f} (no features)", "0 %"))  # fmt: skip
@@ -188,13 +188,13 @@ def _percent(row: Row) -> str:
     return f"{100 * row['balanced_accuracy']:.1f}"
 
 
-def _claims(found: dict[str, list[Row]]) -> Table:
+def _claims(grouped: dict[str, list[Row]]) -> Table:
     """The paper's three numbers beside ours."""
     lines = []
     for name in ("paper", "authors-code", "veil"):
-        if name not in found or "undefended" not in found:
+        if name not in grouped or "undefended" not in grouped:
             continue
-        rows, plain = found[name], found["undefended"]
+        rows, plain = grouped[name], grouped["undefended"]
         drawn, undefended = drawn_best(rows, "ms_ssim"), drawn_best(plain, "ms_ssim")
         lines.append((
             VARIANTS[name].title,
@@ -211,11 +211,11 @@ def _claims(found: dict[str, list[Row]]) -> Table:
     )  # fmt: skip
 
 
-def _verdicts(found: dict[str, list[Row]]) -> Table:
+def _verdicts(grouped: dict[str, list[Row]]) -> Table:
     return Table(
         "What the strongest attacker gets.", ("", "", ""),
         tuple((VARIANTS[name].title, one.about, one.text)
-              for name, rows in found.items() for one in verdicts(rows, PRIVATE)),
+              for name, rows in grouped.items() for one in verdicts(rows, PRIVATE)),
     )  # fmt: skip
 
 

@@ -20,14 +20,14 @@ SHOWN = ("undefended", "only-images", "only-attributes", "paper")
 
 def show(evidence: Evidence) -> Section:
     """A line for each ablation; the pictures are those of Figure 4."""
-    found = audits.by_variant(evidence)
+    grouped = audits.by_variant(evidence)
     lines = []
-    for name in (name for name in SHOWN if name in found):
-        best, drawn = strongest(found[name], GENDER), drawn_best(found[name], "ms_ssim")
+    for name in (name for name in SHOWN if name in grouped):
+        best, drawn = strongest(grouped[name], GENDER), drawn_best(grouped[name], "ms_ssim")
         lines.append((
             VARIANTS[name].title, PRINTED.get(name, "–"), f"{100 * best['accuracy']:.1f}",
             f"{100 * best['balanced_accuracy']:.1f}",
-            "–" if drawn is None else f"{drawn['ms_ssim']:.3f} (no features {guess(found[name], 'ms_ssim'):.3f})",
+            "–" if drawn is None else f"{drawn['ms_ssim']:.3f} (no features {guess(grouped[name], 'ms_ssim'):.3f})",
         ))  # fmt: skip
     table = Table(
         "Gender by the strongest retrained attacker, in %, and the best reconstruction.",

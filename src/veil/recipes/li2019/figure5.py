@@ -6,8 +6,8 @@ Cost:    smoke 0 s; cpu 0 s, with audits; paper 0 s
 Expect:  people are right in 28 %, by guessing in 25 %
 Command: veil reproduce li2019 figure5 --scale cpu --data DIR
 
-The recogniser is a stranger to the reconstructors. Where its file is not at hand, there is only what is told from
-features as they are. The study with people is run by `veil study` (`docs/study.md`).
+The recogniser was not used to train the reconstructors. Without its file, only identification from the features
+themselves is measured. `veil study` runs the study with people (`docs/study.md`).
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ PRINTED = {"paper": "28 (people)"}
 
 
 def show(evidence: Evidence) -> Section:
-    """A line for each variant and way: in the best reconstruction, and by features alone."""
-    found = audits.by_variant(evidence)
+    """A line for each variant and method: the best reconstruction, and features alone."""
+    grouped = audits.by_variant(evidence)
     lines: list[tuple[str, ...]] = []
-    for name, rows in found.items():
+    for name, rows in grouped.items():
         drawn = [row for row in reconstructions(rows) if row.get("one_of_4")]
         if drawn:
             best = max(drawn, key=lambda row: float(row["one_of_4"]["rate"]))
@@ -37,7 +37,7 @@ def show(evidence: Evidence) -> Section:
         lines += [(VARIANTS[name].title, compared(row), "–", *_cells(row))
                   for row in rows if row["kind"] == "identity" and "failed" not in row]  # fmt: skip
     for floor, title in (("plain", "the photo itself"), ("mean", "the mean face")):
-        row = picture_floor(next(iter(found.values())), floor)
+        row = picture_floor(next(iter(grouped.values())), floor)
         if row.get("one_of_4"):
             lines.append((title, "–", "–", *_cells(row)))
     table = Table(
@@ -60,8 +60,8 @@ def _cells(row: Row) -> Sequence[str]:
     return [_cell(row.get(name)) for name in _SHORT]
 
 
-def _cell(told: Row | None) -> str:
-    if told is None:
+def _cell(row: Row | None) -> str:
+    if row is None:
         return "–"
-    low, high = told["interval"]
-    return f"{100 * told['rate']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+    low, high = row["interval"]
+    return f"{100 * row['rate']:.1f} ({100 * low:.1f} to {100 * high:.1f})"

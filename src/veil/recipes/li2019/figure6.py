@@ -34,8 +34,8 @@ def show(evidence: Evidence) -> Section:
             if variant == "paper"}  # fmt: skip
     pictures = tuple(
         Picture(name, f"Losses of the adversarial training, means by epoch: {what}.",
-                partial(figures.curves, _panels(found), "epoch"))
-        for name, what, found in (
+                partial(figures.curves, _panels(by_title), "epoch"))
+        for name, what, by_title in (
             ("figure6", "smile asked for, gender hidden, by the ways to train", ways),
             ("figure6-sets", "as in the paper, by the set of attributes, at the setting of Figure 7", sets),
         )
@@ -52,7 +52,7 @@ def show(evidence: Evidence) -> Section:
 
 
 def _lost(evidence: Evidence) -> str:
-    """What attackers of gender lose who come after the paper's training, at full size and in the sets of Figure 7."""
+    """The loss of gender attackers trained after the paper's training, at full size and in the sets of Figure 7."""
     whole, sets = audits.by_variant(evidence), figure7.by_set(evidence)
     pairs = [(whole["undefended"], whole["paper"])] if {"undefended", "paper"} <= whole.keys() else []
     pairs += [(sets[name, "undefended"], rows) for (name, variant), rows in sets.items() if variant == "paper"]
@@ -69,10 +69,10 @@ def _read(rows: Sequence[Row]) -> float:
     return float(strongest(rows, GENDER)["balanced_accuracy"])
 
 
-def _panels(found: Mapping[str, Sequence[Row]]) -> list[Panel]:
-    """One for each training that has an adversarial stage."""
+def _panels(by_title: Mapping[str, Sequence[Row]]) -> list[Panel]:
+    """A panel for each training with an adversarial stage."""
     panels = []
-    for title, rows in found.items():
+    for title, rows in by_title.items():
         logs = [row for row in rows if row["kind"] == "training" and row["stage"] == ADVERSARIAL]
         series = {loss: curve for name, loss in LOSSES.items() if (curve := _curve(logs, name)) is not None}
         if series:
@@ -81,5 +81,5 @@ def _panels(found: Mapping[str, Sequence[Row]]) -> list[Panel]:
 
 
 def _curve(logs: list[Row], loss: str) -> Curve | None:
-    found = [(row["epoch"] + 1, row[loss]) for row in logs if loss in row]
-    return Curve([x for x, _ in found], [y for _, y in found]) if found else None
+    points = [(row["epoch"] + 1, row[loss]) for row in logs if loss in row]
+    return Curve([x for x, _ in points], [y for _, y in points]) if points else None

@@ -1,4 +1,4 @@
-"""Six sets of attributes: what is asked for, and what is hidden (Figure 7).
+"""Six sets of attributes, target and private ones (Figure 7).
 
 Paper:   Li et al. 2019, section 4.5, Figure 7
 Item:    figure7
@@ -7,9 +7,9 @@ Expect:  (a) smile 92.68 to 91.53, gender 97.36 to 58.85 %; noise: gender 90.15 
 Command: veil reproduce li2019 figure7 --scale cpu --data DIR
 
 Plain accuracies, as the paper has them, and balanced ones and AUROC beside their floors. The paper's adversary
-classifier is the one of the training; here the strongest retrained attacker stands beside it. All six sets at the
-reduced setting (`veil.recipes.li2019.reduced`): the defended ones of set (a) are points of the trade-off, and what is
-not defended is trained once for all sets that ask for the same. Set (a) at full size is in `audits`.
+classifier is the one of the training; here the strongest retrained attacker is shown as well. All six sets have the
+reduced setting (`veil.recipes.li2019.reduced`): the defended variants of set (a) are points of the trade-off, and
+undefended variants are trained once for all sets with the same targets. Set (a) at full size is in `audits`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,26 +38,26 @@ SETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "e": ((CHEEKS,), (GENDER, MAKEUP)),
     "f": ((SMILE, CHEEKS), (GENDER, MAKEUP)),
 }
-"""What is asked for, and what is hidden."""
+"""Target and private attributes of each set."""
 PRINTED = {("a", SMILE): 91.53, ("d", SMILE): 90.85, ("a", GENDER): 58.85, ("b", GENDER): 59.79, ("c", GENDER): 63.96}
 """Accuracies of DeepObfuscator in % that the paper's text names; the others are bars without numbers."""
 BASELINES = ("undefended", "noise")
-"""Nothing is hidden in their trainings: sets that ask for the same have them in common."""
+"""Variants that are trained without private attributes: sets with the same targets share them."""
 BASED = {"a": "d", "b": "e", "c": "f"}
-"""Sets with which others have their baselines in common; attackers of these read both attributes."""
+"""Sets whose baselines other sets share; attackers of these sets read both attributes."""
 COMPARED: dict[Scale, tuple[str, ...]] = {
     "smoke": ("undefended", "paper"), "cpu": ("undefended", "noise", "paper", "veil"),
     "paper": ("undefended", "noise", "paper", "veil"),
 }  # fmt: skip
 SMOKE_SETS = ("c", "f")
-Found = Mapping[tuple[str, str], list[Row]]
+BySet = Mapping[tuple[str, str], list[Row]]
 """Rows by set and variant."""
 METRICS = ("balanced_accuracy", "auroc")
 WORDS = {SMILE: "smile", CHEEKS: "high cheekbones", GENDER: "gender", MAKEUP: "heavy makeup"}
 
 
 def points(scale: Scale) -> list[Point]:
-    """All obfuscators of the figure but those that the trade-off has: the defended ones of set (a)."""
+    """All obfuscators of the figure except the defended ones of set (a), which the trade-off contains."""
     defended = [name for name in SETS if name != "a"]
     own = [name for name in SETS if name not in BASED]
     return [
@@ -75,7 +75,7 @@ def measure(conditions: Conditions) -> None:
 
 
 def by_set(evidence: Evidence) -> dict[tuple[str, str], list[Row]]:
-    """Rows by set and variant, of the first seed, in the order of tables, for sets that are whole."""
+    """Rows by set and variant, of the first seed, in the order of tables, for complete sets."""
     measured: dict[tuple[str, str], list[Row]] = {}
     for row in of_first_seed(evidence.rows(ITEM)):
         measured.setdefault((row["set"], row["variant"]), []).append(row)
@@ -92,69 +92,69 @@ def by_set(evidence: Evidence) -> dict[tuple[str, str], list[Row]]:
 
 
 def show(evidence: Evidence) -> Section:
-    """Tables of accuracies, which is what the paper has; a table and two pictures of what thresholds cannot blur."""
-    found, titles = by_set(evidence), [VARIANTS[variant].title for variant in COMPARED[evidence.conditions.scale]]
+    """Tables of accuracies, as in the paper; a table and two pictures of metrics that do not depend on thresholds."""
+    grouped, titles = by_set(evidence), [VARIANTS[variant].title for variant in COMPARED[evidence.conditions.scale]]
     tables = (
         Table("The sets.", ("", "asked for", "hidden"), tuple((f"({name})", *_parts(name)) for name in SETS)),
-        Table("What services read, accuracy in %.", ("", "paper", *titles, "majority"), _services(found)),
+        Table("What services read, accuracy in %.", ("", "paper", *titles, "majority"), _services(grouped)),
         Table(
             "What attackers read, accuracy in %: what the paper prints, and the adversary of our training as in the "
             "paper, which is what that stands for; then the strongest that was trained afterwards.",
-            ("", "paper", "own adversary", *titles, "majority"), _attackers(found),
+            ("", "paper", "own adversary", *titles, "majority"), _attackers(grouped),
         ),
         Table(
             "What the strongest attackers read that were trained afterwards: balanced accuracy in %, and AUROC.",
-            ("", *titles, "floor"), _beside_floors(found),
+            ("", *titles, "floor"), _beside_floors(grouped),
         ),
     )  # fmt: skip
     pictures = (
         Picture(
             "figure7-services", "AUROC of services, by the set of attributes: high is better.",
-            lambda: _bars(found, "service"),
+            lambda: _bars(grouped, "service"),
         ),
         Picture(
             "figure7-attackers", "AUROC of the strongest retrained attacker, by the set of attributes: low is better; "
-            "the floor is what the true answers alone give away.", lambda: _bars(found, "retrained attacker"),
+            "the floor is what the true answers alone give away.", lambda: _bars(grouped, "retrained attacker"),
         ),
     )  # fmt: skip
     return Section(ITEM, "Figure 7 · Six sets of attributes", _text(), tables, pictures, evidence.source(ITEM))
 
 
-def _lines(found: Found, part: int) -> Iterator[tuple[str, str, dict[str, list[Row]]]]:
-    """Each set, one of its attributes, asked for (0) or hidden (1), and its rows by variant."""
-    for name in dict.fromkeys(name for name, _ in found):
-        rows = {variant: of_it for (other, variant), of_it in found.items() if other == name}
+def _lines(by_set_and_variant: BySet, part: int) -> Iterator[tuple[str, str, dict[str, list[Row]]]]:
+    """Each set with one of its attributes, target (0) or private (1), and its rows by variant."""
+    for name in dict.fromkeys(name for name, _ in by_set_and_variant):
+        rows = {variant: of_it for (other, variant), of_it in by_set_and_variant.items() if other == name}
         for attribute in SETS[name][part]:
             yield name, attribute, rows
 
 
-def _services(found: Found) -> tuple[tuple[str, ...], ...]:
+def _services(grouped: BySet) -> tuple[tuple[str, ...], ...]:
     lines = []
-    for name, asked, variants in _lines(found, 0):
+    for name, asked, variants in _lines(grouped, 0):
         rows = [service(of_it, asked) for of_it in variants.values()]
         majority = service(variants["undefended"], asked)["majority"]
         lines.append((_label(name, asked), _printed(name, asked), *map(_accuracy, rows), _percent(majority)))
     return tuple(lines)
 
 
-def _attackers(found: Found) -> tuple[tuple[str, ...], ...]:
+def _attackers(grouped: BySet) -> tuple[tuple[str, ...], ...]:
     lines = []
-    for name, hidden, variants in _lines(found, 1):
-        rows = [in_loop(variants["paper"], hidden)]
-        rows += [strongest(of_it, hidden, "accuracy") for of_it in variants.values()]
-        majority = floor_of(variants["undefended"], hidden)["majority"]
-        lines.append((_label(name, hidden), _printed(name, hidden), *map(_accuracy, rows), _percent(majority)))
+    for name, secret, variants in _lines(grouped, 1):
+        rows = [in_loop(variants["paper"], secret)]
+        rows += [strongest(of_it, secret, "accuracy") for of_it in variants.values()]
+        majority = floor_of(variants["undefended"], secret)["majority"]
+        lines.append((_label(name, secret), _printed(name, secret), *map(_accuracy, rows), _percent(majority)))
     return tuple(lines)
 
 
-def _beside_floors(found: Found) -> tuple[tuple[str, ...], ...]:
+def _beside_floors(grouped: BySet) -> tuple[tuple[str, ...], ...]:
     lines = []
-    for name, hidden, variants in _lines(found, 1):
-        floor = floor_of(variants["undefended"], hidden)
-        pairs = [[strongest(rows, hidden, metric)[metric] for metric in METRICS] for rows in variants.values()]
+    for name, secret, variants in _lines(grouped, 1):
+        floor = floor_of(variants["undefended"], secret)
+        pairs = [[strongest(rows, secret, metric)[metric] for metric in METRICS] for rows in variants.values()]
         pairs.append([least(floor, metric) for metric in METRICS])
         cells = (f"{_percent(balanced)} ({auroc:.3f})" for balanced, auroc in pairs)
-        lines.append((_label(name, hidden), *cells))
+        lines.append((_label(name, secret), *cells))
     return tuple(lines)
 
 
@@ -166,11 +166,11 @@ def _accuracy(row: Row | None) -> str:
     return "–" if row is None else _percent(row["accuracy"])
 
 
-def _bars(found: Found, who: str) -> "Figure":
+def _bars(grouped: BySet, who: str) -> "Figure":
     """AUROC of services, or of attackers and without any features."""
     series: dict[str, dict[str, float]] = {}
     attackers = who != "service"
-    for name, attribute, variants in _lines(found, int(attackers)):
+    for name, attribute, variants in _lines(grouped, int(attackers)):
         group = _label(name, attribute)
         for variant, rows in variants.items():
             row = strongest(rows, attribute, "auroc") if attackers else service(rows, attribute)
@@ -182,12 +182,12 @@ def _bars(found: Found, who: str) -> "Figure":
 
 
 def titled(name: str) -> str:
-    """What a set is called beside curves."""
+    """The label of a set beside curves."""
     return f"({name}) {'; '.join(_parts(name))}"
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """What a set asks for, and what it hides, in words."""
+    """The target and the private attributes of a set, in words."""
     return tuple(", ".join(WORDS[attribute] for attribute in part) for part in SETS[name])
 
 

@@ -28,9 +28,9 @@ REDUCED: dict[Scale, Setting] = {
 }
 _CPU_AUDIT = FeatureAuditSettings(seeds=1, shares=(), judged=500, changes={"mirror": {"epochs": 4, "width": 0.5}})
 MAPS, VECTORS = ("linear", "vgg", "resnet"), ("mlp", "kernel")
-"""Who reads attributes."""
+"""Attackers that read attributes."""
 STRONGEST = ("linear", "resnet")
-"""Attackers of maps that gave away most in the other experiments."""
+"""The strongest attackers of maps in the other experiments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,8 @@ class Point(Task):
     """One obfuscator of an experiment.
 
     Attributes:
-        mark: fields of its rows, that tell it from others.
-        brief: at cpu scale, only attributes are attacked, those of maps by the two strongest attackers.
+        mark: fields of its rows that identify it.
+        brief: at cpu scale, only attributes are attacked, and maps by the two strongest attackers only.
     """
 
     mark: Mapping[str, Any]
@@ -47,12 +47,12 @@ class Point(Task):
 
     @property
     def folder(self) -> str:
-        """A name for its checkpoints."""
+        """The name of its checkpoint folder."""
         return "-".join(str(value) for value in self.mark.values()).replace(" ", "")
 
 
 def audit_settings(scale: Scale, point: Point) -> FeatureAuditSettings:
-    """How much of it is audited."""
+    """The settings of its audit."""
     if scale == "smoke":
         return replace(SCALES["smoke"], attackers=named("linear", *PEOPLE))
     if scale == "paper":
@@ -64,7 +64,7 @@ def audit_settings(scale: Scale, point: Point) -> FeatureAuditSettings:
 
 
 def measure(conditions: Conditions, item: str, points: Sequence[Point]) -> None:
-    """Trains and audits each point that has not all of its rows."""
+    """Trains and audits each point with missing rows."""
     seeds = conditions.seeds_or(SEEDS)
     wanted = variants.as_the_file_has_it(conditions.file(item), about(conditions.scale, points))
     with conditions.rows(item, wanted) as rows:

@@ -1,4 +1,4 @@
-"""MS-SSIM and PSNR beside two baselines, and what is drawn (Table 4, Figure 4).
+"""MS-SSIM and PSNR beside two baselines, and the reconstructions (Table 4, Figure 4).
 
 Paper:   Li et al. 2019, section 4.4, Table 4 and Figure 4
 Item:    table4
@@ -24,10 +24,10 @@ _FLOORS = {"mean": "floor: the mean face", "unrelated": "floor: another face", "
 
 def show(evidence: Evidence) -> Section:
     """A line for each variant and floor; pictures of each."""
-    found = audits.by_variant(evidence)
-    metrics = [metric for metric in _METRICS if any(drawn_best(rows, metric) for rows in found.values())]
+    grouped = audits.by_variant(evidence)
+    metrics = [metric for metric in _METRICS if any(drawn_best(rows, metric) for rows in grouped.values())]
     lines = []
-    for name, rows in found.items():
+    for name, rows in grouped.items():
         printed = PRINTED.get(name)
         cells = []
         for metric in metrics:
@@ -35,7 +35,7 @@ def show(evidence: Evidence) -> Section:
             cells.append("–" if best is None else _cell(metric, best[metric]))
         paper = "–" if printed is None else f"{printed[0]:.4f}, {printed[1]:.2f} dB"
         lines.append((VARIANTS[name].title, paper, *cells))
-    first = next(iter(found.values()))
+    first = next(iter(grouped.values()))
     for name, title in _FLOORS.items():
         row = picture_floor(first, name)
         lines.append((title, "–", *(_cell(metric, row.get(metric)) for metric in metrics)))
@@ -45,7 +45,7 @@ def show(evidence: Evidence) -> Section:
         tuple(lines),
     )
     strips = [drawn(f"figure4-{name}", rows, f"Figure 4, {VARIANTS[name].title}. {variants.CREDIT}. ")
-            for name, rows in found.items()]  # fmt: skip
+            for name, rows in grouped.items()]  # fmt: skip
     pictures = tuple(strip for strip in strips if strip is not None)
     least, grey = PRINTED["paper"][1], picture_floor(first, "grey")["psnr"]
     text = (

@@ -1,4 +1,4 @@
-"""What a client sends, against what it gives away: how many values, and how much of a defence.
+"""Utility against leakage, by the number of values that a client sends and the weight of the defence.
 
 Paper:   Li et al. 2019, none of this kind there
 Item:    trade-off
@@ -61,28 +61,28 @@ def measure(conditions: Conditions) -> None:
 
 
 def of_point(evidence: Evidence, variant: str, setting: float) -> list[Row]:
-    """Rows of a point, by the first seed: of so many values, or of such a λ; none where it was not measured."""
+    """Rows of a point of the first seed, for a number of values or a λ; empty if it was not measured."""
     return _grouped(evidence.rows(ITEM)).get((variant, setting), [])
 
 
 def _grouped(rows: Sequence[Row]) -> dict[tuple[str, float], list[Row]]:
-    found: dict[tuple[str, float], list[Row]] = {}
+    grouped: dict[tuple[str, float], list[Row]] = {}
     for row in of_first_seed(rows):
-        found.setdefault((row["variant"], float(row.get("values") or row.get("weight") or 0)), []).append(row)
-    return found
+        grouped.setdefault((row["variant"], float(row.get("values") or row.get("weight") or 0)), []).append(row)
+    return grouped
 
 
 def _sent(rows: Sequence[Row]) -> tuple[int, int]:
-    """How many values are sent, and how many different features."""
+    """The number of values sent, and the number of different features."""
     row = next(row for row in rows if row["kind"] == "sent")
     return math.prod(row["shape"]), int(row["different"])
 
 
 def show(evidence: Evidence) -> Section:
     """A table, and utility against leakage."""
-    found = _grouped(evidence.rows(ITEM))
+    grouped = _grouped(evidence.rows(ITEM))
     lines = []
-    for (kind, setting), rows in found.items():
+    for (kind, setting), rows in grouped.items():
         best, drawn = strongest(rows, GENDER), drawn_best(rows, "ms_ssim")
         lines.append((
             f"maps of Table 1, λ = {setting:g}" if kind == "paper" else KINDS[kind],
@@ -93,7 +93,7 @@ def show(evidence: Evidence) -> Section:
             f"{strongest(rows, GENDER, 'auroc')['auroc']:.3f}",
             "–" if drawn is None else f"{drawn['ms_ssim']:.3f}",
         ))  # fmt: skip
-    rows = next(iter(found.values()))
+    rows = next(iter(grouped.values()))
     drawn, floor = drawn_best(rows, "ms_ssim"), floor_of(rows, GENDER)
     lines.append((
         "floor", "", "", "50.0", f"{100 * least(floor):.1f}", "0 %", f"{least(floor, 'auroc'):.3f}",
@@ -112,17 +112,22 @@ def show(evidence: Evidence) -> Section:
     )
     title = "Trade-off · What is sent, and what it gives away"
     return Section(
-        ITEM, title, _text(), (table,), (Picture("trade-off", caption, lambda: _figure(found)),), evidence.source(ITEM)
+        ITEM,
+        title,
+        _text(),
+        (table,),
+        (Picture("trade-off", caption, lambda: _figure(grouped)),),
+        evidence.source(ITEM),
     )
 
 
-def _figure(found: dict[tuple[str, float], list[Row]]) -> "Figure":
+def _figure(grouped: dict[tuple[str, float], list[Row]]) -> "Figure":
     series: dict[str, list[figures.Point]] = {}
-    for (kind, setting), rows in found.items():
+    for (kind, setting), rows in grouped.items():
         label = f"λ {setting:g}" if kind == "paper" else f"{_sent(rows)[0]:,}"
         point = 100 * service(rows)["balanced_accuracy"], strongest(rows, GENDER, "auroc")["auroc"], label
         series.setdefault(KINDS[kind], []).append(point)
-    floor = least(floor_of(next(iter(found.values())), GENDER), "auroc")
+    floor = least(floor_of(next(iter(grouped.values())), GENDER), "auroc")
     return figures.scatter(
         series, "smile, service, balanced accuracy in %", "gender, retrained attacker, AUROC", connected=list(series),
         reference={"a true smile alone": floor},

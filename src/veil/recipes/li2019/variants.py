@@ -1,4 +1,5 @@
-"""What the paper's experiments train and attack: obfuscators, ablations and baselines, on one set of faces.
+"""The variants that the paper's experiments train and attack: obfuscators, ablations and baselines, on one set of
+faces.
 
 At cpu scale these are 12,000 faces of CelebA at 64×64, of which the service learns from two thirds of the training part
 and attackers from the other third, of other people, or from both. Networks have the widths of Table 1; the heads of the
@@ -46,17 +47,17 @@ _ALL = ("linear", "mlp", "vgg", "resnet", "neighbours", "kernel", "mirror", "ure
 ATTACKERS: dict[Scale, tuple[str, ...]] = {
     "smoke": ("linear", "mlp", "mirror", "inversion", *PEOPLE), "cpu": (*_ALL, *PEOPLE), "paper": (*_ALL, *PEOPLE),
 }  # fmt: skip
-"""Who attacks in the paper's experiments, whoever else is in the table."""
+"""The attackers in the paper's experiments, even if the table has more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One way to train.
+    """One variant of the training.
 
     Attributes:
-        title: as tables name it.
+        title: its name in tables.
         preset: name of one of `PRESETS`.
-        defended: whether anything is; where nothing is, obfuscator and classifier are trained by `Setting.plain`.
+        defended: whether anything is defended; if not, obfuscator and classifier are trained by `Setting.plain`.
         images, attributes: whether these are defended; both in DeepObfuscator.
         noise: deviation of the noise on raw images, for values in [0, 1].
     """
@@ -82,7 +83,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def undefended(settings: ObfuscatorSettings) -> ObfuscatorSettings:
-    """The same training without any defence, and as long."""
+    """The same training, of the same length, without any defence."""
     return replace(settings, pretraining=settings.pretraining + settings.epochs, epochs=0, attackers=0)
 
 
@@ -95,8 +96,8 @@ class Setting:
         side: of the images, or (height, width).
         common: changes to every training.
         presets: further changes by preset.
-        plain: further changes where nothing is defended: what serves the classifier best on validation faces. Without
-            any, such trainings are as long as the defended ones.
+        plain: further changes for undefended variants: the settings that did best on validation faces. Without them,
+            undefended trainings are as long as defended ones.
     """
 
     data: str | None
@@ -156,7 +157,7 @@ def _read(folder: Path, side: int | tuple[int, int]) -> FaceParts:
 
 
 def shown(size: tuple[int, int]) -> Tensor:
-    """A face that anybody may show, in the frame of the others and a little aside: uint8 (3, 3, H, W)."""
+    """A face that anybody may show, in the others' frame and slightly shifted: uint8 (3, 3, H, W)."""
     whole = free_photos.read(FACE, 512)
     views = []
     for left in _LEFT:
@@ -167,7 +168,7 @@ def shown(size: tuple[int, int]) -> Tensor:
 
 
 def audit_faces(parts: FaceParts) -> AuditFaces:
-    """Who has which faces: the service and the attackers share the training part."""
+    """The faces of the service and of the attackers, who share the training part."""
     return protocol.shared(parts, OWN_SHARE)
 
 
@@ -177,8 +178,8 @@ class Task:
 
     Attributes:
         variant: a key of `VARIANTS`.
-        target, private: names of attributes: what is asked for, and what is hidden.
-        changes: to the variant's training.
+        target, private: names of the target and the private attributes.
+        changes: changes to the variant's training.
     """
 
     variant: str
@@ -193,7 +194,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What came of a variant: what is audited, and the logs of its stages."""
+    """A trained variant: the networks to audit, and the logs of its stages."""
 
     subject: FeatureSubject
     logs: Mapping[str, list[Row]]
@@ -201,7 +202,7 @@ class Trained:
 
 
 def train(task: Task, setting: Setting, parts: FaceParts, run: Run) -> Trained:
-    """Trains an obfuscator, or takes it from the run's folder where it was trained before."""
+    """Trains an obfuscator, or loads it from the run's folder if it was trained before."""
     noise = VARIANTS[task.variant].noise
     service = audit_faces(parts).service
     assert service is not None
@@ -251,10 +252,10 @@ def _training_faces(known: Faces, task: Task, seen: Any) -> TrainingFaces:
 
 
 def keep(rows: RowFile, mark: Mapping[str, Any], trained: Trained) -> None:
-    """Rows of a training: which network came of it, and each epoch of its stages; those that are there stay.
+    """Rows of a training: the resulting network, and each epoch of its stages; existing rows stay.
 
-    Where checkpoints were lost and it was trained anew, by other arithmetic, it is another network: what was measured
-    of the first one does not count.
+    If checkpoints were lost and it was trained again with other arithmetic, it is another network, and the rows of the
+    first network do not count.
     """
     network = trained.subject.described
     if any(row["network"] != network for row in rows.find(**mark, kind="network")):
@@ -268,7 +269,7 @@ def keep(rows: RowFile, mark: Mapping[str, Any], trained: Trained) -> None:
 
 
 def of_first_seed(rows: Sequence[Row]) -> list[Row]:
-    """Those of the first seed: tables are about one training of each kind."""
+    """Rows of the first seed: tables show one training of each kind."""
     first = min((row["seed"] for row in rows), default=0)
     return [row for row in rows if row["seed"] == first]
 
@@ -285,7 +286,7 @@ def described(
 
 
 def as_the_file_has_it(file: Path, about: Mapping[str, Any]) -> dict[str, Any]:
-    """What rows depend on, as `described` has it, or as an older version wrote it where that says the same."""
+    """What rows depend on, as `described` returns it, or as an older version wrote it if both mean the same."""
 
     def today(before: dict[str, Any]) -> dict[str, Any]:
         audits = {name: without_attackers(settings) for name, settings in before.get("audits", {}).items()}

@@ -70,14 +70,14 @@ def measure(conditions: Conditions) -> None:
         rows.finish(seeds)
 
 
-def _found(evidence: Evidence, rule: str, chosen: tuple[int, ...]) -> list[Row]:
+def _chosen_rows(evidence: Evidence, rule: str, chosen: tuple[int, ...]) -> list[Row]:
     rows = evidence.rows("figure4")
     return [row for row in rows if row["rule"] == rule and row["targets"] == list(chosen)]
 
 
 def _noise(evidence: Evidence, chosen: tuple[int, ...]) -> tuple[Row, Tensor]:
     """The first seed's row for a clipped sum, and the noise."""
-    row = _found(evidence, "clip", chosen)[0]
+    row = _chosen_rows(evidence, "clip", chosen)[0]
     singles = {r["target"]: r for r in evidence.rows("table2") if r["seed"] == row["seed"]}
     return row, combined([digits.unpacked(singles[target]) for target in chosen], "clip")
 
@@ -91,7 +91,7 @@ def figure4(evidence: Evidence) -> Section:
         tuple(
             (
                 named[chosen], f"{printed:.1f}",
-                *(spread(100 * row["accuracy"] for row in _found(evidence, rule, chosen)) for rule in RULES),
+                *(spread(100 * row["accuracy"] for row in _chosen_rows(evidence, rule, chosen)) for rule in RULES),
             )
             for chosen, printed in PRINTED.items()
         ),
@@ -102,14 +102,14 @@ def figure4(evidence: Evidence) -> Section:
         tuple(
             (
                 named[chosen], "not given",
-                *(spread((row["ice"] for row in _found(evidence, rule, chosen)), 3) for rule in RULES),
+                *(spread((row["ice"] for row in _chosen_rows(evidence, rule, chosen)), 3) for rule in RULES),
             )
             for chosen in PRINTED
         ),
     )  # fmt: skip
     off = {
         NAMES[rule]: fmean(
-            abs(fmean(100 * row["accuracy"] for row in _found(evidence, rule, chosen)) - printed)
+            abs(fmean(100 * row["accuracy"] for row in _chosen_rows(evidence, rule, chosen)) - printed)
             for chosen, printed in PRINTED.items()
         )
         for rule in RULES
@@ -144,12 +144,14 @@ def figure4(evidence: Evidence) -> Section:
 def _all_sets(sizes: dict[int, list[Row]], singles: dict[tuple[int, int], float]) -> tuple[Table, str]:
     """Every pair and triple against their single noises."""
     lines, worse = [], {}
-    for n, found in sizes.items():
-        names = {tuple(row["targets"]) for row in found}
-        means = {name: 100 * fmean(row["accuracy"] for row in found if tuple(row["targets"]) == name) for name in names}
+    for n, of_size in sizes.items():
+        names = {tuple(row["targets"]) for row in of_size}
+        means = {
+            name: 100 * fmean(row["accuracy"] for row in of_size if tuple(row["targets"]) == name) for name in names
+        }
         low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
-        single = [max(singles[row["seed"], target] for target in row["targets"]) for row in found]
-        worse[n] = 100 * fmean(row["accuracy"] > top for row, top in zip(found, single, strict=True))
+        single = [max(singles[row["seed"], target] for target in row["targets"]) for row in of_size]
+        worse[n] = 100 * fmean(row["accuracy"] > top for row, top in zip(of_size, single, strict=True))
         lines.append(
             (
                 f"{len(names)} {'pairs' if n == 2 else 'triples'}",
@@ -167,7 +169,7 @@ def _all_sets(sizes: dict[int, list[Row]], singles: dict[tuple[int, int], float]
         tuple(lines),
     )
     alone = fmean(singles.values())
-    on_average = all(fmean(row["accuracy"] for row in found) > alone for found in sizes.values())
+    on_average = all(fmean(row["accuracy"] for row in of_size) > alone for of_size in sizes.values())
     return table, (
         "The paper says that all combinations are worse than single noises. "
         f"That {'holds' if on_average else 'does not hold'} on average; of single sets it "
@@ -176,12 +178,12 @@ def _all_sets(sizes: dict[int, list[Row]], singles: dict[tuple[int, int], float]
 
 
 def figure5(evidence: Evidence) -> Section:
-    """What the sum of all ten misleads to."""
+    """The wrong answers under the sum of all ten noises."""
     row, noise = _noise(evidence, ALL)
     clean = {r["seed"]: r["predicted"] for r in evidence.rows("table2") if r["target"] is None}
     by_seed = [
-        [each["predicted"][digit] - clean[each["seed"]][digit] for digit in TARGETS]
-        for each in _found(evidence, "clip", ALL)
+        [row_of_seed["predicted"][digit] - clean[row_of_seed["seed"]][digit] for digit in TARGETS]
+        for row_of_seed in _chosen_rows(evidence, "clip", ALL)
     ]
     gains = [fmean(gain) for gain in zip(*by_seed, strict=True)]
     most = _largest(gains)
@@ -189,7 +191,7 @@ def figure5(evidence: Evidence) -> Section:
         f"Over all seeds, {most[0]} and {most[1]} gain the most answers ({gains[most[0]]:+.0f} and "
         f"{gains[most[1]]:+.0f} digits, as against no noise). The paper's DNN is “more likely to mislead to 4 or 8”."
     )
-    if len({frozenset(_largest(each)) for each in by_seed}) > 1:
+    if len({frozenset(_largest(of_seed)) for of_seed in by_seed}) > 1:
         text += " Which classes a blend of ten noises comes near depends on the network's random start."
     return Section(
         "figure5", "Figure 5 · Errors with the sum of all noises", (text,),
@@ -216,7 +218,7 @@ def figure6(evidence: Evidence) -> Section:
 
 
 def figure7(evidence: Evidence) -> Section:
-    """What the sum of two noises misleads to."""
+    """The wrong answers under the sum of two noises."""
     row, noise = _noise(evidence, PAIR)
     (clean,) = (r for r in evidence.rows("table2") if r["target"] is None and r["seed"] == row["seed"])
     share = digits.share_of_errors(row, clean, PAIR)

@@ -33,7 +33,7 @@ from veil.runtime.scales import Scale
 
 BUDGET = 89.0
 NEAR = 0.95
-"""Share of the ceiling from which on entropy is near it."""
+"""Share of the ceiling at which entropy counts as near it."""
 METHODS: dict[str, tuple[str, StepSettings]] = {
     "cis": ("cis", CisSettings(budget=BUDGET, step=2.0, excluded_top=1)),
     "joint 2": ("entropy", EntropySettings(budget=BUDGET, step=2.0, max_iterations=200, targets=2, excluded_top=1)),
@@ -85,22 +85,22 @@ def _protected(
         "icp": float(privacy.icp(logits, labels).double().mean()),
         "ice": float(privacy.ice(logits).double().mean()),
         "ice_lowest": float(privacy.ice(logits).min()),
-        "iterations": fmean(each.iterations for each in released.values()),
+        "iterations": fmean(outcome.iterations for outcome in released.values()),
         **digits.magnitude(noise),
     }
 
 
 def show(evidence: Evidence) -> Section:
-    """All methods beside each other."""
+    """All methods side by side."""
     rows = evidence.rows("digit-entropy")
     clean = [row for row in evidence.rows("table2") if row["target"] is None]
     lines = [("no noise (all test digits)", *_cells(clean), "–", "–")]
     for method, name in NAMES.items():
-        found = [row for row in rows if row["method"] == method]
+        of_method = [row for row in rows if row["method"] == method]
         lines.append(
             (
-                name, *_cells(found), spread((row["mean_abs"] for row in found), 3),
-                spread((row["iterations"] for row in found), 1),
+                name, *_cells(of_method), spread((row["mean_abs"] for row in of_method), 3),
+                spread((row["iterations"] for row in of_method), 1),
             )
         )  # fmt: skip
     table = Table(

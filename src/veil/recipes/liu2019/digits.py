@@ -1,6 +1,6 @@
-"""The MNIST part of Liu et al. 2019: data, the paper's classifier, and what is measured of noisy digits.
+"""The MNIST part of Liu et al. 2019: data, the paper's classifier, and measurements of noisy digits.
 
-Not an item: what Table 2, Figures 2 to 7 and Veil's own items on digits share.
+This module is not an item; Table 2, Figures 2 to 7 and Veil's own items on digits use it.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ EXAMPLES = 9  # misread digits that a row names
 
 @dataclass(frozen=True)
 class Digits:
-    """The data set and a line that says which."""
+    """The data set and a line that names it."""
 
     parts: Mnist
     name: str
@@ -46,7 +46,7 @@ class Digits:
 
 
 def load(conditions: Conditions) -> Digits:
-    """MNIST, from ``conditions.data`` or its mirror; at smoke scale made digits."""
+    """MNIST, from ``conditions.data`` or its mirror; at smoke scale synthetic digits."""
     if conditions.scale == "smoke":
         return _described(synthetic.mnist_like(MADE, seed=0), "made digits")
     folder = mnist.find(conditions.data)
@@ -73,7 +73,7 @@ def about(digits: Digits) -> dict[str, Any]:
 
 
 def classifier(conditions: Conditions, digits: Digits, seed: int) -> Classifier:
-    """The paper's network, trained from this seed, or taken from ``conditions.work`` where it has been."""
+    """The paper's network, trained from this seed, or loaded from ``conditions.work`` if it was trained before."""
     settings = SMOKE if conditions.scale == "smoke" else mnist_cnn.Settings()
     folder = conditions.work / conditions.paper / f"mnist-cnn-{digits.digest}-seed-{seed}"
     conditions.say(f"the digit classifier of seed {seed}")
@@ -95,11 +95,11 @@ def answers(classifier: Classifier, images: Tensor) -> Tensor:
 
 
 def judge(classifier: Classifier, test: LabelledImages, noise: Tensor | None = None) -> dict[str, Any]:
-    """What the classifier says of the test digits with ``noise`` on them, as stored in 8 bits.
+    """Measures the classifier on the test digits with ``noise``, stored in 8 bits.
 
     Returns:
-        ``accuracy``, mean ``icp``, mean ``ice`` in nats, ``predicted``: how many digits are taken for each class, and
-        ``errors``: the first misread ones, as [index, true class, answer].
+        ``accuracy``, mean ``icp``, mean ``ice`` in nats, ``predicted``: the number of predictions of each class, and
+            ``errors``: the first misread digits, as [index, true class, answer].
     """
     logits = answers(classifier, test.images if noise is None else add(test.images, noise))
     chosen = logits.argmax(1)
@@ -129,17 +129,17 @@ def unpacked(row: Mapping[str, Any]) -> Tensor:
 
 
 def share_of_errors(row: Row, clean: Row, classes: Collection[int]) -> float:
-    """The share of misread digits that are taken for one of ``classes``, of the ``row`` of a noise.
+    """The share of misread digits that are predicted as one of ``classes``, from the ``row`` of a noise.
 
-    Rows count answers and not right answers by class; those of the same network to digits without noise, ``clean``,
-    stand for them.
+    Rows count predictions, not right predictions, by class; the same network's predictions without noise, ``clean``,
+    replace the latter.
     """
     gained = sum(row["predicted"][digit] - clean["predicted"][digit] for digit in classes)
     return float(min(1.0, max(0.0, gained / max(1.0, sum(row["predicted"]) * (1 - row["accuracy"])))))
 
 
 def misread(evidence: Evidence, name: str, row: Row, noise: NDArray[np.float32]) -> tuple[Picture, ...]:
-    """What digits are taken for, and some misread ones where the data set is at hand: it is not ours to publish."""
+    """The predictions, and some misread digits if the data set is available, because we may not publish it."""
     total = sum(row["predicted"])
     bars = Picture(
         name,

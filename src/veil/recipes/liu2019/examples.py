@@ -29,7 +29,7 @@ from veil.report import figures
 from veil.report.page import Picture, Section
 
 SIDE = 299
-FACTOR = 20  # by which the noise is amplified to be seen
+FACTOR = 20  # amplification of the noise
 ITEMS = {
     "figure8": ("chelsea", "crs", "CRS on a photo of a cat (the paper: a black swan)"),
     "figure9": ("coffee", "crs", "CRS on a cup of coffee (the paper: a minibus)"),
@@ -49,9 +49,11 @@ def measure(conditions: Conditions, item: str) -> None:
     with conditions.rows(item, bench.about(settings)) as file:
         for seed in seeds:
             for number, pixels, released in bench.protect(bench.missing(file, seed=seed), scheme, settings, seed):
-                targets = [target for each in released.targets for target in each]
+                targets = [target for of_photo in released.targets for target in of_photo]
                 noise = released.pixels.int() - pixels.int()
-                answers = {when: bench.answers(each) for when, each in (("before", pixels), ("after", released.pixels))}
+                answers = {
+                    when: bench.answers(photos) for when, photos in (("before", pixels), ("after", released.pixels))
+                }
                 (judged,) = bench.judge(number, pixels, [(released.pixels, targets)])
                 file.add(
                     {"seed": seed, "scheme": scheme, "iterations": released.iterations}
@@ -104,7 +106,7 @@ def _two_targets(row: Row) -> str:
 
 
 DESCRIBED = {"crs": _one_target, "cis": _two_targets}
-"""What is said of a figure's photo, by the scheme of the figure."""
+"""The text about a figure's photo, by the scheme of the figure."""
 
 
 def _answer(answer: Sequence[Any]) -> str:

@@ -100,11 +100,11 @@ def show(evidence: Evidence) -> Section:
                 str(targets),
                 *(
                     cell
-                    for found in means.values()
+                    for by_count in means.values()
                     for cell in (
-                        f"{found[targets]['ice_after']:.3f}",
-                        f"{found[targets]['top1_after']:.1f} %",
-                        f"{found[targets]['mean_abs']:.4f}",
+                        f"{by_count[targets]['ice_after']:.3f}",
+                        f"{by_count[targets]['top1_after']:.1f} %",
+                        f"{by_count[targets]['mean_abs']:.4f}",
                     )
                 ),
             )

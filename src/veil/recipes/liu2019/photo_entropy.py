@@ -40,7 +40,7 @@ NAMES = {
 }
 CLIPPED = "the paper's CIS, 2 classes, clipped to ±3"
 RAW = "the paper's CIS, 2 classes, raw sum, beyond the budget"
-CHOSEN_ON = 8  # every so-many-th photo served to choose the scheme's constants
+CHOSEN_ON = 8  # every eighth photo was used to choose the scheme's constants
 
 
 def negative_entropy(logits: Tensor, goals: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,15 +76,15 @@ def _plan(settings: EntropySettings, seed: int) -> photos.Planned:
 
 
 def show(evidence: Evidence) -> Section:
-    """All methods beside each other."""
+    """All methods side by side."""
     rows, cis = evidence.rows("photo-entropy"), evidence.rows("figure12")
     ceiling = torch.tensor(float(evidence.about("photo-entropy")["classes"])).log().item()
-    found: dict[str, list[Row]] = {"no noise": [row for row in cis if row["targets"] == 0 and row["rule"] == "clip"]}
+    by_name: dict[str, list[Row]] = {"no noise": [row for row in cis if row["targets"] == 0 and row["rule"] == "clip"]}
     for rule, name in (("clip", CLIPPED), ("sum", RAW)):
-        found[name] = [row for row in cis if row["targets"] == 2 and row["rule"] == rule]
+        by_name[name] = [row for row in cis if row["targets"] == 2 and row["rule"] == rule]
     for method, name in NAMES.items():
-        found[name] = [row for row in rows if row["method"] == method]
-    means = {name: photos.means(each) for name, each in found.items()}
+        by_name[name] = [row for row in rows if row["method"] == method]
+    means = {name: photos.means(of_name) for name, of_name in by_name.items()}
     table = Table(
         f"Means over photos, on the decoded PNG. ICE is at most {ceiling:.3f} nats; a guess has an ICP of "
         f"{1 / evidence.about('photo-entropy')['classes']:.4f}. Noise: mean magnitude, range [0, 1].",
@@ -93,25 +93,25 @@ def show(evidence: Evidence) -> Section:
             (
                 name,
                 f"{means[name]['ice_after']:.3f}",
-                f"{min(row['ice_after'] for row in each):.3f}",
+                f"{min(row['ice_after'] for row in of_name):.3f}",
                 f"{means[name]['icp_after']:.5f}",
                 f"{means[name]['top1_after']:.1f} %",
                 f"{means[name]['mean_abs']:.4f}",
-                f"{sum(row['iterations'] for row in each) / len(each):.1f}",
+                f"{sum(row['iterations'] for row in of_name) / len(of_name):.1f}",
             )
-            for name, each in found.items()
+            for name, of_name in by_name.items()
         ),
     )
-    return Section("photo-entropy", "Veil · Entropy itself, on photos", _text(found, ceiling), (table,),
-                   (_picture(found, ceiling),), evidence.source("photo-entropy"))  # fmt: skip
+    return Section("photo-entropy", "Veil · Entropy itself, on photos", _text(by_name, ceiling), (table,),
+                   (_picture(by_name, ceiling),), evidence.source("photo-entropy"))  # fmt: skip
 
 
-def _text(found: dict[str, list[Row]], ceiling: float) -> tuple[str, ...]:
-    direct = found[NAMES["direct"]]
+def _text(by_name: dict[str, list[Row]], ceiling: float) -> tuple[str, ...]:
+    direct = by_name[NAMES["direct"]]
     apart = [row for row in direct if row["number"] % CHOSEN_ON] or direct
     mean = photos.means(apart)
-    plain = photos.means(found[NAMES["-H"]])
-    joint, clipped = (photos.means(found[name])["ice_after"] for name in (NAMES["joint 2"], CLIPPED))
+    plain = photos.means(by_name[NAMES["-H"]])
+    joint, clipped = (photos.means(by_name[name])["ice_after"] for name in (NAMES["joint 2"], CLIPPED))
     return (
         "Maximising entropy is not hard: one descent towards an even answer ends within "
         f"{ceiling - photos.means(direct)['ice_after']:.3f} nats of the ceiling, where the paper settled for adding "
@@ -127,8 +127,8 @@ def _text(found: dict[str, list[Row]], ceiling: float) -> tuple[str, ...]:
     )
 
 
-def _picture(found: dict[str, list[Row]], ceiling: float) -> Picture:
-    means = {name: photos.means(each) for name, each in found.items()}
+def _picture(by_name: dict[str, list[Row]], ceiling: float) -> Picture:
+    means = {name: photos.means(of_name) for name, of_name in by_name.items()}
     return Picture(
         "photo-entropy",
         "Mean ICE at ±3 grey levels, the ceiling as a line.",

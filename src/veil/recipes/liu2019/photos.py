@@ -1,10 +1,10 @@
-"""The photo part of Liu et al. 2019: photos, network, and descents on photos that are not measured yet.
+"""The photo part of Liu et al. 2019: photos, network, and descents on photos without rows.
 
-Not an item: what Table 3, Figures 8 to 12 and Veil's own items on photos share.
+This module is not an item; Table 3, Figures 8 to 12 and Veil's own items on photos use it.
 
-Photos come from any set in a standard layout (`veil.data.photo_sets`). The network is the paper's Inception v3 where it
-can be had, else the packaged things100, or whatever ``--model`` names. Where the network does not have a set's classes,
-its own first choice on the original stands for the truth.
+Photos come from any set in a standard layout (`veil.data.photo_sets`). The network is the paper's Inception v3 if it is
+available, otherwise the packaged things100, or the network of ``--model``. If the network does not have a set's
+classes, its own first choice on the original is used as the true class.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ Planned = Callable[[Tensor, int | None], Plan]
 
 @dataclass(frozen=True)
 class Photos:
-    """Photos by number: a name that rows give them, a way to read them, and the true class for the network."""
+    """Photos by number: their name in rows, a function that reads them, and the true class for the network."""
 
     description: str
     names: tuple[str, ...]
@@ -139,16 +139,18 @@ class Bench:
 
 
 def load(conditions: Conditions) -> Bench:
-    """The photos and the network that the conditions ask for."""
+    """The photos and the network that the conditions name."""
     classifier = network(conditions)
     photos = (
-        _made(classifier) if conditions.scale == "smoke" and not conditions.data else _found(conditions, classifier)
+        _synthetic(classifier)
+        if conditions.scale == "smoke" and not conditions.data
+        else _from_folder(conditions, classifier)
     )
     return Bench(photos, Engine([classifier], device=conditions.device))
 
 
 def network(conditions: Conditions) -> Classifier:
-    """The network that was asked for; else the paper's, and things100 where that cannot be had or is too much."""
+    """The requested network; otherwise the paper's, or things100 if that is not available or too slow."""
     if conditions.model is not None:
         return catalog.load(conditions.model)
     if conditions.scale == "smoke":
@@ -160,22 +162,22 @@ def network(conditions: Conditions) -> Classifier:
         return catalog.load(FALLBACK)
 
 
-def _made(classifier: Classifier) -> Photos:
+def _synthetic(classifier: Classifier) -> Photos:
     pixels = synthetic.photos(COUNT["smoke"], Generator().manual_seed(0))
     names = tuple(f"made-{number}" for number in range(len(pixels)))
     return Photos(f"{len(pixels)} made photos", names, pixels.__getitem__, (None,) * len(pixels))
 
 
-def _found(conditions: Conditions, classifier: Classifier) -> Photos:
+def _from_folder(conditions: Conditions, classifier: Classifier) -> Photos:
     if not conditions.data:
         raise ValueError(f"photos are needed: --data FOLDER, with {expected(PhotosLayout)}")
-    found = photo_sets.find(conditions.data)
-    chosen = found.take(COUNT[conditions.scale])
+    photo_set = photo_sets.find(conditions.data)
+    chosen = photo_set.take(COUNT[conditions.scale])
     truths = truths_for(chosen, classifier.classes, zoo.imagenet_ids())
-    of = f" of {len(found):,}" if len(chosen) < len(found) else ""
+    of = f" of {len(photo_set):,}" if len(chosen) < len(photo_set) else ""
     names = tuple(f"{file.parent.name}/{file.name}" for file in chosen.files)
     return Photos(
-        f"{found.name}, {len(chosen):,}{of} photos",
+        f"{photo_set.name}, {len(chosen):,}{of} photos",
         names,
         lambda number: images.load(chosen.files[number]).pixels,
         truths,
@@ -183,7 +185,7 @@ def _found(conditions: Conditions, classifier: Classifier) -> Photos:
 
 
 def settings(conditions: Conditions, chosen: S) -> S:
-    """The settings as they are, but at smoke scale few steps, and the budget that things100's small input needs."""
+    """The settings; at smoke scale with few steps and the budget that things100's small input needs."""
     if conditions.scale != "smoke":
         return chosen
     fewer = {"retries": 0} if hasattr(chosen, "retries") else {}
@@ -193,10 +195,10 @@ def settings(conditions: Conditions, chosen: S) -> S:
 def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Means over photos: ``icp_*``, ``ice_*``, ``top1_*`` in %, ``mean_abs``, ``mean_signed``."""
     count = len(rows)
-    found = {
+    averages = {
         key: sum(row[key] for row in rows) / count
         for key in ("icp_before", "icp_after", "ice_before", "ice_after", "mean_abs", "mean_signed")
     }
     for when in ("before", "after"):
-        found[f"top1_{when}"] = 100 * sum(row[f"class_{when}"] == row["true_class"] for row in rows) / count
-    return found
+        averages[f"top1_{when}"] = 100 * sum(row[f"class_{when}"] == row["true_class"] for row in rows) / count
+    return averages

@@ -64,7 +64,7 @@ def table2(evidence: Evidence) -> Section:
     """Accuracy by target class, the paper's and ours."""
     rows = evidence.rows("table2")
     by_target = {target: [row for row in rows if row["target"] == target] for target in (None, *TARGETS)}
-    accuracy = {target: [100 * row["accuracy"] for row in found] for target, found in by_target.items()}
+    accuracy = {target: [100 * row["accuracy"] for row in of_target] for target, of_target in by_target.items()}
     noisy = [row for row in rows if row["target"] is not None]
     table = Table(
         "Accuracy in % on the 10,000 test digits, with one noise on all of them; mean ± standard deviation over seeds. "
@@ -75,10 +75,10 @@ def table2(evidence: Evidence) -> Section:
                 "no noise" if target is None else str(target),
                 "about 96" if target is None else f"{PRINTED[target]:.1f}",
                 spread(accuracy[target]),
-                spread((row["icp"] for row in found), 3),
-                spread((row["ice"] for row in found), 3),
+                spread((row["icp"] for row in of_target), 3),
+                spread((row["ice"] for row in of_target), 3),
             )
-            for target, found in by_target.items()
+            for target, of_target in by_target.items()
         ),
     )
     magnitude = Table(
@@ -119,7 +119,7 @@ def table2(evidence: Evidence) -> Section:
 
 
 def _starts(most: float, far: list[str]) -> str:
-    """How far apart networks are that started from other weights, and which targets are further from the paper's."""
+    """The spread over networks with other initial weights, and the targets that differ more from the paper."""
     apart = (
         f"Another start of the network's weights moves accuracy by up to {most:.0f} points (standard deviation), so "
         "that single values cannot be compared to the point. "
@@ -132,7 +132,7 @@ def _starts(most: float, far: list[str]) -> str:
 
 
 def _sizes(signed: list[float], magnitude: float) -> str:
-    """What the paper's “average noise” can be."""
+    """The possible meanings of the paper's “average noise”."""
     mean = fmean(signed)
     if abs(mean - PRINTED_NOISE) > max(deviation(signed), PRINTED_NOISE / 2):
         return f"The paper's “average noise” of {PRINTED_NOISE} is not near our signed mean ({mean:.3f})."

@@ -76,7 +76,7 @@ def show(evidence: Evidence) -> Section:
 
 
 def _claim(mean: Mapping[str, float], target: float, steps: float) -> str:
-    """Whether the truth is gone and another class certain, and what agrees with the paper's numbers."""
+    """Whether the true class is gone and another class certain, and which numbers agree with the paper's."""
     if mean["top1_after"] < 1 and target > 0.99:
         text = "The paper's claim holds: the truth is gone and another class is certain, at three grey levels."
     else:

@@ -75,10 +75,10 @@ def show(evidence: Evidence) -> Section:
             _line("none", clean),
             _line("the paper's single noises (mean of ten)", singles),
             _line("the paper's sum of ten, clipped", sums),
-            *(_line(f"−ICE + {weight:g} · ICP", found) for weight, found in by_weight.items()),
+            *(_line(f"−ICE + {weight:g} · ICP", of_weight) for weight, of_weight in by_weight.items()),
         ),
     )
-    better = [weight for weight, found in by_weight.items() if _beats(found, sums)]
+    better = [weight for weight, of_weight in by_weight.items() if _beats(of_weight, sums)]
     text = (
         f"{_weights(better)} beat the paper's sum of all ten on both counts, higher ICE and lower accuracy, in every "
         f"seed. {_curve(by_weight)}"
@@ -88,7 +88,7 @@ def show(evidence: Evidence) -> Section:
         "Accuracy against ICE, means over seeds. Up and to the left is better. The line follows w.",
         lambda: figures.scatter(
             {
-                "−ICE + w · ICP": [(*_point(found), f"w = {weight:g}") for weight, found in by_weight.items()],
+                "−ICE + w · ICP": [(*_point(of_weight), f"w = {weight:g}") for weight, of_weight in by_weight.items()],
                 "sum of ten (paper)": [(*_point(sums), "")],
                 "single noises (paper)": [
                     (*_point([row for row in singles if row["target"] == target]), str(target)) for target in range(10)

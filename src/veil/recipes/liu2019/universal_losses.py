@@ -47,7 +47,7 @@ def tempered(temperature: float) -> Loss:
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """By how much the true class leads the best other one, in logits, at least 0."""
+    """The lead of the true class over the best other class, in logits, at least 0."""
     true = logits.gather(1, labels[:, None])
     other = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
     return (true[:, 0] - other).clamp_min(0)
@@ -130,20 +130,20 @@ def show(evidence: Evidence) -> Section:
 
 
 def _compared(rows: Mapping[str, Row]) -> str:
-    """What stands out beside −ICE alone, as far as the rows say so."""
+    """What differs from −ICE alone, as far as the rows show it."""
     plain = rows["−ICE + 0 · ICP"]
 
     def worse(*names: str) -> bool:
-        return all(rows[each]["accuracy"] > plain["accuracy"] and rows[each]["ice"] < plain["ice"] for each in names)
+        return all(rows[name]["accuracy"] > plain["accuracy"] and rows[name]["ice"] < plain["ice"] for name in names)
 
     def only_misleads(*names: str) -> bool:
-        return all(rows[each]["accuracy"] < plain["accuracy"] and rows[each]["ice"] < plain["ice"] for each in names)
+        return all(rows[name]["accuracy"] < plain["accuracy"] and rows[name]["ice"] < plain["ice"] for name in names)
 
-    said = {
+    sentences = {
         "For a single photo KL to the uniform answer is what `entropy` descends (see `photo-entropy`). Over many "
         "images with one noise it is worse than −ICE in both measures: we suppose that it spends the noise on the "
         "images that are hardest to confuse.": worse("KL to uniform"),
         "A higher temperature is worse in both measures.": worse("−ICE at temperature 2", "−ICE at temperature 4"),
         "The margin and ICP alone mislead without confusing.": only_misleads("margin", "ICP alone"),
     }
-    return "".join(f"{sentence} " for sentence, holds in said.items() if holds)
+    return "".join(f"{sentence} " for sentence, holds in sentences.items() if holds)

@@ -1,4 +1,4 @@
-"""Supervised training of a small classifier on images held in memory: what both packaged recipes share."""
+"""Supervised training of a small classifier on images in memory, common to both packaged recipes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,18 +20,18 @@ def shuffled(data: LabelledImages, batch_size: int, generator: Generator) -> Ite
 
 
 @torch.inference_mode()
-def calibrate(network: nn.Module, head: nn.Linear, data: LabelledImages, given: Input) -> float:
+def calibrate(network: nn.Module, head: nn.Linear, data: LabelledImages, prepare: Input) -> float:
     """Scales the logits so that the cross-entropy on ``data`` is least, and folds the factor into ``head``.
 
     Temperature scaling (Guo et al. 2017, https://arxiv.org/abs/1706.04599, section 4.2). Label smoothing and mixed
-    images leave a network less sure than it is right; ICP and ICE are only meaningful of probabilities that are.
+    images make a network less confident than accurate; ICP and ICE are only meaningful for calibrated probabilities.
 
     Returns:
         The factor, between 0.5 and 3 in steps of 0.01. Predictions stay the same.
     """
     network.eval()
     parts = torch.split(data.images, 250)
-    logits = torch.cat([network(given(part.to(head.weight.device), Generator())).cpu() for part in parts])
+    logits = torch.cat([network(prepare(part.to(head.weight.device), Generator())).cpu() for part in parts])
     factors = [step / 100 for step in range(50, 301)]
     best = min(factors, key=lambda factor: float(F.cross_entropy(factor * logits, data.labels)))
     head.weight.mul_(best)

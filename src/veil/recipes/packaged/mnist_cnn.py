@@ -51,7 +51,7 @@ def initialise(module: nn.Module) -> None:
 
 
 def train(data: LabelledImages, settings: Settings, folder: Path, seed: int) -> MnistCnn:
-    """Trains on ``data`` for a number of steps, which may be more than an epoch has."""
+    """Trains on ``data`` for a number of steps, possibly over several epochs."""
     torch.manual_seed(seed_of("weights", seed))
     fabric = loop.fabric("cpu", "32-true")
     network = MnistCnn(len(data.classes)).apply(initialise)

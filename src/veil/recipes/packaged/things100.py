@@ -64,7 +64,7 @@ SCALES = {
 
 
 def split_watched(data: LabelledImages, per_class: int) -> tuple[LabelledImages, LabelledImages]:
-    """Takes the last ``per_class`` images of each class out of the training images."""
+    """Moves the last ``per_class`` images of each class from the training images to a second part."""
     watched = torch.zeros(len(data), dtype=torch.bool)
     for label in range(len(data.classes)):
         watched[torch.nonzero(data.labels == label)[-per_class:, 0]] = True
@@ -75,7 +75,7 @@ def split_watched(data: LabelledImages, per_class: int) -> tuple[LabelledImages,
 
 
 def train(data: LabelledImages, settings: Settings, folder: Path, seed: int, device: str = "cpu") -> ResidualNet:
-    """Trains on ``data`` and returns the network; goes on from the checkpoint in ``folder``."""
+    """Trains on ``data`` and returns the network; resumes from the checkpoint in ``folder``."""
     learn, watched = split_watched(data, settings.watched_per_class)
     torch.manual_seed(seed_of("weights", seed))
     fabric = loop.fabric(device)
@@ -87,7 +87,7 @@ def train(data: LabelledImages, settings: Settings, folder: Path, seed: int, dev
     ]
     optimizer = torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=True)
     model, optimizer = fabric.setup(network, optimizer)
-    mean, std = (fabric.to_device(torch.tensor(each).view(3, 1, 1)) for each in (GIVEN.mean, GIVEN.std))
+    mean, std = (fabric.to_device(torch.tensor(statistic).view(3, 1, 1)) for statistic in (GIVEN.mean, GIVEN.std))
 
     def batches(epoch: int, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
         return shuffled(learn, settings.batch_size, generator)
@@ -134,7 +134,7 @@ def main() -> None:
     factor = calibrate(network, network.head, split_watched(learn, settings.watched_per_class)[1], GIVEN)
     save_float16(network, arguments.out / "things100.safetensors")
     words = class_folders.read_words(arguments.data / "words.txt")
-    labels = "".join(words[each] + "\n" for each in learn.classes)
+    labels = "".join(words[class_id] + "\n" for class_id in learn.classes)
     (arguments.out / "things100.labels.txt").write_text(labels, encoding="utf-8")
     judged = accuracy(network.half().float(), class_folders.read(arguments.data / "val", SIDE), GIVEN, arguments.seed)
     print(json.dumps({"seed": arguments.seed, "scale": arguments.scale, "logits_scaled": factor, **judged}))

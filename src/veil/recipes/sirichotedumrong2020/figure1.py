@@ -26,9 +26,9 @@ SHOWN = ("tanaka", "pixel-same", "pixel-different", "transformed")
 
 
 def images() -> dict[str, NDArray[Any]]:
-    """The photo and what each protection makes of it, by title."""
+    """The photo and its protected versions, by title."""
     photo = free_photos.read(PHOTO, SIDE)[None]
-    shown = {"original": photo} | {NAMES[each]: protect(each, 0)(photo, torch.Generator()) for each in SHOWN}
+    shown = {"original": photo} | {NAMES[name]: protect(name, 0)(photo, torch.Generator()) for name in SHOWN}
     return {title: image[0].permute(1, 2, 0).numpy() for title, image in shown.items()}
 
 

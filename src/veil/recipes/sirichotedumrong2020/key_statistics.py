@@ -7,7 +7,7 @@ Expect:  nothing in the paper; robust “against brute-force attacks”, and UWA
 Command: veil reproduce sirichotedumrong2020 key-statistics --scale cpu --data DIR
 
 `veil.attacks.images.pixel_statistics` and `block_statistics` on images of one key. The attacker’s own plain images are
-others of the same set; what comes back is judged on further ones.
+others of the same set; reconstructions are judged on further ones.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ COUNTS: dict[Scale, tuple[int, ...]] = {
 SEEDS: dict[Scale, int] = {"smoke": 1, "cpu": 5, "paper": 10}
 OWN, JUDGED = 1000, 100
 NEGATIVE, KNOWN = -0.4, 0.9
-"""SSIM of what came back as a negative at most, and at least of what people read as they read the image."""
+"""SSIM of a negative, at most, and of a readable reconstruction, at least."""
 
 
 def measure(conditions: Conditions) -> None:
@@ -49,7 +49,11 @@ def measure(conditions: Conditions) -> None:
     seeds = conditions.seeds_or(SEEDS)
     with conditions.rows(ITEM, {"data": data, "own": OWN, "judged": JUDGED}) as rows:
         wanted = [(cipher, count, seed) for seed in seeds for cipher in ATTACKS for count in COUNTS[conditions.scale]]
-        lacking = [each for each in wanted if not rows.find(cipher=each[0], images=each[1], seed=each[2])]
+        lacking = [
+            condition
+            for condition in wanted
+            if not rows.find(cipher=condition[0], images=condition[1], seed=condition[2])
+        ]
         if lacking:
             parts = table1_accuracy.load(conditions, data)
         for cipher, count, seed in lacking:
@@ -62,13 +66,13 @@ def measure(conditions: Conditions) -> None:
 def _row(cipher: str, count: int, seed: int, images: Tensor, test: Tensor) -> Row:
     one, generator = subject(cipher, seed=seed), Generator().manual_seed(seed_of("key statistics", seed))
     order = torch.randperm(len(images), generator=generator)
-    hidden, own, judged = images[order[:count]], images[order[-OWN:]], test[:JUDGED]
+    secret, own, judged = images[order[:count]], images[order[-OWN:]], test[:JUDGED]
     try:
-        found = ATTACKS[cipher](one.protect(hidden, generator), own)
+        attack = ATTACKS[cipher](one.protect(secret, generator), own)
     except AttackFailed:
         return {"failed": True}
     protected = one.protect(judged, generator)
-    reached = recovery(judged, found(protected))
+    reached = recovery(judged, attack(protected))
     return {"failed": False, "exact": reached.exact, "ssim": reached.ssim, "visible": reached.visible}
 
 
@@ -99,32 +103,32 @@ def show(evidence: Evidence) -> Section:
 
 
 def _within(rows: list[Row]) -> str:
-    """How long one attack took at most, but for the first of a run, which also reads the images."""
+    """The longest time of one attack, without the first of a run, which also reads the images."""
     began = {row["run"]: row for row in reversed(rows)}
     seconds = max((row["seconds"] for row in rows if row is not began[row["run"]]), default=0.0)
     return f"in {seconds:.1f} s at most" if seconds else "in seconds"
 
 
 def _surprises(rows: list[Row]) -> list[str]:
-    """Negatives, and what stays unknown of Tanaka’s key, where rows show them."""
+    """Negatives, and the unknown part of Tanaka’s key, if rows show them."""
     worked = [row for row in rows if not row["failed"]]
     negatives = [row["visible"] for row in worked if row["ssim"] < NEGATIVE]
     most = max(row["images"] for row in rows)
     blocks = [row for row in worked if (row["cipher"], row["images"]) == ("tanaka", most)]
-    said = []
+    sentences = []
     if negatives:
-        said.append(
+        sentences.append(
             "Where few images do not say which half of the range is the bright one, all come back as negatives: SSIM "
             f"is far below 0 then, and {min(negatives):.2f} to {max(negatives):.2f} shows."
         )
     if blocks and all(row["exact"] < 1 and row["ssim"] > KNOWN for row in blocks):
-        said.append("Of Tanaka’s key, some low nibbles stay unknown, which are noise to the eye.")
-    return [" ".join(said)] if said else []
+        sentences.append("Of Tanaka’s key, some low nibbles stay unknown, which are noise to the eye.")
+    return [" ".join(sentences)] if sentences else []
 
 
 def _cells(rows: list[Row], cipher: str, count: int) -> tuple[str, ...]:
-    found = [row for row in rows if (row["cipher"], row["images"]) == (cipher, count)]
-    worked = [row for row in found if not row["failed"]]
+    chosen = [row for row in rows if (row["cipher"], row["images"]) == (cipher, count)]
+    worked = [row for row in chosen if not row["failed"]]
     whole = sum(row["exact"] == 1 for row in worked)
     shown = (spread([row[metric] for row in worked], 2) if worked else "fails" for metric in ("ssim", "visible"))
-    return *shown, f"{whole} of {len(found)}"
+    return *shown, f"{whole} of {len(chosen)}"

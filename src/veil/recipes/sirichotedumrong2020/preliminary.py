@@ -59,7 +59,7 @@ SETTINGS: dict[Scale, Setting] = {
 
 
 def classifier(conditions: Conditions, parts: Parts, runner: "Fabric") -> Classifier:
-    """h_θ, trained where it was not yet; its checkpoint and card lie in the folder for work."""
+    """h_θ, trained unless it was trained before; its checkpoint and card are in the work folder."""
     setting = SETTINGS[conditions.scale]
     folder = conditions.work / conditions.paper / conditions.scale / f"vgg13-{setting.data}"
     card = folder / "model.toml"
@@ -82,20 +82,20 @@ def measure(conditions: Conditions) -> None:
         if lacking:
             runner = training.fabric(conditions.device, "auto")
             parts = table1_accuracy.load(conditions, setting.data)
-            guide = classifier(conditions, parts, runner)
+            surrogate = classifier(conditions, parts, runner)
             order = torch.randperm(len(parts.train), generator=Generator().manual_seed(seed_of("sweep", 0)))
-            plain, labels = (each[order[: setting.images]] for each in (parts.train.images, parts.train.labels))
+            plain, labels = (part[order[: setting.images]] for part in (parts.train.images, parts.train.labels))
         for epsilon in lacking:
             conditions.say(f"preliminary protection with ε = {epsilon}")
             settings = PreliminarySettings(epsilon=epsilon)
-            made = preliminary.protect(plain, labels, guide, settings, runner=runner)
-            x, x_p = images.to_float(plain), images.to_float(made)
+            protected = preliminary.protect(plain, labels, surrogate, settings, runner=runner)
+            x, x_p = images.to_float(plain), images.to_float(protected)
             rows.add({
-                "data": setting.data, "images": len(plain), "seed": 0, "classifier": guide.fingerprint(),
+                "data": setting.data, "images": len(plain), "seed": 0, "classifier": surrogate.fingerprint(),
                 **asdict(settings), "alpha": settings.step,
-                "accuracy": trainer.accuracy(guide, LabelledImages(made, labels, parts.train.classes)),
-                "plain_accuracy": trainer.accuracy(guide, LabelledImages(plain, labels, parts.train.classes)),
-                "ssim": metrics.ssim(plain, made), "unrelated_ssim": metrics.ssim(plain, plain.roll(1, 0)),
+                "accuracy": trainer.accuracy(surrogate, LabelledImages(protected, labels, parts.train.classes)),
+                "plain_accuracy": trainer.accuracy(surrogate, LabelledImages(plain, labels, parts.train.classes)),
+                "ssim": metrics.ssim(plain, protected), "unrelated_ssim": metrics.ssim(plain, plain.roll(1, 0)),
                 "visible": float(metrics.visible(x, x_p).mean()),
                 "unrelated_visible": float(metrics.visible(x, x.roll(1, 0)).mean()),
                 "change": float((x_p - x).abs().mean()) * 255,
@@ -130,7 +130,7 @@ def show(evidence: Evidence) -> Section:
 
 
 def _text(rows: Sequence[Row]) -> str:
-    """What the sweep says, by growing ε."""
+    """The result of the sweep, by growing ε."""
     last = rows[-1]
     least = min(row["accuracy"] for row in rows)
     falls = all(one["visible"] > other["visible"] for one, other in pairwise(rows))

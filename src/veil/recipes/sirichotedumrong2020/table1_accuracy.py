@@ -60,14 +60,14 @@ SEEDS: dict[Scale, int] = {"smoke": 1, "cpu": 1, "paper": 3}
 AS_GOOD = 0.01
 """Difference of accuracies below which two networks are equally good."""
 PIXEL_BASED, RANDOM = ("pixel-same", "pixel-different"), "pixel-random"
-ADAPTATION = {each: ROWS[each].adaptation if each in ROWS else None for each in PROTECTIONS}
+ADAPTATION = {name: ROWS[name].adaptation if name in ROWS else None for name in PROTECTIONS}
 COPIES = {"ba8f3de662af4e43": "CIFAR-10 (JPEG copy)"}
-"""Data by fingerprint that is not what its name says: 30.5 dB from the originals, on average."""
+"""Fingerprints of data that differs from its name: 30.5 dB from the originals, on average."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is trained at a scale, on which data sets; the second stands for CIFAR-100."""
+    """The training at a scale, and its data sets; the second one replaces CIFAR-100."""
 
     training: ClassifierSettings
     width: int
@@ -89,23 +89,23 @@ def measure(conditions: Conditions) -> None:
     about = {"data": ", ".join(setting.data), "width": setting.width, "settings": asdict(setting.training)}
     with conditions.rows(ITEM, about) as rows:
         for name in setting.data:
-            wanted = [(each, ADAPTATION[each]) for each in PROTECTIONS]
-            wanted += [(each, RANDOM) for each in PIXEL_BASED if name == setting.data[0]]
+            wanted = [(protection, ADAPTATION[protection]) for protection in PROTECTIONS]
+            wanted += [(protection, RANDOM) for protection in PIXEL_BASED if name == setting.data[0]]
             lacking = [
-                (seed, each, adaptation) for seed in seeds for each, adaptation in wanted
-                if not rows.find(data=name, seed=seed, protection=each, adaptation=adaptation)
+                (seed, protection, adaptation) for seed in seeds for protection, adaptation in wanted
+                if not rows.find(data=name, seed=seed, protection=protection, adaptation=adaptation)
             ]  # fmt: skip
             if not lacking:
                 continue
             parts = load(conditions, name)
-            for seed, each, adaptation in lacking:
-                conditions.say(f"{name}, {NAMES[each]}, seed {seed}, adaptation network {adaptation or 'none'}")
-                rows.add(row_of(conditions, setting, parts, name, each, adaptation, seed, runner))
+            for seed, protection, adaptation in lacking:
+                conditions.say(f"{name}, {NAMES[protection]}, seed {seed}, adaptation network {adaptation or 'none'}")
+                rows.add(row_of(conditions, setting, parts, name, protection, adaptation, seed, runner))
         rows.finish(seeds)
 
 
 def load(conditions: Conditions, name: str) -> Parts:
-    """A data set by name, of 32×32 pixels; at smoke scale made images.
+    """A data set by name, of 32×32 pixels; at smoke scale synthetic images.
 
     Raises:
         FileNotFoundError: where it is in none of ``conditions.data``.
@@ -136,7 +136,7 @@ def row_of(
     conditions: Conditions, setting: Setting, parts: Parts, data: str, name: str, adaptation: str | None, seed: int,
     runner: "Fabric",
 ) -> Row:  # fmt: skip
-    """Trains a network on a data set by a protection, from where it was stopped, and says how often it is right."""
+    """Trains a network on a protected data set, resuming where it was stopped, and measures its accuracy."""
     name_of_run = f"{data}-{name}-{adaptation}-seed-{seed}"
     if setting.training != SETTINGS[conditions.scale].training:
         name_of_run += f"-epochs-{setting.training.epochs}"
@@ -147,7 +147,7 @@ def row_of(
         logged=lambda row: conditions.say(f"epoch {row['epoch'] + 1}: accuracy in training {row['accuracy']:.3f}"),
     )  # fmt: skip
     last = fitted.log[-1]
-    plain = replace(fitted.given, protection=unprotected)
+    plain = replace(fitted.prepare, protection=unprotected)
     return {
         "data": data,
         "fingerprint": parts.fingerprint,
@@ -178,10 +178,14 @@ def show(evidence: Evidence) -> Section:
         ("", *(cell for name, paper, _ in columns for cell in (f"{paper}, paper", _named(rows, name)))),
         tuple(
             (
-                NAMES[each],
-                *(cell for name, _, n in columns for cell in (f"{PRINTED[each][n]:.2f}", _percent(rows, name, each))),
+                NAMES[protection],
+                *(
+                    cell
+                    for name, _, n in columns
+                    for cell in (f"{PRINTED[protection][n]:.2f}", _percent(rows, name, protection))
+                ),
             )
-            for each in PROTECTIONS
+            for protection in PROTECTIONS
         ),
     )
     cost = Table(
@@ -189,14 +193,14 @@ def show(evidence: Evidence) -> Section:
         table.head,
         tuple(
             (
-                NAMES[each],
+                NAMES[protection],
                 *(
                     f"{value:.1f}"
                     for name, _, n in columns
-                    for value in (PRINTED["plain"][n] - PRINTED[each][n], _lost(rows, name, each))
+                    for value in (PRINTED["plain"][n] - PRINTED[protection][n], _lost(rows, name, protection))
                 ),
             )
-            for each in PROTECTIONS[1:]
+            for protection in PROTECTIONS[1:]
         ),
     )
     beside = Table(
@@ -205,14 +209,14 @@ def show(evidence: Evidence) -> Section:
         ("", *(cell for name, *_ in columns for cell in (f"{_named(rows, name)}, plain", "in training"))),
         tuple(
             (
-                NAMES[each],
+                NAMES[protection],
                 *(
-                    _percent(rows, name, each, field)
+                    _percent(rows, name, protection, field)
                     for name, *_ in columns
                     for field in ("plain_top1", "training_accuracy")
                 ),
             )
-            for each in PROTECTIONS
+            for protection in PROTECTIONS
         ),
     )
     first = setting.data[0]
@@ -221,8 +225,11 @@ def show(evidence: Evidence) -> Section:
         f"{_named(rows, first)}.",
         ("", "sees what the cipher does not change", "PyTorch’s own start"),
         tuple(
-            (NAMES[each], *(_percent(rows, first, each, adaptation=kind) for kind in (ADAPTATION[each], RANDOM)))
-            for each in PIXEL_BASED
+            (
+                NAMES[protection],
+                *(_percent(rows, first, protection, adaptation=kind) for kind in (ADAPTATION[protection], RANDOM)),
+            )
+            for protection in PIXEL_BASED
         ),
     )
     text = (
@@ -252,7 +259,7 @@ def _on_plain(rows: list[Row]) -> list[str]:
     def guesses(row: Row) -> bool:
         return bool(row["plain_top1"] < 2 / row["classes"])
 
-    said = {
+    sentences = {
         "With different keys a network has to do without any key, so it is as good on plain images: test images need "
         "no encryption, and whoever has the network can classify plain photos with it.": all_of(
             "pixel-different", lambda row: bool(abs(row["plain_top1"] - row["top1"]) < AS_GOOD)
@@ -264,8 +271,8 @@ def _on_plain(rows: list[Row]) -> list[str]:
             all_of(name, guesses) for name in ("tanaka", "transformed")
         ),
     }
-    found = " ".join(sentence for sentence, holds in said.items() if holds)
-    return [found] if found else []
+    text = " ".join(sentence for sentence, holds in sentences.items() if holds)
+    return [text] if text else []
 
 
 def _of_the_transformation(rows: list[Row], setting: Setting) -> str:
@@ -312,15 +319,15 @@ def _text(scale: Scale, setting: Setting, rows: list[Row]) -> tuple[str, ...]:
 
 def _order(rows: list[Row], data: str, name: str, paper: str, column: int) -> str:
     """How the protections rank by accuracy, beside the paper's ranking."""
-    printed = sorted(PROTECTIONS, key=lambda each: -PRINTED[each][column])
-    found = sorted(PROTECTIONS, key=lambda each: -_mean(rows, data, each))
-    ranking = "; ".join(NAMES[each] for each in found)
-    if found == printed:
+    printed = sorted(PROTECTIONS, key=lambda protection: -PRINTED[protection][column])
+    ours = sorted(PROTECTIONS, key=lambda protection: -_mean(rows, data, protection))
+    ranking = "; ".join(NAMES[protection] for protection in ours)
+    if ours == printed:
         return f"{name}: the order is the paper’s for {paper}: {ranking}."
-    groups = [tuple(each.split("-")[0] for each in order) for order in (found, printed)]
+    groups = [tuple(protection.split("-")[0] for protection in order) for order in (ours, printed)]
     if groups[0] == groups[1]:
         return f"{name}: the order is the paper’s for {paper}, but for the two pixel-based modes: {ranking}."
-    return f"{name}: {ranking}. In the paper, for {paper}: {'; '.join(NAMES[each] for each in printed)}."
+    return f"{name}: {ranking}. In the paper, for {paper}: {'; '.join(NAMES[protection] for protection in printed)}."
 
 
 def _values(
@@ -343,6 +350,6 @@ def _lost(rows: list[Row], data: str, protection: str) -> float:
 
 
 def _named(rows: list[Row], data: str) -> str:
-    """What a data set is called in the table."""
-    found = {row["fingerprint"] for row in rows if row["data"] == data}
-    return next((COPIES[each] for each in found if each in COPIES), data)
+    """The name of a data set in the table."""
+    fingerprints = {row["fingerprint"] for row in rows if row["data"] == data}
+    return next((COPIES[fingerprint] for fingerprint in fingerprints if fingerprint in COPIES), data)

@@ -26,20 +26,22 @@ EPOCHS: dict[Scale, int] = {"smoke": 3, "cpu": 40, "paper": 100}
 
 
 def measure(conditions: Conditions) -> None:
-    """A row for each of the two."""
+    """A row for each of the two ciphers."""
     usual = SETTINGS[conditions.scale]
     setting = replace(usual, training=replace(usual.training, epochs=EPOCHS[conditions.scale]))
     data = setting.data[0]
     about = {"data": data, "width": setting.width, "settings": asdict(setting.training)}
     with conditions.rows(ITEM, about) as rows:
-        lacking = [each for each in COMPARED if not rows.find(protection=each)]
+        lacking = [protection for protection in COMPARED if not rows.find(protection=protection)]
         if lacking:
             runner = training.fabric(conditions.device, "auto")
             parts = table1_accuracy.load(conditions, data)
-        for each in lacking:
-            conditions.say(f"{data}, {NAMES[each]}, {setting.training.epochs} epochs")
-            found = table1_accuracy.row_of(conditions, setting, parts, data, each, ADAPTATION[each], 0, runner)
-            rows.add({"epochs": setting.training.epochs} | found)
+        for protection in lacking:
+            conditions.say(f"{data}, {NAMES[protection]}, {setting.training.epochs} epochs")
+            row = table1_accuracy.row_of(
+                conditions, setting, parts, data, protection, ADAPTATION[protection], 0, runner
+            )
+            rows.add({"epochs": setting.training.epochs} | row)
         rows.finish((0,))
 
 
@@ -60,8 +62,12 @@ def show(evidence: Evidence) -> Section:
         "Accuracy in % on test images, and in training in brackets, by the number of epochs.",
         ("", *(f"{epochs} epochs" for epochs in lengths), "paper, 200 epochs"),
         tuple(
-            (NAMES[each], *(_shown(rows.get((epochs, each))) for epochs in lengths), f"{PRINTED[each][0]:.2f}")
-            for each in COMPARED
+            (
+                NAMES[protection],
+                *(_shown(rows.get((epochs, protection))) for epochs in lengths),
+                f"{PRINTED[protection][0]:.2f}",
+            )
+            for protection in COMPARED
         ),
     )
     title = "Table I · What the length of the training changes"
@@ -73,15 +79,15 @@ def _shown(row: Row | None) -> str:
 
 
 def _text(rows: dict[tuple[int, str], Row], lengths: list[int]) -> str:
-    """By how much pixel-based encryption is ahead, or behind, at each length."""
+    """The lead of pixel-based encryption, positive or negative, at each length."""
     leads = {
         epochs: 100 * (rows[epochs, "pixel-same"]["top1"] - rows[epochs, "tanaka"]["top1"])
         for epochs in lengths
-        if all((epochs, each) in rows for each in COMPARED)
+        if all((epochs, protection) in rows for protection in COMPARED)
     }
-    found = ", ".join(f"{lead:+.1f} after {epochs} epochs" for epochs, lead in leads.items())
+    differences = ", ".join(f"{lead:+.1f} after {epochs} epochs" for epochs, lead in leads.items())
     paper = PRINTED["pixel-same"][0] - PRINTED["tanaka"][0]
     return (
-        f"Points by which pixel-based encryption with one key is ahead of Tanaka’s cipher: {found}; in the paper "
+        f"Points by which pixel-based encryption with one key is ahead of Tanaka’s cipher: {differences}; in the paper "
         f"{paper:+.1f} after 200, with a network of full width."
     )

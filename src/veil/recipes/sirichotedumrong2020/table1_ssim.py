@@ -1,4 +1,4 @@
-"""What attacks give back of protected images, beside accuracy: Table I whole, and as it should have been (Figure 7).
+"""Reconstructions by attacks, beside accuracy: all of Table I, and Table I as it should have been (Figure 7).
 
 Paper:   Sirichotedumrong and Kiya 2020, section IV-C, Table I, SSIM, and Figure 7
 Item:    table1-ssim
@@ -61,7 +61,7 @@ PRINTED_SSIM: dict[str, tuple[float | None, float]] = {
 }
 """UWA and GA, as printed; None is N/A."""
 WITHOUT, WITH = (0, 1), (2, 3)
-"""Least and highest rank of what attackers know who have no pairs, and who have."""
+"""Lowest and highest rank of knowledge of attackers without pairs and with pairs."""
 PHOTOS, PHOTOS_JUDGED = "nips17", 100
 SHOWN = ("chelsea", "astronaut")
 _CREDIT = "; ".join(free_photos.CREDITS[name] for name in SHOWN)
@@ -69,7 +69,7 @@ _CREDIT = "; ".join(free_photos.CREDITS[name] for name in SHOWN)
 
 @dataclass(frozen=True)
 class Attacked:
-    """A data set that is attacked, and the classifier of plain images that reads what comes back."""
+    """A data set that is attacked, and the classifier of plain images that reads reconstructions."""
 
     data: str
     side: int
@@ -86,27 +86,27 @@ SETTINGS: dict[Scale, tuple[Attacked, ...]] = {
 def measure(conditions: Conditions) -> None:
     """Rows of an audit for each data set and protection."""
     sets, scale = SETTINGS[conditions.scale], conditions.scale
-    about = {"data": ", ".join(f"{each.data} at {each.side}×{each.side}" for each in sets),
-             "classifiers": [each.classifier for each in sets], "settings": asdict(SCALES[scale])}  # fmt: skip
+    about = {"data": ", ".join(f"{data_set.data} at {data_set.side}×{data_set.side}" for data_set in sets),
+             "classifiers": [data_set.classifier for data_set in sets], "settings": asdict(SCALES[scale])}  # fmt: skip
     with conditions.rows(ITEM, about) as rows:
         if 0 in rows.complete:
             return
         runner = training.fabric(conditions.device, "auto")
-        for each in sets:
-            parts = _load(conditions, each)
-            reader = None if each.classifier is None else catalog.load(each.classifier)
+        for data_set in sets:
+            parts = _load(conditions, data_set)
+            reader = None if data_set.classifier is None else catalog.load(data_set.classifier)
             for name in PROTECTIONS:
 
-                def say(line: str, title: str = f"{each.data}, {NAMES[name]}") -> None:
+                def say(line: str, title: str = f"{data_set.data}, {NAMES[name]}") -> None:
                     conditions.say(f"{title}: {line}")
 
-                folder = conditions.work / conditions.paper / scale / "attackers" / each.data / name
+                folder = conditions.work / conditions.paper / scale / "attackers" / data_set.data / name
                 audit(
                     ImageAudit(subject=_subject(name), parts=parts, scale=scale, classifier=reader),
                     list(ATTACKS.values()), rows,
                     Run(folder=folder, seed=0, runner=runner, logged=lambda row: None),
-                    mark={"data": each.data, "protection": name, "seed": 0}, shown=_shown(each.side, each is sets[0]),
-                    say=say,
+                    mark={"data": data_set.data, "protection": name, "seed": 0},
+                    shown=_shown(data_set.side, data_set is sets[0]), say=say,
                 )  # fmt: skip
         rows.finish((0,))
 
@@ -131,9 +131,9 @@ def _load(conditions: Conditions, attacked: Attacked) -> Parts:
 
 
 def _shown(side: int, some: bool) -> Tensor:
-    """Images that anybody may show, in place of those that were attacked; or none."""
-    found = torch.stack([free_photos.read(name, side) for name in SHOWN])
-    return found if some else found[:0]
+    """Images that anybody may show, in place of the attacked ones; or none."""
+    photos = torch.stack([free_photos.read(name, side) for name in SHOWN])
+    return photos if some else photos[:0]
 
 
 def _subject(name: str) -> Subject:
@@ -167,7 +167,7 @@ def _figures(audits: dict[str, dict[str, list[Row]]]) -> list[Picture]:
 
 
 def _whole(audits: dict[str, dict[str, list[Row]]], accuracy: list[Row]) -> Table:
-    """Table I: the paper's values, and ours behind the stroke."""
+    """Table I: the paper's values, and ours after the slash."""
     lines = []
     for name in PROTECTIONS:
         cells = [
@@ -189,17 +189,17 @@ def _whole(audits: dict[str, dict[str, list[Row]]], accuracy: list[Row]) -> Tabl
 
 def _titles(accuracy: Sequence[Row]) -> list[str]:
     """Headings of the columns of accuracy: our data sets."""
-    found = list(dict.fromkeys(row["data"] for row in accuracy))
-    return [f"accuracy, {name}" for name in found] or ["accuracy", "accuracy"]
+    sets = list(dict.fromkeys(row["data"] for row in accuracy))
+    return [f"accuracy, {name}" for name in sets] or ["accuracy", "accuracy"]
 
 
 def _accuracies(accuracy: Sequence[Row], name: str) -> list[str]:
-    found = []
+    cells = []
     for column, data in enumerate(dict.fromkeys(row["data"] for row in accuracy)):
         wanted = (data, name, table1_accuracy.ADAPTATION[name])
         ours = [row["top1"] for row in accuracy if (row["data"], row["protection"], row["adaptation"]) == wanted]
-        found.append(f"{PRINTED[name][column]:.2f} / {100 * sum(ours) / len(ours):.1f}" if ours else "–")
-    return found or ["–", "–"]
+        cells.append(f"{PRINTED[name][column]:.2f} / {100 * sum(ours) / len(ours):.1f}" if ours else "–")
+    return cells or ["–", "–"]
 
 
 def _ssim(rows: Sequence[Row], attack: str) -> str:
@@ -211,7 +211,7 @@ def _ssim(rows: Sequence[Row], attack: str) -> str:
 
 def _as_it_should_be(data: str, by_protection: dict[str, list[Row]]) -> Table:
     """The strongest attack without and with pairs, by each metric that was measured."""
-    metrics = [each for each in METRICS if guess(by_protection[PROTECTIONS[0]], each) is not None]
+    metrics = [metric for metric in METRICS if guess(by_protection[PROTECTIONS[0]], metric) is not None]
     titles = {"ssim": "SSIM", "visible": "shows", "accuracy": "named rightly by a classifier"}
     lines = []
     for name, rows in by_protection.items():
@@ -222,8 +222,8 @@ def _as_it_should_be(data: str, by_protection: dict[str, list[Row]]) -> Table:
                 cells.append("–" if row is None else f"{row[metric]:.3f} ({named(row)})")
             lines.append((f"{NAMES[name]}, {title}", *cells))
     rows = by_protection[PROTECTIONS[0]]
-    for title, values in (("a guess", [guess(rows, each) for each in metrics]),
-                          ("the plain images", [floor(rows, "plain")[each] for each in metrics])):  # fmt: skip
+    for title, values in (("a guess", [guess(rows, metric) for metric in metrics]),
+                          ("the plain images", [floor(rows, "plain")[metric] for metric in metrics])):  # fmt: skip
         lines.append((title, *(f"{value:.3f}" for value in values)))
     return Table(
         f"Table I as it should have been, {data}: the strongest attack by each metric.",
@@ -234,16 +234,16 @@ def _as_it_should_be(data: str, by_protection: dict[str, list[Row]]) -> Table:
 def _verdicts(by_protection: dict[str, list[Row]]) -> Table:
     """In words, by protection and kind of attacker, and how long the audit took."""
     lines = [
-        (f"{NAMES[name]} ({duration(sum(row['seconds'] for row in rows))})", each.attacker, each.text)
+        (f"{NAMES[name]} ({duration(sum(row['seconds'] for row in rows))})", verdict.attacker, verdict.text)
         for name, rows in by_protection.items()
-        for each in verdicts(rows)
+        for verdict in verdicts(rows)
     ]
     return Table("What each kind of attacker gets; in brackets, what the whole audit took.",
                  ("", "an attacker who …", ""), tuple(lines))  # fmt: skip
 
 
 def _claims(by_protection: dict[str, list[Row]], cyclegan: Row | None) -> Table:
-    """The paper's claims about attacks, and what became of them; with the row of our CycleGAN with its losses."""
+    """The paper's claims about attacks, and our results; with the row of our CycleGAN with the paper's losses."""
     worked = {name: reconstructions(rows) for name, rows in by_protection.items()}
     by_ga = {name: row for name, rows in worked.items() for row in rows if row["attack"] == "ga"}
     ga = {name: row["ssim"] for name, row in by_ga.items()}
@@ -296,7 +296,7 @@ def _uwa(by_protection: dict[str, list[Row]]) -> str:
 
 
 def _lowest(best: dict[str, list[float]], place: int) -> str:
-    """The lowest SSIM and whose it is, and the transformation network's, where that is another one."""
+    """The lowest SSIM with its protection, and the transformation network's SSIM, if it is another one."""
     least = min(best, key=lambda name: best[name][place])
     others = [least] if least == "transformed" else [least, "transformed"]
     return "lowest is " + "; ".join(f"{NAMES[name]}, {best[name][place]:.3f}" for name in others)
@@ -310,7 +310,7 @@ def _reached(rows: Sequence[Row], least: int, most: int) -> list[float]:
 
 def _text(audits: dict[str, dict[str, list[Row]]]) -> tuple[str, ...]:
     first = next(iter(audits.values()))
-    guessed = {each: guess(first["transformed"], each) for each in ("ssim", "visible")}
+    guessed = {metric: guess(first["transformed"], metric) for metric in ("ssim", "visible")}
     return (
         "The paper measures two attacks by SSIM. Both are trained without pairs, and how low an SSIM is where nothing "
         "is left, it does not say: here a guess, without looking at the protected image, has "
@@ -325,16 +325,16 @@ def _text(audits: dict[str, dict[str, list[Row]]]) -> tuple[str, ...]:
 
 
 def _one_key(by_protection: dict[str, list[Row]]) -> list[str]:
-    """That ciphers with one key fall to statistics, where they do."""
+    """States that statistics break ciphers with one key, if they do."""
     by_statistics = {"pixel-same": "pixel-statistics", "tanaka": "block-statistics"}
     worked = {name: reconstructions(by_protection[name]) for name in by_statistics}
-    found = [
+    strongest = [
         max((row for row in worked[name] if row["attack"] == attack), key=lambda row: float(row["ssim"]), default=None)
         for name, attack in by_statistics.items()
     ]
-    if any(row is None or row["ssim"] < BROKEN for row in found):
+    if any(row is None or row["ssim"] < BROKEN for row in strongest):
         return []
-    seconds = max(row["seconds"] for row in found if row is not None)
+    seconds = max(row["seconds"] for row in strongest if row is not None)
     return [
         f"With one key for all images the ciphers fall without any pair, any training, in {seconds:.0f} s, for what a "
         "cipher does to all images alike it does to their statistics. [What audits find](audit.md) says more."

@@ -1,4 +1,5 @@
-"""Transformation networks: what people and a classifier still see in transformed images (section III-C, Figure 1d).
+"""Transformation networks: what people and a classifier still recognise in transformed images (section III-C, Figure
+1d).
 
 Paper:   Sirichotedumrong and Kiya 2020, sections III-C and IV-B, Figure 1(d)
 Item:    transformation
@@ -46,7 +47,7 @@ PHOTOS, SIDE = ("chelsea", "coffee"), 32
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """On what networks are trained at a scale, and what that changes of their settings."""
+    """The training data of networks at a scale, and the changes to their settings."""
 
     images: dict[str, int | None]
     changes: dict[str, dict[str, Any]]
@@ -66,7 +67,7 @@ SETTINGS: dict[Scale, Setting] = {
 
 
 def measure(conditions: Conditions) -> None:
-    """A row for each network; the networks themselves lie in the folder for work."""
+    """A row for each network; the networks themselves are in the work folder."""
     setting = SETTINGS[conditions.scale]
     data = preliminary.SETTINGS[conditions.scale].data
     about = {"data": data, "settings": {f"{m} {p}": asdict(_settings(setting, m, p)) for m, p in VARIANTS}}
@@ -110,7 +111,7 @@ def _row(
         "data": parts.name, "fingerprint": parts.fingerprint, "images": setting.images[method] or len(parts.train),
         "method": method, "preset": preset, "seed": 0, "epochs": settings.epochs,
         "network": transformation.network.options,
-        "parameters": sum(each.numel() for each in transformation.network.parameters()),
+        "parameters": sum(parameter.numel() for parameter in transformation.network.parameters()),
         "classifier": frozen.classifier.fingerprint(), "features": frozen.named,
         "transformation": transformation.fingerprint,
         **judged, "returned_ssim": _returned(trained, parts.test.images),
@@ -121,7 +122,7 @@ def _row(
 
 
 def _returned(trained: TrainedTransformation, plain: Tensor) -> float | None:
-    """SSIM of plain images with those that the training's own inverse makes of transformed ones."""
+    """SSIM of plain images and the images that the training's own inverse restores from transformed ones."""
     inverse = trained.inverse
     if inverse is None:
         return None
@@ -142,7 +143,7 @@ def _shown(image: Tensor) -> Any:
 
 
 def show(evidence: Evidence) -> Section:
-    """What is left, in a table and pictures."""
+    """The remaining information, in a table and pictures."""
     rows = {(row["method"], row["preset"]): row for row in evidence.rows(ITEM)}
     first = next(iter(rows.values()))
     variants = [variant for variant in VARIANTS if variant in rows]
@@ -162,7 +163,7 @@ def show(evidence: Evidence) -> Section:
                     f"{row['distance']:.2f} ({row['unrelated_distance']:.2f})",
                     "–" if row["returned_ssim"] is None else f"{row['returned_ssim']:.3f}",
                 )
-                for variant, row in ((each, rows[each]) for each in variants)
+                for variant, row in ((variant, rows[variant]) for variant in variants)
             ),
         ),
     )  # fmt: skip
@@ -177,16 +178,16 @@ def show(evidence: Evidence) -> Section:
 
 
 def _panels(rows: dict[tuple[str, str], Row], variants: list[tuple[str, str]]) -> dict[str, Any]:
-    """Each photo, and what the networks make of it, by title."""
-    found = {}
+    """Each photo and the networks' outputs for it, by title."""
+    panels = {}
     for name in PHOTOS:
-        found[name] = _shown(_photo(name)[0])
-        found |= {f"{name}: {NAMES[each]}": unpack(rows[each]["pictures"][name]) for each in variants}
-    return found
+        panels[name] = _shown(_photo(name)[0])
+        panels |= {f"{name}: {NAMES[variant]}": unpack(rows[variant]["pictures"][name]) for variant in variants}
+    return panels
 
 
 def _text(rows: dict[tuple[str, str], Row]) -> tuple[str, ...]:
-    """What the numbers say, in words."""
+    """The meaning of the numbers, in words."""
     return (
         "SSIM is no measure of what people see: a photo whose colours are exchanged, or that is a negative of itself, "
         "has an SSIM near 0 and shows all that was in it. So look at the pictures, and at “shows”.",
@@ -201,16 +202,16 @@ def _text(rows: dict[tuple[str, str], Row]) -> tuple[str, ...]:
 
 
 def shows(row: Row) -> bool:
-    """Whether more is left for people than in an unrelated image."""
+    """Whether people can see more than in an unrelated image."""
     return bool(row["visible"] > 1.5 * row["unrelated_visible"])
 
 
 def _shown_by(rows: dict[tuple[str, str], Row]) -> str:
-    """What the three together show, where they do."""
+    """The conclusions from all three networks, if rows support them."""
     if len(rows) < len(VARIANTS):
         return ""
     unet, paper, cyclegan = (rows[variant] for variant in VARIANTS)
-    said = {
+    sentences = {
         "A network that passes all that it can stays readable to people, whatever it is told to be far from.": (
             shows(paper)
         ),
@@ -219,11 +220,11 @@ def _shown_by(rows: dict[tuple[str, str], Row]) -> str:
             not shows(unet) and not shows(cyclegan) and unet["accuracy"] > cyclegan["accuracy"]
         ),
     }
-    return " ".join(sentence for sentence, holds in said.items() if holds)
+    return " ".join(sentence for sentence, holds in sentences.items() if holds)
 
 
 def _said(name: str, row: Row) -> str:
-    """What became of people’s and the classifier’s view, in a sentence."""
+    """What people and the classifier still see, in a sentence."""
     reads = row["accuracy"] > 0.9 * row["plain_accuracy"]
     people = "people still see what was in the images" if shows(row) else "nothing is left for people"
     classifier = "h_θ reads them nearly as well as plain ones" if reads else "h_θ reads them far worse than plain ones"
