@@ -30,6 +30,7 @@ or a power cut then has the files of about a second done again, some hundreds at
 
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ from veil.jobs.job import Job as Job
 from veil.jobs.job import Run as Run
 from veil.jobs.job import failure as failure
 from veil.jobs.job import stamp as stamp
+from veil.jobs.job import stamp_of
 from veil.jobs.listing import Files
 from veil.jobs.listing import find as find
 from veil.jobs.listing import locate as locate
@@ -217,18 +219,23 @@ class _Plan:
             self.inside.path(item.out_name)
         except UnsafeName as error:
             return _REFUSED, f"the output is not written: {error}"
-        with suppress(OSError):  # a name too long, a source that is no more: rows will say it
-            if item.out.exists() and (self.first_run or item.out.samefile(item.source)):
-                raise _in_the_way(item.out)
-        return _DONE if row and self._is_done(item, row) else _WANTED, None
-
-    def _is_done(self, item: Item, row: Row) -> bool:
-        if row.get("error", "not said") or row.get("out") != item.out_name or self.job.rows.problem(row):
-            return False
         try:
-            return item.out.is_file() and bool(row.get("source") == stamp(item.source))
-        except OSError:
-            return False
+            output = item.out.stat()
+            if self.first_run:
+                raise _in_the_way(item.out)
+            source = item.source.stat()
+        except OSError:  # no output, a name too long, a source that is no more: rows will say it
+            return _WANTED, None
+        if os.path.samestat(output, source):
+            raise _in_the_way(item.out)
+        is_done = (
+            row.get("source") == stamp_of(source)
+            and not row.get("error", "not said")
+            and row.get("out") == item.out_name
+            and stat.S_ISREG(output.st_mode)
+            and self.job.rows.problem(row) is None
+        )
+        return _DONE if is_done else _WANTED, None
 
 
 def read_rows(file: Path) -> list[Row]:

@@ -1,5 +1,6 @@
 """What a folder job is made of: its files, its settings, and who is told what it does."""
 
+import os
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,11 @@ QUIET = Run()
 
 def stamp(source: Path) -> Stamp:
     """Size and modification time of a file: what tells that it is still the one that a row speaks of."""
-    status = source.stat()
+    return stamp_of(source.stat())
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """The same, of a file whose status is known."""
     return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
 
 

@@ -1,7 +1,6 @@
 """How outputs are called: every file has one of its own, and keeps it."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from veil.jobs.database import Database, blob
 from veil.jobs.job import MANIFEST, ROWS
@@ -57,7 +56,10 @@ class OutputNames:
         return chosen
 
     def _short(self, name: str) -> str:
-        return Path(names.plain(name)).with_suffix(self._suffix).as_posix()
+        """The name with the suffix of outputs in place of its own."""
+        folder, slash, last = names.plain(name).rpartition("/")
+        dot = last.rfind(".")
+        return folder + slash + (last[:dot] if 0 < dot < len(last) - 1 else last) + self._suffix
 
     def _claim(self, name: str) -> bool:
         """Whether nobody else has the name, letter case aside; nobody will have it from now on."""
