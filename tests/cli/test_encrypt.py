@@ -15,7 +15,7 @@ from PIL import Image
 
 from veil import images
 from veil.cli.encrypt import FAILED
-from veil.jobs import lossless
+from veil.jobs import image_batches
 from veil.protections.ciphers.keys import Key
 
 Captured = pytest.CaptureFixture[str]
@@ -282,7 +282,7 @@ def test_ctrl_c_says_how_to_go_on(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lossless, "_changed", interrupted)
+    monkeypatch.setattr(image_batches, "_changed", interrupted)
     assert veil("encrypt", inputs, "-o", tmp_path / "out", "--cipher", "tanaka", "--key", key) == 130
     assert "the same command goes on" in said(capsys)
 

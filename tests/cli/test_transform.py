@@ -15,7 +15,7 @@ from transformations import tiny
 
 from veil import images
 from veil.cli.transform import FAILED
-from veil.jobs import lossless
+from veil.jobs import image_batches
 from veil.protections.transformation.file import Transformation
 
 Captured = pytest.CaptureFixture[str]
@@ -161,7 +161,7 @@ def test_ctrl_c_says_how_to_go_on(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lossless, "_changed", interrupted)
+    monkeypatch.setattr(image_batches, "_changed", interrupted)
     assert veil("transform", "apply", inputs, "-o", tmp_path / "out", "--with", network) == 130
     assert "the same command goes on" in said(capsys)
 

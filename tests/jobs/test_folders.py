@@ -2,26 +2,37 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypedDict
 
 import pytest
 
-from veil.jobs import folders
-from veil.jobs.folders import FolderError, Item, Row
+from veil.jobs import folders, recorder
+from veil.jobs.folders import FolderError, Item, Job, Row, Run
+from veil.jobs.row_formats import RowFormat, Stamp
 from veil.runtime.files import printable, write_atomically
 
 SUFFIXES = frozenset({".jpg", ".png", ".webp"})
 
 
-def copying(items: Iterable[Item]) -> Iterator[tuple[Item, Row]]:
+class CopiedRow(TypedDict):
+    file: str
+    out: str
+    error: None
+    source: Stamp
+
+
+FORMAT = RowFormat(command="`veil copy`", done=CopiedRow, failed={"protected": False})
+Results = Generator[tuple[Item, Row | Exception], None, None]
+
+
+def copying(items: Iterable[Item], workers: int = 2) -> Results:
     """Work that copies; a file with the content ``bad`` fails."""
     for item in items:
         content = item.source.read_bytes()
         if content == b"bad":
-            yield item, {"file": item.name, "out": None, "protected": False, "error": "bad"}
+            yield item, ValueError("bad")
             continue
         item.out.parent.mkdir(parents=True, exist_ok=True)
         item.out.write_bytes(content)
@@ -29,9 +40,11 @@ def copying(items: Iterable[Item]) -> Iterator[tuple[Item, Row]]:
         yield item, row
 
 
-def run(inputs: list[Path], out: Path, work=copying, **more) -> list[Row]:  # type: ignore[no-untyped-def]
-    settings = more.pop("settings", {"budget": 3})
-    return folders.run(inputs, out, work, suffixes=SUFFIXES, suffix=".png", settings=settings, **more)
+def run(inputs: list[Path], out: Path, work=copying, *, synced=True, settings=None, **told) -> list[Row]:  # type: ignore[no-untyped-def]
+    """The rows of a job; ``told`` are fields of `Run`."""
+    settings = {"budget": 3} if settings is None else settings
+    job = Job(work=work, suffixes=SUFFIXES, suffix=".png", settings=settings, rows=FORMAT, synced=synced)
+    return list(folders.run(inputs, out, job, Run(**told)))
 
 
 @pytest.fixture
@@ -102,13 +115,13 @@ def test_several_inputs_get_their_folders_names(inputs: Path, tmp_path: Path) ->
 def test_goes_on_and_does_nothing_twice(inputs: Path, tmp_path: Path) -> None:
     taken: list[str] = []
 
-    def stopping(items: Iterable[Item]) -> Iterator[tuple[Item, Row]]:
+    def stopping(items: Iterable[Item], workers: int) -> Results:
         for number, pair in enumerate(copying(items)):
             if number == 2:
                 raise KeyboardInterrupt
             yield pair
 
-    def recording(items: Iterable[Item]) -> Iterator[tuple[Item, Row]]:
+    def recording(items: Iterable[Item], workers: int) -> Results:
         for pair in copying(items):
             taken.append(pair[0].name)
             yield pair
@@ -139,7 +152,7 @@ def test_missing_outputs_changed_sources_and_failures_are_done_again(inputs: Pat
     (inputs / "b.jpg").write_bytes(b"mended")
     (inputs / "sub/c.jpg").write_bytes(b"another")
     done: list[int] = []
-    rows = run([inputs], tmp_path / "out", started=lambda total, already, passed_over: done.append(len(already)))
+    rows = run([inputs], tmp_path / "out", started=lambda total, already, passed_over: done.append(already))
     assert done == [1]
     assert not any(row["error"] for row in rows)
     assert (tmp_path / "out/sub/c.png").read_bytes() == b"another"
@@ -232,7 +245,7 @@ def test_rows_that_lack_something_are_done_again(inputs: Path, tmp_path: Path, l
     short = [{key: value for key, value in row.items() if key != lacks} for row in rows]
     (tmp_path / "out/rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in short))
     done: list[int] = []
-    again = run([inputs], tmp_path / "out", started=lambda total, already, passed_over: done.append(len(already)))
+    again = run([inputs], tmp_path / "out", started=lambda total, already, passed_over: done.append(already))
     assert done == [0]
     assert [row["file"] for row in again] == [row["file"] for row in rows]
     assert all((tmp_path / "out" / row["out"]).read_text() == row["file"] for row in again)
@@ -241,7 +254,7 @@ def test_rows_that_lack_something_are_done_again(inputs: Path, tmp_path: Path, l
 def test_failures_by_links_have_the_fields_of_the_job(inputs: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/sub").symlink_to(tmp_path)
-    rows = run([inputs], tmp_path / "out", failed={"protected": False})
+    rows = run([inputs], tmp_path / "out")
     assert [row["error"] is None for row in rows] == [True, True, False, False]
     assert rows[2] == {
         "file": "sub/c.jpg", "out": None, "protected": False,
@@ -286,18 +299,18 @@ def test_outputs_reach_the_disk_before_their_rows(
 ) -> None:
     synced: list[Path] = []
     appended: list[list[str]] = []
-    append = folders.rows.append
+    append = recorder.rows.append
 
-    def appending(handle: TextIO, *rows: Row) -> None:
+    def appending(handle: TextIO, *rows: Row) -> list[tuple[int, int]]:
         assert {tmp_path / "out" / row["out"] for row in rows if row["out"]} <= set(synced)
         appended.append([row["file"] for row in rows])
-        append(handle, *rows)
+        return append(handle, *rows)
 
     (inputs / "b.jpg").write_bytes(b"bad")
-    monkeypatch.setattr(folders, "_AT_ONCE", 3)
-    monkeypatch.setattr(folders, "_SECONDS", 1e9)
-    monkeypatch.setattr(folders, "_sync", synced.append)
-    monkeypatch.setattr(folders.rows, "append", appending)
+    monkeypatch.setattr(recorder, "_AT_ONCE", 3)
+    monkeypatch.setattr(recorder, "_SECONDS", 1e9)
+    monkeypatch.setattr(recorder, "_sync", synced.append)
+    monkeypatch.setattr(recorder.rows, "append", appending)
     run([inputs], tmp_path / "out", synced=False)
     assert appended == [["a.jpg", "b.jpg", "sub/c.jpg"], ["sub/deep/d.webp"]]
     assert tmp_path / "out/sub" in synced
@@ -307,11 +320,11 @@ def test_outputs_reach_the_disk_before_their_rows(
 def test_rows_that_wait_are_written_however_the_work_ends(
     inputs: Path, tmp_path: Path, end: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ending(items: Iterable[Item]) -> Iterator[tuple[Item, Row]]:
+    def ending(items: Iterable[Item], workers: int) -> Results:
         yield from list(copying(items))[:3]
         raise end
 
-    monkeypatch.setattr(folders, "_SECONDS", 1e9)
+    monkeypatch.setattr(recorder, "_SECONDS", 1e9)
     with pytest.raises(end):
         run([inputs], tmp_path / "out", ending, synced=False)
     assert [row["file"] for row in folders.read_rows(tmp_path / "out/rows.jsonl")] == ["a.jpg", "b.jpg", "sub/c.jpg"]
@@ -320,53 +333,23 @@ def test_rows_that_wait_are_written_however_the_work_ends(
 def test_rows_wait_no_longer_than_a_moment(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
 
-    def looking(items: Iterable[Item]) -> Iterator[tuple[Item, Row]]:
+    def looking(items: Iterable[Item], workers: int) -> Results:
         for pair in copying(items):
             found.append(len(folders.read_rows(tmp_path / "out/rows.jsonl")))
             yield pair
 
-    monkeypatch.setattr(folders, "_SECONDS", 0)
+    monkeypatch.setattr(recorder, "_SECONDS", 0)
     run([inputs], tmp_path / "out", looking, synced=False)
     assert found == [0, 1, 2, 3]
 
 
-def items_of(count: int) -> list[Item]:
-    return [Item(number, Path(), str(number), Path(), str(number)) for number in range(count)]
-
-
-def test_ahead_keeps_the_order_and_goes_no_further_than_it_may() -> None:
-    begun: list[int] = []
-
-    def do(item: Item) -> int:
-        begun.append(item.number)
-        return -item.number
-
-    with ThreadPoolExecutor(2) as pool:
-        results = folders.ahead(items_of(9), do, pool, depth=3)
-        assert [next(results)[1].result() for _ in range(2)] == [0, -1]
-        assert max(begun) <= 4
-        assert [(item.number, future.result()) for item, future in results] == [(n, -n) for n in range(2, 9)]
-
-
-def test_in_threads_makes_rows_of_failures_and_of_nothing_else() -> None:
-    def do(item: Item) -> Row:
-        if item.number == 1:
-            raise ValueError("two\nlines")
-        return {"file": item.name}
-
-    given = items_of(3)
-    rows = [row for _, row in folders.in_threads(given, do, fails=(ValueError,), workers=2)]
-    assert rows == [{"file": "0"}, {"file": "1", "out": None, "error": "two lines"}, {"file": "2"}]
-    with pytest.raises(ValueError, match="two"):
-        list(folders.in_threads(given, do, fails=(OSError,), workers=2))
-
-
 def test_failures_say_why_in_a_line() -> None:
-    item = items_of(1)[0]
-    assert folders.failure(item, MemoryError(), protected=False) == {
+    item = Item(0, Path(), "0", Path(), "0")
+    assert folders.failure(item, MemoryError(), {"protected": False}) == {
         "file": "0", "out": None, "protected": False, "error": "not enough memory",
     }  # fmt: skip
-    assert folders.failure(item, KeyError())["error"] == "KeyError"
+    assert folders.failure(item, KeyError(), {})["error"] == "KeyError"
+    assert folders.failure(item, ValueError("two\nlines"), {})["error"] == "two lines"
 
 
 def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

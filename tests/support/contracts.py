@@ -20,6 +20,7 @@ from veil.attacks.noise.attack import NoiseAttack
 from veil.data import faces, photo_sets, small_images
 from veil.data.labelled_images import LabelledImages
 from veil.data.layouts import DigitsLayout, FacesLayout, Layout, PhotosLayout, SmallImagesLayout
+from veil.jobs.row_formats import RowFormat
 from veil.metrics.attributes import auroc
 from veil.metrics.identity import rank_one
 from veil.metrics.recovery import mean_image
@@ -484,3 +485,16 @@ def check_obfuscator_preset(row: ObfuscatorPreset) -> None:
     assert service.client == client.fingerprint
     images = torch.randint(256, (3, 3, 32, 32), dtype=torch.uint8)
     assert service(client(images)).shape == (3, 1)
+
+
+def check_row_format(row_format: RowFormat[Any], row: dict[str, Any]) -> None:
+    """A format of a folder job's rows, with a row of it: whatever is missing or of another type is noticed."""
+    assert row_format.problem(row) is None
+    for name in row_format.done.__required_keys__:  # type: ignore[attr-defined]
+        without = {key: value for key, value in row.items() if key != name}
+        problem = row_format.problem(without)
+        # Without an error it is a row of a file that is done.
+        assert problem == f"{name} is missing" or (name == "error" and problem), name
+        assert row_format.problem(row | {name: object()}), name
+    assert row_format.problem({"file": row["file"], "out": None, **row_format.failed, "error": "why"}) is None
+    assert row_format.problem(row | {"version": row_format.version + 1})

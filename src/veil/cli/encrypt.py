@@ -1,9 +1,8 @@
 """`veil encrypt` and `veil decrypt`: folders of images through a cipher and back."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -12,7 +11,7 @@ from veil import images
 from veil.cli import key as keys
 from veil.cli.options import LOSSLESS, MaxMegapixels, cipher_help, cipher_named, ciphers
 from veil.cli.terminal import FolderProgress, errors, output
-from veil.jobs.folders import Row
+from veil.jobs.folders import FolderResult
 from veil.runtime.files import printable
 
 FAILED = 1
@@ -54,11 +53,11 @@ def encrypt(
     if secret is None:
         errors.print("no key is kept: nobody can decrypt these images, so keep the originals")
     with FolderProgress({"encrypted": "green"}, files="images") as progress:
-        rows = encrypt_folder(
+        result = encrypt_folder(
             inputs, out, row, secret, format=format, size=size, max_pixels=int(max_megapixels * 1e6),
-            started=progress.started, finished=progress.finished,
+            run=progress.run,
         )  # fmt: skip
-    _finish(rows, "encrypted", out, secret.fingerprint if secret is not None else None, as_json)
+    _finish(result, "encrypted", out, secret.fingerprint if secret is not None else None, as_json)
 
 
 def decrypt(
@@ -87,24 +86,23 @@ def decrypt(
     secret = keys.load(key)
     row = cipher_named(cipher, key, per_image=False) if cipher is not None else None
     with FolderProgress({"decrypted": "green"}, files="images") as progress:
-        rows = decrypt_folder(
-            inputs, out, secret, row, format=format, max_pixels=int(max_megapixels * 1e6),
-            started=progress.started, finished=progress.finished,
+        result = decrypt_folder(
+            inputs, out, secret, row, format=format, max_pixels=int(max_megapixels * 1e6), run=progress.run,
         )  # fmt: skip
-    _finish(rows, "decrypted", out, secret.fingerprint, as_json)
+    _finish(result, "decrypted", out, secret.fingerprint, as_json)
 
 
-def _finish(rows: Sequence[Row], done: str, out: Path, key: str | None, as_json: bool) -> None:
+def _finish(result: FolderResult[Any], done: str, out: Path, key: str | None, as_json: bool) -> None:
     """Prints what became of the images, and ends with the status that says so."""
-    failed = sum(row["error"] is not None for row in rows)
     if as_json:
-        summary = {"images": len(rows), done: len(rows) - failed, "failed": failed, "key": key, "out": printable(out)}
+        counts = {"images": result.total, done: result.done, "failed": result.failed}
+        summary = {**counts, "key": key, "out": printable(out)}
         output.print_json(json.dumps(summary))
     else:
         named = f"key {key}" if key is not None else "no key kept"
         output.print(
-            f"{len(rows)} images: [green]{len(rows) - failed} {done}[/], [red]{failed} failed[/]; {named}; "
+            f"{result.total} images: [green]{result.done} {done}[/], [red]{result.failed} failed[/]; {named}; "
             f"in {escape(printable(out))}",
             soft_wrap=True,
         )
-    raise typer.Exit(FAILED if failed else 0)
+    raise typer.Exit(FAILED if result.failed else 0)

@@ -15,11 +15,11 @@ from veil import images
 from veil.cli.obfuscate_train import train
 from veil.cli.options import MaxMegapixels
 from veil.cli.terminal import FolderProgress, errors, output
-from veil.jobs.folders import FolderError, Row
+from veil.jobs.folders import FolderError, FolderResult
 from veil.runtime.files import PARTIAL, printable
 
 if TYPE_CHECKING:
-    from veil.protections.features.feature_files import Answer
+    from veil.protections.features.feature_files import Answer, ExtractedRow
     from veil.protections.features.file import Client, Service
 
 FAILED = 1
@@ -51,11 +51,10 @@ def extract(
 
     sender = Client.load(client)
     with FolderProgress({"extracted": "green"}, files="images") as progress:
-        rows = feature_files.extract_folder(
-            inputs, out, sender, max_pixels=int(max_megapixels * 1e6), device=devices.choose(device),
-            started=progress.started, finished=progress.finished,
+        result = feature_files.extract_folder(
+            inputs, out, sender, max_pixels=int(max_megapixels * 1e6), device=devices.choose(device), run=progress.run,
         )  # fmt: skip
-    _finish(rows, sender, out, as_json)
+    _finish(result, sender, out, as_json)
 
 
 @commands.command()
@@ -159,26 +158,28 @@ def _words(half: Client | Service) -> list[tuple[str, str]]:
     return [*words, ("its client", printable(about["client"]))]
 
 
-def _finish(rows: Sequence[Row], client: Client, out: Path, as_json: bool) -> None:
+def _finish(result: FolderResult[ExtractedRow], client: Client, out: Path, as_json: bool) -> None:
     """Prints what became of the images, and ends with the status that says so."""
-    done = [row for row in rows if not row["error"]]
-    failed = len(rows) - len(done)
-    sent = done[0]["bytes"] if done else None
-    files = round(sum(row["source"]["bytes"] for row in done) / len(done)) if done else None
+    sent, sources = None, 0
+    for row in result:
+        if row["error"] is None:
+            sent = row["bytes"]  # the same of every image
+            sources += row["source"]["bytes"]
+    image_bytes = round(sources / result.done) if result.done else None
     if as_json:
         summary = {
-            "images": len(rows), "extracted": len(done), "failed": failed, "client": client.fingerprint,
-            "bytes": sent, "image_bytes": files, "out": printable(out),
+            "images": result.total, "extracted": result.done, "failed": result.failed, "client": client.fingerprint,
+            "bytes": sent, "image_bytes": image_bytes, "out": printable(out),
         }  # fmt: skip
         output.print_json(json.dumps(summary))
     else:
-        sizes = f"{sent:,} bytes are sent of an image, its file has {files:,}; " if done else ""
+        sizes = f"{sent:,} bytes are sent of an image, its file has {image_bytes:,}; " if result.done else ""
         output.print(
-            f"{len(rows)} images: [green]{len(done)} extracted[/], [red]{failed} failed[/]; {sizes}"
+            f"{result.total} images: [green]{result.done} extracted[/], [red]{result.failed} failed[/]; {sizes}"
             f"{escape(printable(client.name))} ({client.fingerprint}); in {escape(printable(out))}",
             soft_wrap=True,
         )
-    raise typer.Exit(FAILED if failed else 0)
+    raise typer.Exit(FAILED if result.failed else 0)
 
 
 def _csv(handle: TextIO, names: Sequence[str]) -> Callable[[Answer], None]:

@@ -1,6 +1,7 @@
 """`veil protect`: photos that look the same and that classifiers misread."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -99,18 +100,19 @@ def protect(
     with FolderProgress(
         {"protected": "green", "not": "yellow"}, lambda row: "protected" if row["protected"] else "not"
     ) as progress:
-        rows = protector.protect_folder(
+        result = protector.protect_folder(
             photos, out, format=format, quality=quality, keep_metadata=keep_metadata, truths=truths,
-            max_pixels=int(max_megapixels * 1e6), started=progress.started, finished=progress.finished,
+            max_pixels=int(max_megapixels * 1e6), run=progress.run,
         )  # fmt: skip
-    sources = {name: path for path, name in folders.find(photos, images.SUFFIXES, out).files}
+    digest = report.digest(result)
+    sources = folders.locate(photos, images.SUFFIXES, out, [row["file"] for row in digest.shown])
     page = report.write_protection_report(
-        out, rows, settings=folders.read_manifest(out), sources=sources,
+        out, digest, settings=folders.read_manifest(out), sources=sources,
         class_counts={name: len(classes) for name, classes in protector.classes.items()},
     )  # fmt: skip
-    summary = report.summarise(rows)
+    summary = digest.summary
     if as_json:
-        output.print_json(json.dumps(summary | {"out": printable(out), "report": printable(page)}))
+        output.print_json(json.dumps({**summary, "out": printable(out), "report": printable(page)}))
     else:
         _print_summary(summary)
         output.print(f"report: {escape(printable(page))}", soft_wrap=True)
@@ -123,7 +125,7 @@ def _name_strangers(protector: "Protector", noise: "UniversalNoise") -> None:
         errors.print(escape(f"the noise was not fitted to {', '.join(others)}, but to {', '.join(noise.models)}"))
 
 
-def _print_summary(summary: dict[str, Any]) -> None:
+def _print_summary(summary: Mapping[str, Any]) -> None:
     output.print(
         f"{summary['photos']} photos: [green]{summary['protected']} protected[/], "
         f"[yellow]{summary['not_protected']} not protected[/], [red]{summary['failed']} failed"

@@ -1,7 +1,7 @@
 """What commands show while they work: progress on standard error, results on standard output."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from veil.jobs.folders import Row
+from veil.jobs.folders import Row, Run
 from veil.runtime.files import printable
 
 INTERRUPTED = 130
@@ -61,15 +61,18 @@ class FolderProgress(AbstractContextManager["FolderProgress"]):
             errors.print("stopped; the same command goes on from here")
             raise typer.Exit(INTERRUPTED)
 
-    def started(self, total: int, done: Sequence[Row], passed_over: int) -> None:
+    @property
+    def run(self) -> Run:
+        """What tells of a job here."""
+        return Run(resumed=self._count, started=self.started, finished=self.finished)
+
+    def started(self, total: int, done: int, passed_over: int) -> None:
         """Shows how much there is to do and what an earlier run has done."""
         if done:
-            errors.print(f"{len(done)} of {total} {self.files} are done already; going on")
+            errors.print(f"{done} of {total} {self.files} are done already; going on")
         if passed_over:
             errors.print(f"{passed_over} other files passed over")
-        for row in done:
-            self._count(row)
-        self._show(total=total, completed=len(done))
+        self._show(total=total, completed=done)
         self.bar.start()
         self.bar.start_task(self.task)
 

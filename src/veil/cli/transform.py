@@ -1,9 +1,8 @@
 """`veil transform`: folders of images through a transformation network, and what is known of one."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -12,7 +11,7 @@ from veil.cli.options import LOSSLESS, MaxMegapixels, transformation_named
 from veil.cli.terminal import FolderProgress, output
 from veil.cli.transform_train import train
 from veil.jobs import folders
-from veil.jobs.folders import Row
+from veil.jobs.folders import FolderResult
 from veil.protections import PROTECTIONS
 from veil.protections.transformation.file import MAX_PIXELS
 from veil.protections.transformation.packaged import DEFAULT
@@ -71,11 +70,11 @@ def apply(
 
     row = transformation_named(transformation)
     with FolderProgress({"transformed": "green"}, files="images") as progress:
-        rows = transform_folder(
+        result = transform_folder(
             inputs, out, row, format=format, size=size, max_pixels=int(max_megapixels * 1e6),
-            device=devices.choose(device), started=progress.started, finished=progress.finished,
+            device=devices.choose(device), run=progress.run,
         )  # fmt: skip
-    _finish(rows, row.name, folders.read_manifest(out)["transformation"], out, as_json)
+    _finish(result, row.name, folders.read_manifest(out)["transformation"], out, as_json)
 
 
 @commands.command()
@@ -118,19 +117,18 @@ def _shown(value: object) -> str:
     return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def _finish(rows: Sequence[Row], name: str, fingerprint: str, out: Path, as_json: bool) -> None:
+def _finish(result: FolderResult[Any], name: str, fingerprint: str, out: Path, as_json: bool) -> None:
     """Prints what became of the images, and ends with the status that says so."""
-    failed = sum(row["error"] is not None for row in rows)
     if as_json:
         summary = {
-            "images": len(rows), "transformed": len(rows) - failed, "failed": failed,
+            "images": result.total, "transformed": result.done, "failed": result.failed,
             "transformation": fingerprint, "out": printable(out),
         }  # fmt: skip
         output.print_json(json.dumps(summary))
     else:
         output.print(
-            f"{len(rows)} images: [green]{len(rows) - failed} transformed[/], [red]{failed} failed[/]; "
+            f"{result.total} images: [green]{result.done} transformed[/], [red]{result.failed} failed[/]; "
             f"{escape(printable(name))} ({escape(fingerprint)}); in {escape(printable(out))}",
             soft_wrap=True,
         )
-    raise typer.Exit(FAILED if failed else 0)
+    raise typer.Exit(FAILED if result.failed else 0)

@@ -12,7 +12,7 @@ from rich.markup import escape
 from veil.cli.options import chosen, table_help
 from veil.cli.terminal import TrainingProgress, errors, output
 from veil.jobs import folders
-from veil.jobs.folders import Row
+from veil.jobs.rows import Row
 from veil.protections.transformation import METHODS
 from veil.protections.transformation.frozen_networks import Features, Layer
 from veil.protections.transformation.preliminary import PreliminarySettings

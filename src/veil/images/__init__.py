@@ -18,15 +18,17 @@ from veil.images.formats import FORMATS, MAX_PIXELS, SUFFIXES, Format
 
 if TYPE_CHECKING:
     from veil.images.colour import LUMA
-    from veil.images.decoding import decode, load
+    from veil.images.decoding import Arrays, decode, load, load_arrays
     from veil.images.encoding import encode, over_white, save
     from veil.images.metadata import Metadata
     from veil.images.photo import ImageError, Photo, content_digest, quantise, require_batch, to_float
 
 _WHERE = {
     "LUMA": "colour",
+    "Arrays": "decoding",
     "decode": "decoding",
     "load": "decoding",
+    "load_arrays": "decoding",
     "encode": "encoding",
     "over_white": "encoding",
     "save": "encoding",
@@ -44,6 +46,7 @@ __all__ = [
     "LUMA",
     "MAX_PIXELS",
     "SUFFIXES",
+    "Arrays",
     "Format",
     "ImageError",
     "Metadata",
@@ -52,6 +55,7 @@ __all__ = [
     "decode",
     "encode",
     "load",
+    "load_arrays",
     "over_white",
     "quantise",
     "require_batch",

@@ -17,12 +17,14 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -36,12 +38,10 @@ from PIL import (
 )
 
 from veil.images import colour, metadata
+from veil.images.metadata import Metadata
 from veil.images.photo import MAX_PIXELS, ImageError, Photo
 from veil.images.pillow_warnings import silent_pillow
 from veil.runtime.lazy import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _DECODERS: dict[str, type[ImageFile.ImageFile]] = {
     "PNG": PngImagePlugin.PngImageFile,
@@ -90,12 +90,42 @@ def load(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
     return decode(_read(Path(path), max_pixels), max_pixels=max_pixels)
 
 
+def load_arrays(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Arrays:
+    """What `load` reads, with the same errors, for those who only show it and do not want to wait for torch."""
+    data = _read(Path(path), max_pixels)
+    with _memory_said():
+        return _decode(data, max_pixels)
+
+
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """A photo from the bytes of its file, as `load` reads it, with the same errors."""
+    with _memory_said():
+        read = _decode(data, max_pixels)
+        pixels = torch.from_numpy(read.pixels)
+        pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()
+        return Photo(pixels, None if read.alpha is None else torch.from_numpy(read.alpha), read.metadata, read.notes)
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """A photo as `Photo` has it, without torch.
+
+    Attributes:
+        pixels: uint8, (H, W) of a grey photo, (H, W, 3) of one in colour; upright.
+        alpha: uint8 (H, W), 255 is opaque; None where the file has no transparency.
+        metadata, notes: see `Photo`.
+    """
+
+    pixels: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None
+    metadata: Metadata | None
+    notes: tuple[str, ...]
+
+
+@contextmanager
+def _memory_said() -> Iterator[None]:
     try:
-        return _decode(data, max_pixels)
-    except ImageError:
-        raise
+        yield
     except MemoryError as error:
         raise ImageError("not enough memory to read the photo") from error
 
@@ -121,7 +151,7 @@ def _read(path: Path, max_pixels: int) -> bytes:
         raise ImageError("the file's name is not valid") from error
 
 
-def _decode(data: bytes, max_pixels: int) -> Photo:
+def _decode(data: bytes, max_pixels: int) -> Arrays:
     kind = _kind(data)
     decoder = _decoder(kind)
     # Pillow does not look, and gives a photo whose lower part is missing.
@@ -140,11 +170,11 @@ def _decode(data: bytes, max_pixels: int) -> Photo:
                     raise
                 except Exception:
                     continue
-                return Photo(photo.pixels, photo.alpha, photo.metadata, ("damaged metadata left out", *photo.notes))
+                return replace(photo, notes=("damaged metadata left out", *photo.notes))
             raise ImageError(f"damaged or unsupported {kind} file{_detail(error)}") from error
 
 
-def _decode_with(decoder: type[ImageFile.ImageFile], kind: str, data: bytes, max_pixels: int) -> Photo:
+def _decode_with(decoder: type[ImageFile.ImageFile], kind: str, data: bytes, max_pixels: int) -> Arrays:
     image = _open(decoder, kind, data, max_pixels)
     icc = image.info.get("icc_profile")
     picture, alpha, notes = colour.eight_bit(image, partial(_open, decoder, kind, data, max_pixels))
@@ -152,9 +182,7 @@ def _decode_with(decoder: type[ImageFile.ImageFile], kind: str, data: bytes, max
     icc, exif = image.info.get("icc_profile", icc), data if kind == "TIFF" else image.info.get("exif")
     picture, colour_notes = colour.to_srgb(picture, icc)
     notes += colour_notes
-    pixels = torch.from_numpy(np.array(picture))
-    pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
-    transparency = None if alpha is None else torch.from_numpy(np.array(alpha))
+    pixels, transparency = np.array(picture), None if alpha is None else np.array(alpha)
     turn = 1 if kind == "HEIC" else metadata.orientation(exif)
     if turn != 1:
         notes.append(f"turned upright (EXIF orientation {turn})")
@@ -164,7 +192,7 @@ def _decode_with(decoder: type[ImageFile.ImageFile], kind: str, data: bytes, max
     if "mp" in image.info or (kind == "HEIC" and getattr(image, "n_frames", 1) > 1):
         notes.append("only the main picture of the file read")
     kept = metadata.cleaned(exif, image.info.get("xmp"))
-    return Photo(pixels.contiguous(), None if transparency is None else transparency.contiguous(), kept, tuple(notes))
+    return Arrays(pixels, transparency, kept, tuple(notes))
 
 
 def _kind(data: bytes) -> str:
@@ -207,13 +235,13 @@ def _open(decoder: type[ImageFile.ImageFile], kind: str, data: bytes, max_pixels
     return image
 
 
-def _upright(x: Tensor, turn: int) -> Tensor:
-    """Applies the EXIF orientation ``turn``, 1 to 8, to (..., H, W)."""
+def _upright(x: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
+    """(H, W, ...) as EXIF orientation ``turn``, 1 to 8, wants it to be seen."""
     if turn >= 5:
-        x = x.transpose(-2, -1)
+        x = x.swapaxes(0, 1)
     # 2: mirrored; 3: both; 4: upside down; after transposing 6: mirrored; 7: both; 8: upside down.
-    flips = {2: (-1,), 3: (-2, -1), 4: (-2,), 6: (-1,), 7: (-2, -1), 8: (-2,)}.get(turn)
-    return x if flips is None else x.flip(flips)
+    flips = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}.get(turn, ())
+    return np.ascontiguousarray(np.flip(x, flips))
 
 
 def _without_metadata(kind: str, data: bytes) -> Iterator[bytes]:

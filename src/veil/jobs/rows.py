@@ -16,51 +16,58 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from veil.jobs.row_formats import RowsError as RowsError
 from veil.runtime.provenance import provenance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Row = dict[str, Any]
-
-
-class RowsError(ValueError):
-    """Rows cannot be read or added; the message is one line for a person."""
+LONGEST = 1 << 27
+"""Bytes of a line at most."""
 
 
 def read(file: Path) -> list[Row]:
     """Every whole line of a file; none where there is no file.
 
     Raises:
+        RowsError: as `stream`.
+    """
+    return [row for _, _, row in stream(file)]
+
+
+def stream(file: Path) -> Iterator[tuple[int, int, Row]]:
+    """Every whole line of a file, where it begins and how long it is, in bytes; nothing where there is no file.
+
+    Raises:
         RowsError: where the file is not text, or a whole line is something else than an object.
     """
     if not file.exists():
-        return []
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise RowsError(f"{file} is not text in UTF-8") from None
-    rows = []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets
-            row = None
-        if not isinstance(row, dict):
-            raise RowsError(f"{file}, line {number}: not a row, which is a JSON object; remove that line")
-        rows.append(row)
-    return rows
+        return
+    at = 0
+    with file.open("rb") as handle:
+        for number, line in enumerate(iter(lambda: handle.readline(LONGEST), b""), 1):
+            begins, at = at, at + len(line)
+            try:
+                row = json.loads(line.decode("utf-8")) if len(line) < LONGEST else None
+            except UnicodeDecodeError:
+                raise RowsError(f"{file} is not text in UTF-8") from None
+            except json.JSONDecodeError:
+                continue
+            except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets
+                row = None
+            if not isinstance(row, dict):
+                raise RowsError(f"{file}, line {number}: not a row, which is a JSON object; remove that line")
+            yield begins, len(line), row
 
 
 def open_to_append(file: Path) -> TextIO:
     """Opens a file of rows for `append`; where a crash cut its last line off, a new one begins."""
-    handle = file.open("a", encoding="utf-8")
+    handle = file.open("a", encoding="utf-8", newline="\n")
     if handle.tell():
         with file.open("rb") as last:
             last.seek(-1, os.SEEK_END)
@@ -69,11 +76,17 @@ def open_to_append(file: Path) -> TextIO:
     return handle
 
 
-def append(handle: TextIO, *rows: Mapping[str, Any]) -> None:
-    """Writes rows, to the disk."""
-    handle.writelines(json.dumps(row) + "\n" for row in rows)
+def append(handle: TextIO, *rows: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Writes rows, to the disk, and returns where each of them begins and how long it is, in bytes."""
+    places, at = [], handle.tell()
+    for row in rows:
+        line = json.dumps(row) + "\n"  # ASCII, so that characters are bytes
+        handle.write(line)
+        places.append((at, len(line)))
+        at += len(line)
     handle.flush()
     os.fsync(handle.fileno())
+    return places
 
 
 class RowFile:

@@ -1,13 +1,16 @@
 """Tables and pages rebuilt from rows: `summarise` gives numbers, `write_protection_report` a page."""
 
+from veil.report.digest import SHOWN, Digest, digest, select
 from veil.report.pictures import THUMBNAIL, amplification
-from veil.report.protection import SHOWN, findings, headline, select, write_protection_report
+from veil.report.protection import findings, headline, write_protection_report
 from veil.report.summary import summarise
 
 __all__ = [
     "SHOWN",
     "THUMBNAIL",
+    "Digest",
     "amplification",
+    "digest",
     "findings",
     "headline",
     "select",

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from PIL import Image, ImageChops
 
 from veil import images
-from veil.images import ImageError, Photo
+from veil.images import Arrays, ImageError
 from veil.jobs import folders
 from veil.runtime import names
 from veil.runtime.names import UnsafeName
@@ -68,12 +68,12 @@ def card(row: Mapping[str, Any], out: Path, sources: Mapping[str, Path], reason:
             raise ImageError("this run does not contain the file")
         if _changed(source, row.get("source")):
             raise ImageError("it was changed since")
-        shown.before, middle = _shown(images.load(source, max_pixels=pixels))
+        shown.before, middle = _shown(images.load_arrays(source, max_pixels=pixels))
         seen.append(middle)
     except (ImageError, OSError, MemoryError) as error:
         shown.problems.append(f"The original cannot be shown: {_said(error)}.")
     try:
-        shown.after, middle = _shown(images.load(names.below(out, row["out"]), max_pixels=pixels))
+        shown.after, middle = _shown(images.load_arrays(names.below(out, row["out"]), max_pixels=pixels))
         seen.append(middle)
     except (ImageError, UnsafeName, OSError, MemoryError) as error:
         shown.problems.append(f"The protected photo cannot be shown: {_said(error)}.")
@@ -97,8 +97,8 @@ def _said(error: Exception) -> str:
     return "there is not enough memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
 
 
-def _shown(photo: Photo) -> tuple[Picture, Image.Image]:
-    """A thumbnail, and the centre of the photo at native resolution, which keeps the noise."""
+def _shown(photo: Arrays) -> tuple[Picture, Image.Image]:
+    """A thumbnail, and the centre of the photo at its own resolution, in which noise is not averaged away."""
     image = _over_white(photo)
     thumbnail = image.resize(_within(image.size, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=3)
     # The crop has the photo's shape, so that it stands beside the thumbnail; of a panorama it is taller.
@@ -115,13 +115,12 @@ def _within(size: tuple[int, int], side: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _over_white(photo: Photo) -> Image.Image:
-    """The photo on a white background: mode L or RGB."""
-    pixels = photo.pixels
-    image = Image.fromarray((pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)).contiguous().numpy())
+def _over_white(photo: Arrays) -> Image.Image:
+    """What is seen of a photo on white paper: mode L or RGB."""
+    image = Image.fromarray(photo.pixels)
     if photo.alpha is None:
         return image
-    return Image.composite(image, Image.new(image.mode, image.size, "white"), Image.fromarray(photo.alpha.numpy()))
+    return Image.composite(image, Image.new(image.mode, image.size, "white"), Image.fromarray(photo.alpha))
 
 
 def _amplified(before: Image.Image, after: Image.Image, factor: int) -> Image.Image:

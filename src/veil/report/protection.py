@@ -3,32 +3,30 @@
 Its numbers come from the rows alone; its pictures are read again from the originals and the protected files.
 
 The same rows give the same bytes: nothing on the page depends on the time, on how long the work took, or on where the
-folder lies. The page's size is bounded: `SHOWN` photos have pictures, `LISTED` rows are listed.
+folder lies. The page's size is bounded (`veil.report.digest`): some photos have pictures, some rows are listed, and the
+page says of how many.
 
 Every text that is put into the page goes through `veil.runtime.files.printable` and is escaped, whatever it is and
 wherever it stands: file names, class names and error messages were written by others.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jinja2
 
 from veil.attacks.noise import NOISE_ATTACKS
 from veil.protections.noise import SCHEMES
 from veil.protections.noise.scheme import Scheme, surer
+from veil.report.digest import SHOWN, Digest, digest
 from veil.report.pictures import CROP, amplification, card
-from veil.report.summary import TOP, summarise
+from veil.report.summary import TOP
 from veil.runtime.files import printable, write_atomically
 
-_T = TypeVar("_T")
-
 PAGE = "report.html"
-SHOWN = 24  # photos with pictures
-LISTED = 2000  # rows in the table of all photos, and errors in theirs
 
 _SETTINGS = {
     "step": "noise step, grey levels",
@@ -56,7 +54,7 @@ _SETTINGS = {
 
 def write_protection_report(
     out: Path,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Iterable[Mapping[str, Any]] | Digest,
     *,
     settings: Mapping[str, Any],
     sources: Mapping[str, Path],
@@ -69,11 +67,12 @@ def write_protection_report(
 
     Args:
         out: the run's folder; a photo lies at ``out / row["out"]``, and is shown if that is below the folder.
-        rows: as `veil.protections.noise.protector.Protector.protect_folder` returns them.
+        rows: as `veil.protections.noise.protector.Protector.protect_folder` returns them, or their digest.
         settings: as `veil.protections.noise.protector.Protector.describe` returns them.
         sources: path of the original by ``row["file"]``.
         class_counts: number of classes K by network, for the floors 1/K and ln K.
-        shown: photos with pictures at most: those that are not protected first, then a spread of the others.
+        shown: photos with pictures at most: those that are not protected first, then a spread of the others. A digest
+            has chosen them already.
 
     Returns:
         The page's path.
@@ -81,11 +80,12 @@ def write_protection_report(
     Raises:
         OSError: where the page cannot be written.
     """
-    summary = summarise(rows)
-    chosen = select(rows, shown)
-    factor = amplification(chosen)
-    cards = [card(row, out, sources, None if row["protected"] else _reason(row, settings), factor) for row in chosen]
-    done = [row for row in rows if not row["error"]]
+    found = rows if isinstance(rows, Digest) else digest(rows, shown)
+    summary, factor = found.summary, amplification(found.shown)
+    cards = [
+        card(row, out, sources, None if row["protected"] else _reason(row, settings), factor) for row in found.shown
+    ]
+    done_count = summary["photos"] - summary["failed"]
     networks, scheme = summary["networks"], _scheme(settings)
     text = _environment().get_template("protection.html").render(
         summary=summary,
@@ -102,10 +102,10 @@ def write_protection_report(
         cards=cards,
         with_pictures=any(card.before or card.after for card in cards),
         factor=factor,
-        left_out=len(done) - len(cards),
-        done=done[:LISTED],
-        done_count=len(done),
-        errors=[row for row in rows if row["error"]][:LISTED],
+        left_out=done_count - len(cards),
+        done=found.listed,
+        done_count=done_count,
+        errors=found.errors,
         settings=_flat(settings),
         crop=CROP,
         top=TOP,
@@ -157,22 +157,6 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
     if networks and not any(network["survival"] for network in networks):
         found.append("What is left after re-compression and scaling was not measured (--survival does it).")
     return found
-
-
-def select(rows: Sequence[Mapping[str, Any]], shown: int) -> list[Mapping[str, Any]]:
-    """The photos that get a card: first those that are not protected, in the order of the rows.
-
-    Where a part is larger than its places, it is represented by photos at equal distances.
-    """
-    missed = [row for row in rows if not row["error"] and not row["protected"]]
-    protected = [row for row in rows if not row["error"] and row["protected"]]
-    first = _spread(missed, shown)
-    return first + _spread(protected, shown - len(first))
-
-
-def _spread(items: Sequence[_T], places: int) -> list[_T]:
-    places = min(places, len(items))
-    return [items[number * len(items) // places] for number in range(places)]
 
 
 def _reason(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str:

@@ -1,13 +1,20 @@
-"""What rows of `veil protect` say together: rows in, numbers out."""
+"""What rows of `veil protect` say together: rows in, numbers out.
 
-from collections.abc import Mapping, Sequence
-from statistics import fmean, median
+Rows come one by one, and none is kept: a folder may hold a million of them.
+"""
+
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from veil.report.accumulators import SAMPLE, Mean, Median
+
+Row = Mapping[str, Any]
+
 TOP = 5  # answers that a patient attacker looks at
+_MEANS = ("icp_before", "icp_after", "ice_before", "ice_after")
 
 
-def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summarise(rows: Iterable[Row]) -> dict[str, Any]:
     """What rows of `veil protect` say together; as JSON.
 
     Returns:
@@ -20,65 +27,135 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
         ``noise``, None where nothing was written: ``mean_abs``, its largest ``mean_abs_max`` and
         ``mean_signed`` in units of [0, 1]; ``linf_*`` in grey levels; ``psnr_*`` in dB, None where no photo
-        changed; ``ssim_*``, None where all photos are smaller than its window.
+        changed; ``ssim_*``, None where all photos are smaller than its window. ``median_sample`` is there where
+        medians are of so many photos drawn at random.
     """
-    done = [row for row in rows if not row["error"]]
-    views: dict[str, list[Mapping[str, Any]]] = {}
-    for row in done:
+    summary = Summary()
+    for row in rows:
+        summary.add(row)
+    return summary.result()
+
+
+class Summary:
+    """Takes rows one by one."""
+
+    def __init__(self) -> None:
+        self.failed = self.protected = self.not_protected = 0
+        self._networks: dict[str, _Network] = {}
+        self._noise = _Noise()
+
+    def add(self, row: Row) -> None:
+        """Takes a row."""
+        if row["error"]:
+            self.failed += 1
+            return
+        if row["protected"]:
+            self.protected += 1
+        else:
+            self.not_protected += 1
         for view in row["networks"]:
-            views.setdefault(view["network"], []).append(view)
-    return {
-        "photos": len(rows),
-        "protected": sum(bool(row["protected"]) for row in rows),
-        "failed": len(rows) - len(done),
-        "not_protected": sum(not row["protected"] for row in done),
-        "networks": [_network(name, each) for name, each in views.items()],
-        "noise": _noise(done) if done else None,
-    }
+            if view["network"] not in self._networks:
+                self._networks[view["network"]] = _Network(view["network"], view["role"])
+            self._networks[view["network"]].add(view)
+        self._noise.add(row)
 
-
-def _network(name: str, views: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    before = sum(view["class_before"] == view["true_class"] for view in views)
-    after = sum(view["class_after"] == view["true_class"] for view in views)
-    treated: dict[str, list[tuple[bool, Mapping[str, Any]]]] = {}
-    for view in views:
-        for treatment, left in view.get("survival", {}).items():
-            treated.setdefault(treatment, []).append((left["class_after"] == view["true_class"], left))
-    return {
-        "network": name,
-        "role": views[0]["role"],
-        "photos": len(views),
-        "on_top_before": before,
-        "on_top_after": after,
-        "top1_before": before / len(views),
-        "top1_after": after / len(views),
-        "in_top5_after": sum(view["rank_after"] <= TOP for view in views),
-        **{key: fmean(view[key] for view in views) for key in ("icp_before", "icp_after", "ice_before", "ice_after")},
-        "survival": {
-            treatment: {
-                "photos": len(left),
-                "on_top": sum(on_top for on_top, _ in left),
-                "icp": fmean(each["icp_after"] for _, each in left),
-                "ice": fmean(each["ice_after"] for _, each in left),
-            }
-            for treatment, left in treated.items()
+    def result(self) -> dict[str, Any]:
+        """What `summarise` returns, of the rows so far."""
+        done = self.protected + self.not_protected
+        return {
+            "photos": done + self.failed,
+            "protected": self.protected,
+            "failed": self.failed,
+            "not_protected": self.not_protected,
+            "networks": [network.result() for network in self._networks.values()],
+            "noise": self._noise.result() if done else None,
         }
-        or None,
-    }
 
 
-def _noise(done: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    psnr = [row["psnr"] for row in done if row["psnr"] is not None]
-    ssim = [row["ssim"] for row in done if row["ssim"] is not None]
-    return {
-        "mean_abs": fmean(row["mean_abs"] for row in done),
-        "mean_abs_max": max(row["mean_abs"] for row in done),
-        "mean_signed": fmean(row["mean_signed"] for row in done),
-        "mean_signed_max": max((row["mean_signed"] for row in done), key=abs),
-        "linf_median": median(row["linf"] for row in done),
-        "linf_max": max(row["linf"] for row in done),
-        "psnr_median": median(psnr) if psnr else None,
-        "psnr_min": min(psnr, default=None),
-        "ssim_median": median(ssim) if ssim else None,
-        "ssim_min": min(ssim, default=None),
-    }
+class _Network:
+    """What one network says."""
+
+    def __init__(self, name: str, role: str) -> None:
+        self.name, self.role = name, role
+        self.photos = self.before = self.after = self.in_top = 0
+        self.means = {key: Mean() for key in _MEANS}
+        self.survival: dict[str, _Survival] = {}
+
+    def add(self, view: Row) -> None:
+        self.photos += 1
+        self.before += view["class_before"] == view["true_class"]
+        self.after += view["class_after"] == view["true_class"]
+        self.in_top += view["rank_after"] <= TOP
+        for key, mean in self.means.items():
+            mean.add(view[key])
+        for treatment, left in view.get("survival", {}).items():
+            self.survival.setdefault(treatment, _Survival()).add(left, view["true_class"])
+
+    def result(self) -> dict[str, Any]:
+        return {
+            "network": self.name,
+            "role": self.role,
+            "photos": self.photos,
+            "on_top_before": self.before,
+            "on_top_after": self.after,
+            "top1_before": self.before / self.photos,
+            "top1_after": self.after / self.photos,
+            "in_top5_after": self.in_top,
+            **{key: mean.value for key, mean in self.means.items()},
+            "survival": {treatment: survival.result() for treatment, survival in self.survival.items()} or None,
+        }
+
+
+class _Survival:
+    """What one network says after a treatment."""
+
+    def __init__(self) -> None:
+        self.on_top = 0
+        self.icp, self.ice = Mean(), Mean()
+
+    def add(self, left: Row, true_class: int) -> None:
+        self.on_top += left["class_after"] == true_class
+        self.icp.add(left["icp_after"])
+        self.ice.add(left["ice_after"])
+
+    def result(self) -> dict[str, Any]:
+        return {"photos": self.icp.count, "on_top": self.on_top, "icp": self.icp.value, "ice": self.ice.value}
+
+
+class _Noise:
+    """How visible the noise is."""
+
+    def __init__(self) -> None:
+        self.mean_abs, self.mean_signed = Mean(), Mean()
+        self.mean_abs_max = self.mean_signed_max = self.linf_max = 0.0
+        self.medians = {key: Median() for key in ("linf", "psnr", "ssim")}
+        self.least: dict[str, float | None] = {"psnr": None, "ssim": None}
+
+    def add(self, row: Row) -> None:
+        self.mean_abs.add(row["mean_abs"])
+        self.mean_signed.add(row["mean_signed"])
+        self.mean_abs_max = max(self.mean_abs_max, row["mean_abs"])
+        self.mean_signed_max = max(self.mean_signed_max, row["mean_signed"], key=abs)
+        self.linf_max = max(self.linf_max, row["linf"])
+        for key, median in self.medians.items():
+            if row[key] is not None:
+                median.add(row[key])
+        for key, least in self.least.items():
+            if row[key] is not None:
+                self.least[key] = row[key] if least is None else min(least, row[key])
+
+    def result(self) -> dict[str, Any]:
+        medians = {key: median.value for key, median in self.medians.items()}
+        sampled = not all(median.exact for median in self.medians.values())
+        return {
+            "mean_abs": self.mean_abs.value,
+            "mean_abs_max": self.mean_abs_max,
+            "mean_signed": self.mean_signed.value,
+            "mean_signed_max": self.mean_signed_max,
+            "linf_median": medians["linf"],
+            "linf_max": self.linf_max,
+            "psnr_median": medians["psnr"],
+            "psnr_min": self.least["psnr"],
+            "ssim_median": medians["ssim"],
+            "ssim_min": self.least["ssim"],
+        } | ({"median_sample": SAMPLE} if sampled else {})

@@ -2,8 +2,10 @@
 
 import hashlib
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 PARTIAL = ".part"
 """Suffix of a file that is not complete yet."""
@@ -16,12 +18,23 @@ def write_atomically(file: Path, content: str | bytes, *, synced: bool = True) -
         synced: wait until the file is on the disk. Without it, a power cut may lose or truncate the file; killing the
             process does not.
     """
+    with replacing(file, synced=synced) as handle:
+        handle.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing(file: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
+    """A file to write to that takes the place of ``file`` when it is whole, and is gone where it does not become so.
+
+    Args:
+        synced: see `write_atomically`.
+    """
     short = hashlib.sha256(os.fsencode(file.name)).hexdigest()[:16]  # the name with a suffix could be too long
     partial = file.with_name(f".{short}{PARTIAL}")
     try:
         partial.unlink(missing_ok=True)
         with partial.open("xb") as handle:  # not through a link that others left under this name
-            handle.write(content.encode() if isinstance(content, str) else content)
+            yield handle
             if synced:
                 handle.flush()
                 os.fsync(handle.fileno())

@@ -52,8 +52,8 @@ def pixels_of(file: Path) -> torch.Tensor:
 @pytest.mark.parametrize("format", LOSSLESS)
 @pytest.mark.parametrize("cipher", KEYED)
 def test_every_pixel_comes_back(inputs: Path, tmp_path: Path, key: Key, cipher: str, format: str) -> None:
-    encrypted = encrypt_folder([inputs], tmp_path / "encrypted", cipher, key, format=format)
-    decrypted = decrypt_folder([tmp_path / "encrypted"], tmp_path / "decrypted", key, format=format)
+    encrypted = list(encrypt_folder([inputs], tmp_path / "encrypted", cipher, key, format=format))
+    decrypted = list(decrypt_folder([tmp_path / "encrypted"], tmp_path / "decrypted", key, format=format))
     scheme = PROTECTIONS[cipher].cipher(key)
     assert len(encrypted) == len(decrypted) == 2 * len(SIZES)
     for there, back in zip(encrypted, decrypted, strict=True):
@@ -85,7 +85,7 @@ def test_a_key_per_image_hides_equal_images_from_each_other(tmp_path: Path, key:
 def test_rows_are_found_from_any_part_of_the_folder(inputs: Path, tmp_path: Path, key: Key, given: str) -> None:
     encrypt_folder([inputs], tmp_path / "encrypted", "tanaka", key)
     (tmp_path / "link.png").symlink_to("encrypted/grey/3x5.png")
-    rows = decrypt_folder([tmp_path / "encrypted" / given], tmp_path / "out", key)
+    rows = list(decrypt_folder([tmp_path / "encrypted" / given], tmp_path / "out", key))
     assert (3, 5) in {(row["height"], row["width"]) for row in rows}
     for row in rows:
         height, width = (int(side) for side in Path(row["file"]).stem.split("x")) if "x" in row["file"] else (3, 5)
@@ -130,7 +130,7 @@ def test_alpha_is_flattened_over_white(tmp_path: Path, key: Key) -> None:
 @pytest.mark.parametrize("cipher", KEYED)
 def test_a_size_is_that_of_training_data(inputs: Path, tmp_path: Path, key: Key, cipher: str) -> None:
     """What a network sees that reads class folders at this size."""
-    encrypted = encrypt_folder([inputs], tmp_path / "encrypted", cipher, key, size=6)
+    encrypted = list(encrypt_folder([inputs], tmp_path / "encrypted", cipher, key, size=6))
     decrypt_folder([tmp_path / "encrypted"], tmp_path / "out", key)
     assert encrypted[0]["notes"] == ["resized from 1×1 to 6×6"]
     assert (encrypted[0]["width"], encrypted[0]["height"]) == (1, 1)
@@ -213,7 +213,7 @@ def test_a_folder_that_is_not_understood_is_refused(
 def test_rows_that_encryption_did_not_write_are_refused(
     inputs: Path, tmp_path: Path, key: Key, change: dict[str, object]
 ) -> None:
-    rows = encrypt_folder([inputs], tmp_path / "encrypted", "tanaka", key)
+    rows = list(encrypt_folder([inputs], tmp_path / "encrypted", "tanaka", key))
     lines = [json.dumps(row | change) for row in rows]
     (tmp_path / "encrypted/rows.jsonl").write_text("\n".join(lines))
     with pytest.raises(FolderError, match=r"rows\.jsonl: the row of .* is not of `veil encrypt`"):
@@ -248,7 +248,7 @@ def test_a_file_that_holds_other_pixels_is_a_failure(
     """The file is what counts: here the encoder loses the last bit."""
     encode = images.encode
     monkeypatch.setattr(images, "encode", lambda photo, format: encode(photo.with_pixels(photo.pixels & 254), format))
-    rows = encrypt_folder([inputs], tmp_path / "out", "tanaka", key)
+    rows = list(encrypt_folder([inputs], tmp_path / "out", "tanaka", key))
     assert all("holds other pixels" in row["error"] for row in rows)
     assert not list((tmp_path / "out").rglob("*.png"))
     monkeypatch.undo()
@@ -256,7 +256,7 @@ def test_a_file_that_holds_other_pixels_is_a_failure(
 
 
 def test_rows_are_the_rows_in_the_file(inputs: Path, tmp_path: Path, key: Key) -> None:
-    rows = encrypt_folder([inputs], tmp_path / "out", "tanaka", key)
+    rows = list(encrypt_folder([inputs], tmp_path / "out", "tanaka", key))
     assert folders.read_rows(tmp_path / "out/rows.jsonl") == rows
     assert rows[0]["source"] == folders.stamp(inputs / rows[0]["file"])
     assert json.loads((tmp_path / "out/run.json").read_text()) == {
@@ -290,7 +290,7 @@ def test_wrong_calls_say_what_is_wrong(inputs: Path, tmp_path: Path, key: Key) -
 def test_odd_images_come_back_or_fail_in_a_row(tmp_path: Path, key: Key) -> None:
     (tmp_path / "in").mkdir()
     made = [path for path in odd_images.corpus(tmp_path / "in") if not path.is_dir()]
-    rows = encrypt_folder(made, tmp_path / "encrypted", "tanaka", key)
+    rows = list(encrypt_folder(made, tmp_path / "encrypted", "tanaka", key))
     assert len({row["file"] for row in rows}) == len(made) >= 300
     done = {row["out"]: row for row in rows if not row["error"]}
     assert len(done) >= 50

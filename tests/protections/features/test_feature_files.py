@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 
 from veil import images
 from veil.jobs import folders
-from veil.jobs.folders import FolderError
+from veil.jobs.folders import FolderError, Run
 from veil.protections.features import feature_files
 from veil.protections.features.encoding import Encoding
 from veil.protections.features.feature_files import (
@@ -81,7 +81,7 @@ def test_other_content_is_refused(shape: tuple[int, int, int], encoding: Encodin
 @pytest.mark.parametrize("values", [8, None])
 def test_a_folder_becomes_what_the_client_sends(inputs: Path, tmp_path: Path, values: int | None) -> None:
     client, service = tiny(values)
-    rows = extract_folder([inputs], tmp_path / "out", client)
+    rows = list(extract_folder([inputs], tmp_path / "out", client))
     assert [row["file"] for row in rows] == ["0.png", "2.png", "4.png", "sub/1.png", "sub/3.png", "sub/5.png"]
     for row in rows:
         plain, notes = feature_files.prepared(images.load(inputs / row["file"]), client.size)
@@ -173,7 +173,7 @@ def test_a_photo_is_turned_upright_first(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     picture.save(tmp_path / "in/turned.png", exif=exif)
     picture.transpose(Image.Transpose.ROTATE_270).save(tmp_path / "in/upright.png")
-    rows = extract_folder([tmp_path / "in"], tmp_path / "out", client)
+    rows = list(extract_folder([tmp_path / "in"], tmp_path / "out", client))
     found = [feature_files.read(tmp_path / "out" / row["out"], service) for row in rows]
     assert found[0].equal(found[1])
     assert rows[0]["notes"][0].startswith("turned upright")
@@ -185,7 +185,7 @@ def test_an_image_is_the_same_whatever_lies_beside_it(
     client, _ = tiny()
     extract_folder([inputs], tmp_path / "out", client)
     monkeypatch.setattr(feature_files, "_TOGETHER", 2)
-    extract_folder([inputs], tmp_path / "pairs", client, workers=1)
+    extract_folder([inputs], tmp_path / "pairs", client, run=Run(workers=1))
     extract_folder([inputs / "2.png"], tmp_path / "alone", client)
     for file in (tmp_path / "out").rglob("*.features"):
         assert (tmp_path / "pairs" / file.relative_to(tmp_path / "out")).read_bytes() == file.read_bytes()
@@ -195,7 +195,7 @@ def test_an_image_is_the_same_whatever_lies_beside_it(
 def test_bad_files_are_rows_and_are_tried_again(inputs: Path, tmp_path: Path) -> None:
     client, _ = tiny()
     (inputs / "000bad.jpg").write_text("not an image")
-    rows = extract_folder([inputs], tmp_path / "out", client, max_pixels=50 * 24)
+    rows = list(extract_folder([inputs], tmp_path / "out", client, max_pixels=50 * 24))
     assert {row["file"] for row in rows if row["error"]} == {"000bad.jpg", "sub/5.png"}
     assert rows[1] == {"file": "000bad.jpg", "out": None, "error": rows[1]["error"]}
     (inputs / "000bad.jpg").unlink()
@@ -259,5 +259,5 @@ def test_a_full_disk_is_a_row(inputs: Path, tmp_path: Path, monkeypatch: pytest.
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", full)
-    rows = extract_folder([inputs], tmp_path / "out", tiny()[0])
+    rows = list(extract_folder([inputs], tmp_path / "out", tiny()[0]))
     assert {row["error"] for row in rows} == {"the file cannot be written (No space left on device)"}

@@ -1,7 +1,6 @@
 """Folders through a transformation: exact pixels from files whatever lies beside them, sizes, odd images, failures."""
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from transformations import tiny
 from veil import images
 from veil.data import small_images
 from veil.data.labelled_images import TRANSFORMED
-from veil.jobs import folders, lossless
+from veil.jobs import folders, stream
 from veil.jobs.folders import FolderError
 from veil.protections.transformation.file import MAX_PIXELS, Transformation
 from veil.protections.transformation.folder import LOSSLESS, transform_folder
@@ -56,7 +55,7 @@ def inputs(tmp_path: Path) -> Path:
 def test_a_file_is_what_becomes_of_the_image_alone(
     inputs: Path, tmp_path: Path, transformation: Transformation, format: str
 ) -> None:
-    rows = transform_folder([inputs], tmp_path / "out", transformation, format=format)
+    rows = list(transform_folder([inputs], tmp_path / "out", transformation, format=format))
     assert [row["file"] for row in rows] == sorted(row["file"] for row in rows)
     assert len(rows) == 6 * len(SIZES)
     for row in rows:
@@ -101,38 +100,11 @@ def test_neighbours_of_one_size_go_together_and_what_waits_is_bounded(
             return super().__call__(batch, generator)
 
     network = tiny(tmp_path / "tiny.safetensors").network
-    monkeypatch.setattr(lossless, "_AHEAD", 1000)
-    rows = transform_folder([tmp_path / "in"], tmp_path / "out", Watched("tiny", network=network, method="unet"))
+    monkeypatch.setattr(stream, "PIXELS", 1000)
+    rows = list(transform_folder([tmp_path / "in"], tmp_path / "out", Watched("tiny", network=network, method="unet")))
     assert batches == [(64, 3, 8, 8), (6, 3, 8, 8), (3, 3, 16, 8), (1, 3, 300, 300), (2, 3, 8, 8)]
     assert not any(row["error"] for row in rows)
     assert all((tmp_path / "out" / row["out"]).is_file() for row in rows)
-
-
-def test_reading_ahead_stops_where_too_much_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Room for two images: two threads have one each in hand, one is changed, and the next tells that it is alone."""
-    for number in range(30):
-        write(tmp_path / f"in/{number:02}.png", drawn(1, 8, 50 + number, number)[0])
-    network = tiny(tmp_path / "tiny.safetensors")
-    monkeypatch.setattr(lossless, "_AHEAD", 2 * 8 * 80)
-    read: list[Path] = []
-    ahead: list[int] = []
-    load, changed = images.load, lossless._changed
-
-    def counting(path: Path, **options: int) -> images.Photo:
-        if path.parent.name == "in":
-            read.append(path)
-        return load(path, **options)
-
-    def slow(change: lossless.Change, plain: list[torch.Tensor]) -> list[torch.Tensor | Exception]:
-        time.sleep(0.02)
-        ahead.append(len(read) - len(ahead))
-        return changed(change, plain)
-
-    monkeypatch.setattr(images, "load", counting)
-    monkeypatch.setattr(lossless, "_changed", slow)
-    rows = transform_folder([tmp_path / "in"], tmp_path / "out", network)
-    assert [row["error"] for row in rows] == [None] * 30
-    assert 2 <= max(ahead) <= 8
 
 
 def test_odd_pictures(tmp_path: Path, transformation: Transformation) -> None:
@@ -156,7 +128,7 @@ def test_odd_pictures(tmp_path: Path, transformation: Transformation) -> None:
 
 
 def test_a_size_is_that_of_training_data(inputs: Path, tmp_path: Path, transformation: Transformation) -> None:
-    rows = transform_folder([inputs], tmp_path / "out", transformation, size=6)
+    rows = list(transform_folder([inputs], tmp_path / "out", transformation, size=6))
     assert rows[0]["notes"] == ["resized from 1×1 to 6×6"]
     assert (rows[0]["width"], rows[0]["height"]) == (1, 1)
     assert {pixels_of(file).shape for file in (tmp_path / "out").rglob("*.png")} == {(3, 6, 6)}
@@ -165,7 +137,7 @@ def test_a_size_is_that_of_training_data(inputs: Path, tmp_path: Path, transform
 def test_bad_files_do_not_stop_the_others(inputs: Path, tmp_path: Path, transformation: Transformation) -> None:
     (inputs / "000bad.jpg").write_text("not an image")
     write(inputs / "large.png", drawn(1, 101, 100)[0])
-    rows = transform_folder([inputs], tmp_path / "out", transformation, max_pixels=10_000)
+    rows = list(transform_folder([inputs], tmp_path / "out", transformation, max_pixels=10_000))
     errors = {row["file"]: row["error"] for row in rows if row["error"]}
     assert set(errors) == {"000bad.jpg", "large.png"}
     assert "more than the limit" in errors["large.png"]
@@ -185,7 +157,7 @@ def test_only_the_culprit_of_a_batch_fails(tmp_path: Path, raised: Exception) ->
             return super().__call__(batch, generator)
 
     choosy = Choosy("tiny", network=tiny(tmp_path / "tiny.safetensors").network, method="unet")
-    rows = transform_folder([tmp_path / "in"], tmp_path / "out", choosy)
+    rows = list(transform_folder([tmp_path / "in"], tmp_path / "out", choosy))
     assert [row["error"] for row in rows if row["error"]] == [str(raised) or "not enough memory"]
     assert rows[3] == {"file": "3.png", "out": None, "error": str(raised) or "not enough memory"}
 
@@ -194,7 +166,7 @@ def test_images_beyond_the_limit_of_a_network_fail(
     inputs: Path, tmp_path: Path, transformation: Transformation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("veil.protections.transformation.file.MAX_PIXELS", 1024)
-    rows = transform_folder([inputs], tmp_path / "out", transformation, max_pixels=10**6)
+    rows = list(transform_folder([inputs], tmp_path / "out", transformation, max_pixels=10**6))
     assert all("too large to transform" in row["error"] for row in rows if "33x47" in row["file"])
 
 
@@ -203,7 +175,7 @@ def test_a_file_that_holds_other_pixels_is_a_failure(
 ) -> None:
     encode = images.encode
     monkeypatch.setattr(images, "encode", lambda photo, format: encode(photo.with_pixels(255 - photo.pixels), format))
-    rows = transform_folder([inputs], tmp_path / "out", transformation)
+    rows = list(transform_folder([inputs], tmp_path / "out", transformation))
     assert all("holds other pixels" in row["error"] for row in rows)
     assert not list((tmp_path / "out").rglob("*.png"))
     monkeypatch.undo()
@@ -213,7 +185,7 @@ def test_a_file_that_holds_other_pixels_is_a_failure(
 def test_odd_files_come_out_or_fail_in_a_row(tmp_path: Path, transformation: Transformation) -> None:
     (tmp_path / "in").mkdir()
     made = [path for path in odd_images.corpus(tmp_path / "in") if not path.is_dir()]
-    rows = transform_folder(made, tmp_path / "out", transformation)
+    rows = list(transform_folder(made, tmp_path / "out", transformation))
     assert len({row["file"] for row in rows}) == len(made) >= 300
     done = [row for row in rows if not row["error"]]
     assert len(done) >= 50
@@ -224,7 +196,7 @@ def test_odd_files_come_out_or_fail_in_a_row(tmp_path: Path, transformation: Tra
 
 
 def test_what_lies_beside_the_images(inputs: Path, tmp_path: Path, transformation: Transformation) -> None:
-    rows = transform_folder([inputs], tmp_path / "out", transformation)
+    rows = list(transform_folder([inputs], tmp_path / "out", transformation))
     assert folders.read_rows(tmp_path / "out/rows.jsonl") == rows
     assert rows[0]["source"] == folders.stamp(inputs / rows[0]["file"])
     assert json.loads((tmp_path / "out/run.json").read_text()) == {

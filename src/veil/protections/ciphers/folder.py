@@ -13,18 +13,22 @@ looks for both in the folders above each file, so that it works on the folder, a
 """
 
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
 from veil import images
 from veil.images import ImageError, Photo
-from veil.jobs import folders, lossless
-from veil.jobs.folders import FolderError, Item, Row
+from veil.jobs import folders, image_batches, lossless
+from veil.jobs.folders import QUIET, FolderError, FolderResult, Item, Job, Row, Run
+from veil.jobs.image_batches import FAILS, ReadImage
+from veil.jobs.lossless import ImageRow, Lossless, Output
+from veil.jobs.row_formats import RowFormat, RowsError
+from veil.jobs.row_index import RowIndex
+from veil.jobs.stream import Stages, as_written, one_by_one, stream
 from veil.protections import PROTECTIONS
 from veil.protections.ciphers.cipher import Cipher
 from veil.protections.ciphers.keys import Key
@@ -34,8 +38,23 @@ from veil.runtime.files import printable
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
 LOSSLESS = lossless.FORMATS
 _HARM = "changed ones decrypt to noise, and networks learn other images"
-_READ = {"out": str, "height": int, "width": int, "channels": int, "digest": str}  # of a row, to decrypt its image
 _CHANGED = "changed since it was encrypted: changed pixels decrypt to noise"
+
+
+class EncryptedRow(ImageRow):
+    """Of an encrypted image: how large it became, and what tells whether it is still the same."""
+
+    encrypted_width: int
+    encrypted_height: int
+    digest: str
+
+
+class DecryptedRow(ImageRow):
+    """Of a decrypted image: its size and channels as it is now."""
+
+
+ENCRYPTED_ROWS = RowFormat(command="`veil encrypt`", done=EncryptedRow)
+DECRYPTED_ROWS = RowFormat(command="`veil decrypt`", done=DecryptedRow)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,18 +66,18 @@ class Encrypted:
         cipher: name of a row of `veil.protections.PROTECTIONS`.
         key: fingerprint of the key; None where every image had its own.
         size: height and width that all images were resized to, if they were.
-        rows: of the images that are done, by their output's name.
+        rows: of its images.
     """
 
     folder: Path
     cipher: str
     key: str | None
     size: int | None
-    rows: Mapping[str, Row]
+    rows: RowIndex
 
     def row(self, file: Path) -> Row | None:
         """The row of an encrypted file, whose path is resolved."""
-        return self.rows.get(file.relative_to(self.folder).as_posix())
+        return self.rows.row_of_output(file.relative_to(self.folder).as_posix())
 
 
 def encrypt_folder(
@@ -70,22 +89,18 @@ def encrypt_folder(
     format: str = "png",
     size: int | None = None,
     max_pixels: int = images.MAX_PIXELS,
-    workers: int = 2,
-    started: Callable[[int, Sequence[Row], int], None] = lambda total, done, passed_over: None,
-    finished: Callable[[Row], None] = lambda row: None,
-) -> list[Row]:
+    run: Run = QUIET,
+) -> FolderResult[EncryptedRow]:
     """Encrypts files and folders of images into ``out``; goes on where an earlier run stopped.
 
     Args:
         cipher: a row of `veil.protections.PROTECTIONS` that uses keys, or what `Table.resolve` takes.
         key: for the ciphers that decrypt; none for the others.
-        format: one of `LOSSLESS`.
-        size: resize images to ``size`` × ``size`` pixels first, for a network of that input.
-        workers: threads that read, encrypt and write.
-        started, finished: see `veil.jobs.folders.run`.
+        format, size, max_pixels: see `veil.jobs.lossless.Output`; ``size`` is for a network of that input.
+        run: threads, and who is told what happens.
 
     Returns:
-        A row per image, in the order of the inputs. Fields: docs/encryption.md.
+        Counts, and a row per image in the order of the inputs. Fields: docs/encryption.md.
 
     Raises:
         ValueError: for an unknown cipher, a key too many or too few, a format that loses, or a size out of range.
@@ -93,10 +108,9 @@ def encrypt_folder(
     """
     row = _named(cipher)
     scheme = row.build(key)
-    suffix = lossless.suffix_of(format, _HARM)
-    lossless.check_size(size, max_pixels)
+    output = Output(format=format, size=size, max_pixels=max_pixels).checked(_HARM)
 
-    def described(encrypted: Tensor) -> Row:
+    def describe(encrypted: Tensor) -> Row:
         return {
             "encrypted_width": encrypted.shape[2],
             "encrypted_height": encrypted.shape[1],
@@ -106,10 +120,8 @@ def encrypt_folder(
     settings = {
         "version": VERSION, "cipher": row.name, "key": key.fingerprint if key else None, "format": format, "size": size,
     }  # fmt: skip
-    return lossless.run(
-        inputs, out, scheme, settings=settings, format=format, suffix=suffix, size=size, max_pixels=max_pixels,
-        workers=workers, described=described, started=started, finished=finished,
-    )  # fmt: skip
+    job = Lossless(change=scheme, output=output, settings=settings, rows=ENCRYPTED_ROWS, describe=describe)
+    return lossless.run(inputs, out, job, run)
 
 
 def decrypt_folder(
@@ -120,65 +132,43 @@ def decrypt_folder(
     *,
     format: str = "png",
     max_pixels: int = images.MAX_PIXELS,
-    workers: int = 2,
-    started: Callable[[int, Sequence[Row], int], None] = lambda total, done, passed_over: None,
-    finished: Callable[[Row], None] = lambda row: None,
-) -> list[Row]:
+    run: Run = QUIET,
+) -> FolderResult[DecryptedRow]:
     """Decrypts files and folders that `encrypt_folder` wrote into ``out``; goes on where an earlier run stopped.
 
     Args:
         cipher: needed only for images that lie in no folder of `encrypt_folder`, whose padding stays on; and where the
             cipher is in no table.
-        format: one of `LOSSLESS`.
-        workers, started, finished: as for `encrypt_folder`.
+        format, max_pixels, run: as for `encrypt_folder`.
 
     Returns:
-        A row per image, in the order of the inputs. Fields: docs/encryption.md.
+        Counts, and a row per image in the order of the inputs. Fields: docs/encryption.md.
 
     Raises:
         ValueError: for an unknown cipher or one whose keys nobody has, or a format that loses.
         folders.FolderError: where the job cannot start or go on; before anything is written where images were encrypted
             with another key or cipher, or with keys that were thrown away.
     """
-    suffix = lossless.suffix_of(format, _HARM)
+    output = Output(format=format, max_pixels=max_pixels).checked(_HARM)
     given = None if cipher is None else _named(cipher)
     if given is not None and not given.decrypts:
         known = ", ".join(name for name, row in PROTECTIONS.items() if row.decrypts)
         raise ValueError(f"a cipher that decrypts is one of {known}, not {given.name!r}")
-    find = _finder()
-    sources = [path for path, _ in folders.find(inputs, images.SUFFIXES, out).files]
-    agreed = _agreed(sources, find, key.fingerprint, given)
-    scheme = agreed.cipher(key)
-
-    def decrypt(item: Item) -> Row:
-        begun = time.perf_counter()
-        photo = images.load(item.source, max_pixels=max_pixels)
-        source = folders.stamp(item.source)
-        _require_lossless(item.source)
-        origin, row = find(item.source)
-        plain, notes = _decrypted(photo, scheme, origin, row)
-        if row is None and agreed.multiple > 1:
-            padding = f"padding to a multiple of {agreed.multiple} pixels"
-            notes.append(f"no row of its encryption beside it: {padding}, if any, stays on")
-        lossless.save(plain, item.out, format)
-        return {
-            "file": item.name,
-            "out": item.out_name,
-            "width": plain.shape[2],
-            "height": plain.shape[1],
-            "channels": plain.shape[0],
-            "seconds": round(time.perf_counter() - begun, 3),
-            "error": None,
-            "notes": [*photo.notes, *notes],
-            "source": source,
-        }
-
-    # Not "cipher": these images are encrypted no more.
-    settings = {"version": VERSION, "decrypted": agreed.name, "key": key.fingerprint, "format": format}
-    return folders.run(
-        inputs, out, lambda items: folders.in_threads(items, decrypt, fails=lossless.FAILS, workers=workers),
-        suffixes=images.SUFFIXES, suffix=suffix, settings=settings, synced=False, started=started, finished=finished,
+    origins = _Origins()
+    sources = (path for path, _ in folders.find(inputs, images.SUFFIXES, out).files)
+    agreed = _agreed(sources, origins, key.fingerprint, given)
+    decryption = _Decryption(agreed, agreed.cipher(key), origins, output)
+    stages = Stages(
+        read=decryption.read, change=one_by_one(decryption.decrypt, FAILS), write=decryption.write, row=as_written,
+        fails=FAILS,
     )  # fmt: skip
+    job = Job(
+        work=partial(stream, stages), suffixes=images.SUFFIXES, suffix=output.suffix,
+        # Not "cipher": these images are encrypted no more.
+        settings={"version": VERSION, "decrypted": agreed.name, "key": key.fingerprint, "format": format},
+        rows=DECRYPTED_ROWS, synced=False,
+    )  # fmt: skip
+    return folders.run(inputs, out, job, run)
 
 
 def _named(cipher: str | ImageProtection) -> ImageProtection:
@@ -194,23 +184,59 @@ def _named(cipher: str | ImageProtection) -> ImageProtection:
     return row
 
 
-def _decrypted(photo: Photo, cipher: Cipher, origin: Encrypted | None, row: Row | None) -> tuple[Tensor, list[str]]:
-    """uint8 (1 or 3, height, width) as it was before, as far as its row tells, and what there is to say of it."""
-    pixels, notes = photo.pixels.expand(3, -1, -1).contiguous(), []
-    if photo.alpha is not None:
-        notes.append("alpha left out")
-    size = None
-    if origin is not None and row is not None:
-        size = (origin.size, origin.size) if origin.size else (row["height"], row["width"])
-        if _digest(pixels) != row["digest"]:
-            notes.append(_CHANGED)
-    try:
-        plain = cipher.decrypt(pixels[None], size)[0]
-    except ValueError as error:
-        raise ImageError(str(error)) from error
-    if row is not None and row["channels"] == 1 and bool((plain == plain[:1]).all()):
-        plain = plain[:1].contiguous()
-    return plain, notes
+def _as_it_is(photo: Photo) -> tuple[Tensor, list[str]]:
+    """An encrypted image as it is decrypted: in three channels."""
+    pixels = photo.pixels.expand(3, -1, -1).contiguous()
+    return pixels, ["alpha left out"] if photo.alpha is not None else []
+
+
+@dataclass(frozen=True, eq=False)
+class _Decryption:
+    """Decrypts images and writes them.
+
+    Attributes:
+        protection: whose cipher it is.
+        cipher: with the key.
+        origins: where images were encrypted.
+        output: how images are written.
+    """
+
+    protection: ImageProtection
+    cipher: Cipher
+    origins: "_Origins"
+    output: Output
+
+    def read(self, item: Item) -> ReadImage:
+        """An encrypted image."""
+        image = image_batches.read(item, _as_it_is, max_pixels=self.output.max_pixels)
+        _require_lossless(item.source)
+        return image
+
+    def decrypt(self, image: ReadImage) -> tuple[Tensor, list[str]]:
+        """uint8 (1 or 3, height, width) as it was before, as far as its row tells, and what there is to say of it."""
+        origin, row = self.origins.find(image.item.source)
+        size, notes = None, []
+        if origin is not None and row is not None:
+            size = (origin.size, origin.size) if origin.size else (row["height"], row["width"])
+            if _digest(image.plain) != row["digest"]:
+                notes.append(_CHANGED)
+        elif self.protection.multiple > 1:
+            padding = f"padding to a multiple of {self.protection.multiple} pixels"
+            notes.append(f"no row of its encryption beside it: {padding}, if any, stays on")
+        try:
+            plain = self.cipher.decrypt(image.plain[None], size)[0]
+        except ValueError as error:
+            raise ImageError(str(error)) from error
+        if row is not None and row["channels"] == 1 and bool((plain == plain[:1]).all()):
+            plain = plain[:1].contiguous()
+        return plain, notes
+
+    def write(self, image: ReadImage, decrypted: tuple[Tensor, list[str]]) -> Row:
+        """Writes an image, and returns its row."""
+        plain, notes = decrypted
+        lossless.save(plain, image.item.out, self.output.format)
+        about = {"width": plain.shape[2], "height": plain.shape[1], "channels": plain.shape[0]}
+        return image.row(about, notes)
 
 
 def _digest(pixels: Tensor) -> str:
@@ -233,24 +259,34 @@ def _require_lossless(file: Path) -> None:
         )
 
 
-Finder = Callable[[Path], tuple[Encrypted | None, Row | None]]
+class _Origins:
+    """The folders that files were encrypted into, and their rows there; each folder is looked at once."""
 
+    def __init__(self) -> None:
+        self._known: dict[Path, Encrypted | None] = {}
 
-def _finder() -> Finder:
-    """What finds the encrypted folder that a file lies in, and the file's row there; each folder is read once."""
+    def folder(self, file: Path) -> Encrypted | None:
+        """The encrypted folder that a file lies in."""
+        return self._around(_resolved(file).parent)
 
-    @cache
-    def around(folder: Path) -> Encrypted | None:
-        if (folder / folders.MANIFEST).is_file():
-            return _read_encrypted(folder)
-        return around(folder.parent) if folder.parent != folder else None
-
-    def find(file: Path) -> tuple[Encrypted | None, Row | None]:
-        resolved = Path(os.path.realpath(file))  # never fails, unlike Path.resolve: a link may lead to itself
-        origin = around(resolved.parent)
+    def find(self, file: Path) -> tuple[Encrypted | None, Row | None]:
+        """The folder, and the file's row in it."""
+        resolved = _resolved(file)
+        origin = self._around(resolved.parent)
         return origin, origin.row(resolved) if origin else None
 
-    return find
+    def _around(self, folder: Path) -> Encrypted | None:
+        if folder not in self._known:
+            if (folder / folders.MANIFEST).is_file():
+                self._known[folder] = _read_encrypted(folder)
+            else:
+                self._known[folder] = self._around(folder.parent) if folder.parent != folder else None
+        return self._known[folder]
+
+
+def _resolved(file: Path) -> Path:
+    """The path without links; never fails, unlike Path.resolve: a link may lead to itself."""
+    return Path(os.path.realpath(file))
 
 
 def _read_encrypted(folder: Path) -> Encrypted | None:
@@ -271,16 +307,16 @@ def _read_encrypted(folder: Path) -> Encrypted | None:
     key, size = settings.get("key"), settings.get("size")
     if not isinstance(key, str | None) or not isinstance(size, int | None):
         raise FolderError(f"{printable(folder / folders.MANIFEST)} names no key and size as `veil encrypt` writes them")
-    rows = [row for row in folders.read_rows(folder / folders.ROWS) if not row.get("error")]
+    rows = RowIndex(folder / folders.ROWS)
     for row in rows:
-        if not all(isinstance(row.get(field), kind) for field, kind in _READ.items()):
-            raise FolderError(
-                f"{printable(folder / folders.ROWS)}: the row of {printable(row['file'])} is not of `veil encrypt`"
-            )
-    return Encrypted(folder, cipher, key, size, {row["out"]: row for row in rows})
+        try:
+            ENCRYPTED_ROWS.check(row)
+        except RowsError as error:
+            raise FolderError(f"{printable(rows.file)}: {error}") from None
+    return Encrypted(folder, cipher, key, size, rows)
 
 
-def _agreed(files: Sequence[Path], find: Finder, key: str, given: ImageProtection | None) -> ImageProtection:
+def _agreed(files: Iterable[Path], origins: _Origins, key: str, given: ImageProtection | None) -> ImageProtection:
     """The cipher that all files were encrypted with, as their folders say, and the caller.
 
     Args:
@@ -291,7 +327,7 @@ def _agreed(files: Sequence[Path], find: Finder, key: str, given: ImageProtectio
         FolderError: where they do not agree, the key is another one, or nobody says which cipher it was.
     """
     rows = {given.name: given} if given is not None else {}
-    for origin, file in {find(file)[0]: file for file in files}.items():
+    for origin, file in {origins.folder(file): file for file in files}.items():
         if origin is None:
             if given is None:
                 raise FolderError(

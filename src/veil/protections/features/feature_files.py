@@ -13,31 +13,43 @@ says of each image: it stays with who made it, and is not sent.
 """
 
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from veil import images
 from veil.data.decoding import resized
 from veil.images import ImageError, Photo
-from veil.jobs import folders
-from veil.jobs.folders import FolderError, Item, Row
+from veil.jobs import folders, image_batches
+from veil.jobs.folders import QUIET, FolderError, FolderResult, Job, Row, Run
+from veil.jobs.image_batches import FAILS, ReadImage
+from veil.jobs.listing import Files
+from veil.jobs.row_formats import DoneRow, RowFormat
+from veil.jobs.stream import Stages, as_written, stream
 from veil.protections.features.encoding import Encoding
 from veil.protections.features.file import Client, Service
 from veil.runtime.files import printable, write_atomically
 
 SUFFIX = ".features"
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
-FAILS = (ImageError, OSError, MemoryError)
 _MAGIC, _HEAD = b"VEILFEA1", 16
-_TOGETHER, _DEPTH = 64, 128  # images that go through the network together, and that are read ahead
+_TOGETHER = 64  # images that go through the network together
+
+
+class ExtractedRow(DoneRow):
+    """Of an image whose features were made: its size as it was, and how large the file of features is."""
+
+    width: int
+    height: int
+    bytes: int
+
+
+EXTRACTED_ROWS = RowFormat(command="`veil obfuscate extract`", done=ExtractedRow)
 
 
 class FeatureError(ValueError):
@@ -109,16 +121,7 @@ def prepared(photo: Photo, size: tuple[int, int]) -> tuple[Tensor, list[str]]:
     Args:
         size: (H, W); by `veil.data.decoding.resized`, as the training's images were.
     """
-    pixels, notes = images.over_white(photo).pixels, []
-    if photo.alpha is not None:
-        notes.append("alpha flattened over white")
-    if len(pixels) == 1:
-        pixels = pixels.expand(3, -1, -1)
-        notes.append("grey became three equal colours")
-    if tuple(pixels.shape[1:]) != size:
-        image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
-        pixels = torch.from_numpy(np.array(resized(image, size))).permute(2, 0, 1)
-        notes.append(f"resized from {photo.width}×{photo.height} to {size[1]}×{size[0]}")
+    pixels, notes = image_batches.three_colours(photo, size, partial(resized, size=size))
     return pixels.contiguous(), notes
 
 
@@ -129,107 +132,44 @@ def extract_folder(
     *,
     max_pixels: int = images.MAX_PIXELS,
     device: torch.device | None = None,
-    workers: int = 2,
-    started: Callable[[int, Sequence[Row], int], None] = lambda total, done, passed_over: None,
-    finished: Callable[[Row], None] = lambda row: None,
-) -> list[Row]:
+    run: Run = QUIET,
+) -> FolderResult[ExtractedRow]:
     """Makes a file of features of each image into ``out``; goes on where an earlier run stopped.
 
     Args:
         max_pixels: of an image, before it is resized.
         device: where the network computes; the CPU if it is None.
-        workers: threads that read.
-        started, finished: see `veil.jobs.folders.run`.
+        run: threads, and who is told what happens.
 
     Returns:
-        A row per image, in the order of the inputs. Fields: docs/obfuscation.md.
+        Counts, and a row per image in the order of the inputs. Fields: docs/obfuscation.md.
 
     Raises:
         folders.FolderError: where the job cannot start or go on.
     """
 
-    def read(item: Item) -> _Read | Exception:
-        begun = time.perf_counter()
+    def send(plain: Tensor) -> Tensor:
+        return client.send(plain.to(device)).cpu()
+
+    def write(image: ReadImage, sent: Tensor) -> Row:
+        data = pack(sent, client.fingerprint)
         try:
-            photo = images.load(item.source, max_pixels=max_pixels)
-            source = folders.stamp(item.source)
-            plain, notes = prepared(photo, client.size)
-        except FAILS as error:
-            return error
-        about = {"width": photo.width, "height": photo.height}
-        return _Read(item, plain, about, [*photo.notes, *notes], source, begun)
+            image.item.out.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(image.item.out, data, synced=False)
+        except OSError as error:
+            raise ImageError(f"the file cannot be written ({error.strerror})") from error
+        return image.row({"width": image.width, "height": image.height, "bytes": len(data)})
 
-    def send(group: Sequence[_Read]) -> Tensor:
-        return client.send(torch.stack([one.plain for one in group]).to(device)).cpu()
-
-    settings = {"version": VERSION, "client": client.fingerprint, "name": client.name}
-    return folders.run(
-        inputs, out, lambda items: _work(items, read, send, client.fingerprint, workers),
-        suffixes=images.SUFFIXES, suffix=SUFFIX, settings=settings, synced=False, started=started, finished=finished,
+    stages = Stages(
+        read=partial(image_batches.read, prepare=partial(prepared, size=client.size), max_pixels=max_pixels),
+        change=image_batches.in_batches(send, together=_TOGETHER), write=write, row=as_written, fails=FAILS,
     )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class _Read:
-    """An image on its way: prepared, what its row says of it as it was, and when that began."""
-
-    item: Item
-    plain: Tensor
-    about: Row
-    notes: list[str]
-    source: dict[str, int]
-    begun: float
-
-
-def _work(
-    items: Iterable[Item],
-    read: Callable[[Item], _Read | Exception],
-    send: Callable[[Sequence[_Read]], Tensor],
-    client: str,
-    workers: int,
-) -> Iterator[tuple[Item, Row]]:
-    """The rows of ``items``, in their order."""
-    pool = ThreadPoolExecutor(workers)
-    try:
-        for group in _groups(folders.ahead(items, read, pool, _DEPTH)):
-            images_read = [one for _, one in group if isinstance(one, _Read)]
-            sent = iter(send(images_read)) if images_read else iter(())
-            for item, one in group:
-                yield (
-                    item,
-                    folders.failure(item, one)
-                    if isinstance(one, Exception)
-                    else _written(one, pack(next(sent), client)),
-                )
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _groups(
-    futures: Iterable[tuple[Item, Future[_Read | Exception]]],
-) -> Iterator[list[tuple[Item, _Read | Exception]]]:
-    """Some images at a time, and failures among them."""
-    group: list[tuple[Item, _Read | Exception]] = []
-    for item, future in futures:
-        group.append((item, future.result()))
-        if len(group) == _TOGETHER:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _written(one: _Read, data: bytes) -> Row:
-    """Writes a file, and returns its row."""
-    try:
-        one.item.out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(one.item.out, data, synced=False)
-    except OSError as error:
-        return folders.failure(one.item, ImageError(f"the file cannot be written ({error.strerror})"))
-    return {
-        "file": one.item.name, "out": one.item.out_name, **one.about, "bytes": len(data),
-        "seconds": round(time.perf_counter() - one.begun, 3), "error": None, "notes": one.notes, "source": one.source,
-    }  # fmt: skip
+    job = Job(
+        work=partial(stream, stages), suffixes=images.SUFFIXES, suffix=SUFFIX,
+        settings={"version": VERSION, "client": client.fingerprint, "name": client.name}, rows=EXTRACTED_ROWS,
+        synced=False,
+    )  # fmt: skip
+    return folders.run(inputs, out, job, run)
 
 
 @dataclass(frozen=True)
@@ -247,7 +187,7 @@ class Answer:
     error: str | None
 
 
-def find(inputs: Sequence[Path], out: Path | None = None) -> list[tuple[Path, str]]:
+def find(inputs: Sequence[Path], out: Path | None = None) -> Files:
     """Files of features below ``inputs`` in a stable order, with their names.
 
     Args:
@@ -257,7 +197,7 @@ def find(inputs: Sequence[Path], out: Path | None = None) -> list[tuple[Path, st
         FolderError: where an input does not exist, or there is no file of features.
     """
     try:
-        return list(folders.find(inputs, frozenset({SUFFIX}), out or Path(os.devnull)).files)
+        return folders.find(inputs, frozenset({SUFFIX}), out or Path(os.devnull)).files
     except FolderError:
         if all(given.exists() for given in inputs):
             named = ", ".join(printable(path) for path in inputs)

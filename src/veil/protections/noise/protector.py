@@ -10,10 +10,9 @@ While the engine works on some photos, others are read, written and measured bes
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +23,15 @@ from veil.images import ImageError, Photo
 from veil.images.conversion import convert
 from veil.images.processing import PLATFORMS, Processing
 from veil.jobs import folders
-from veil.jobs.folders import Item, Row
+from veil.jobs.folders import QUIET, FolderResult, Item, Job, Row, Run
+from veil.jobs.stream import Failed, Stages, stream
 from veil.metrics import fidelity
 from veil.models import catalog
 from veil.models.classifier import Classifier
 from veil.protections.noise import SCHEMES, judge
 from veil.protections.noise.engine import Engine, Precision
 from veil.protections.noise.results import Protected
+from veil.protections.noise.rows import PROTECTED_ROWS, ProtectedRow
 from veil.protections.noise.scheme import Plan, Released, Scheme, StepSettings, Verdict, is_undecided
 from veil.protections.noise.universal import NoNoise, UniversalNoise
 from veil.runtime.seeds import seed_of
@@ -40,18 +41,23 @@ if TYPE_CHECKING:
 
 NAMED = 10  # target classes at most that a row names
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
-_FAILED = {"protected": False}  # in the row of a photo that failed
+_FAILS = (ImageError, NoNoise, OSError, MemoryError)
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class _Work:
     """A photo on its way through the engine."""
 
     item: Item
     photo: Photo
     truth: int | None
-    source: dict[str, int]
+    source: Mapping[str, Any]
     started: float
+    plan: Plan
+
+    @property
+    def pixels(self) -> int:
+        return self.photo.width * self.photo.height
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +155,8 @@ class Protector:
         converted = convert(photo)
         photo = converted.photo
         item = Item(0, Path(), "", Path(), "")
-        work = _Work(item, photo, truth, {}, time.perf_counter())
-        ((_, released),) = self.engine.run([(work, self._plan(work))], self.scheme.objective, self.settings)
+        work = _Work(item, photo, truth, {}, time.perf_counter(), self._plan(photo, truth))
+        ((_, released),) = self.engine.run([(work, work.plan)], self.scheme.objective, self.settings)
         looks = _looks(photo.pixels, released.pixels)
         row = self._row(_Written(work, released, released.pixels, looks, photo.notes))
         noisy = photo.with_pixels(released.pixels)
@@ -170,19 +176,16 @@ class Protector:
         keep_metadata: bool = False,
         max_pixels: int = images.MAX_PIXELS,
         truths: Mapping[str, int] | None = None,
-        workers: int = 2,
-        started: Callable[[int, Sequence[Row], int], None] = lambda total, done, passed_over: None,
-        finished: Callable[[Row], None] = lambda row: None,
-    ) -> list[Row]:
+        run: Run = QUIET,
+    ) -> FolderResult[ProtectedRow]:
         """Protects files and folders of photos into ``out``; goes on where an earlier run stopped.
 
         Args:
             truths: true class by file name, as rows have it or without its folder.
-            workers: threads that read, write and measure.
-            started, finished: see `veil.jobs.folders.run`.
+            run: threads that read, write and measure, and who is told what happens.
 
         Returns:
-            A row per photo, in the order of the inputs. Fields: docs/protect.md.
+            Counts, and a row per photo in the order of the inputs. Fields: docs/protect.md.
 
         Raises:
             folders.FolderError: where the job cannot start or go on.
@@ -198,6 +201,13 @@ class Protector:
             "truths": seed_of(*sorted(known.items())) if known else None,
         }
 
+        def read(item: Item) -> _Work:
+            begun = time.perf_counter()
+            truth = known.get(item.name, known.get(Path(item.name).name))
+            photo = images.load(item.source, max_pixels=max_pixels)
+            source = folders.stamp(item.source)
+            return _Work(item, photo, truth, source, begun, self._plan(photo, truth))
+
         def write(work: _Work, released: Released) -> _Written:
             work.item.out.parent.mkdir(parents=True, exist_ok=True)
             noisy = work.photo.with_pixels(released.pixels)
@@ -206,69 +216,32 @@ class Protector:
             looks = _looks(work.photo.pixels, decoded)
             return _Written(work, released, decoded, looks, (*work.photo.notes, *notes))
 
-        def load(item: Item) -> _Work:
-            begun = time.perf_counter()
-            truth = known.get(item.name, known.get(Path(item.name).name))
-            photo = images.load(item.source, max_pixels=max_pixels)
-            return _Work(item, photo, truth, folders.stamp(item.source), begun)
-
-        def work(items: Iterable[Item]) -> Iterator[tuple[Item, Row]]:
-            yield from self._pipeline(items, load, write, workers)
-
-        return folders.run(
-            inputs, out, work, suffixes=images.SUFFIXES, suffix=stored.suffix, settings=settings, failed=_FAILED,
-            started=started, finished=finished,
+        stages = Stages(
+            read=read, change=self._descend, write=write, row=self._row, fails=_FAILS, ahead=run.workers,
+            behind=2 * run.workers,
         )  # fmt: skip
+        job = Job(
+            work=partial(stream, stages), suffixes=images.SUFFIXES, suffix=stored.suffix, settings=settings,
+            rows=PROTECTED_ROWS,
+        )  # fmt: skip
+        return folders.run(inputs, out, job, run)
 
-    def _pipeline(
-        self,
-        items: Iterable[Item],
-        load: Callable[[Item], _Work],
-        write: Callable[[_Work, Released], _Written],
-        workers: int,
-    ) -> Iterator[tuple[Item, Row]]:
-        """Reads ahead, runs the engine, writes and measures behind it; what fails becomes a row with its error."""
-        failed: deque[tuple[Item, Row]] = deque()
-        with ThreadPoolExecutor(workers) as pool:
-            writing: deque[tuple[Item, Future[_Written]]] = deque()
-
-            def plans() -> Iterator[tuple[_Work, Plan]]:
-                for item, future in folders.ahead(items, load, pool, workers):
-                    try:
-                        loaded = future.result()
-                        plan = self._plan(loaded)
-                    except (ImageError, NoNoise, OSError, MemoryError) as error:
-                        failed.append((item, folders.failure(item, error, **_FAILED)))
-                    else:
-                        yield loaded, plan
-
-            def settle(at_most: int) -> Iterator[tuple[Item, Row]]:
-                while len(writing) > at_most or (writing and writing[0][1].done()):
-                    item, future = writing.popleft()
-                    try:
-                        written = future.result()
-                    except (ImageError, OSError, MemoryError) as error:
-                        yield item, folders.failure(item, error, **_FAILED)
-                    else:
-                        yield item, self._row(written)
-                while failed:
-                    yield failed.popleft()
-
-            for done, released in self.engine.run(plans(), self.scheme.objective, self.settings):
-                writing.append((done.item, pool.submit(write, done, released)))
-                yield from settle(at_most=2 * workers)
-            yield from settle(at_most=0)
+    def _descend(self, taken: Iterator[_Work | Failed]) -> Iterator[tuple[_Work, Released] | Failed]:
+        """Runs the engine, which takes photos as places fall free."""
+        plans = ((work, _nothing() if isinstance(work, Failed) else work.plan) for work in taken)
+        for work, released in self.engine.run(plans, self.scheme.objective, self.settings):
+            yield work if isinstance(work, Failed) else (work, released)
 
     def _described_survival(self) -> bool | list[str]:
         """As ``run.json`` has it, where true stands for `PLATFORMS`."""
         names = list(self.processings)
         return bool(names) if names in ([], list(PLATFORMS)) else names
 
-    def _plan(self, work: _Work) -> Plan:
+    def _plan(self, photo: Photo, truth: int | None) -> Plan:
         if self.universal is not None:
-            return self.universal.plan(work.photo.pixels, [len(c.classes) for c in self.engine.classifiers])
+            return self.universal.plan(photo.pixels, [len(c.classes) for c in self.engine.classifiers])
         spaces = self.spaces[: len(self.engine.classifiers)]
-        return self.scheme.plan(work.photo.pixels, self.settings, label_spaces=spaces, truth=work.truth, seed=self.seed)
+        return self.scheme.plan(photo.pixels, self.settings, label_spaces=spaces, truth=truth, seed=self.seed)
 
     def _truths(self, truth: int | None, first: int, count: int) -> list[int | None]:
         """The true class in each network's label space: known only where the class names are the first network's."""
@@ -322,6 +295,11 @@ def _settings(scheme: Scheme, options: Mapping[str, Any]) -> StepSettings:
         if name not in known:
             raise ValueError(f"there is no option {name!r}; the scheme {scheme.name} has {', '.join(known)}")
     return scheme.settings(**options)
+
+
+def _nothing() -> Plan:
+    """The plan of a photo that could not be read: it ends at once."""
+    yield from ()
 
 
 def _loaded(models: Iterable[str | Classifier]) -> list[Classifier]:

@@ -13,6 +13,8 @@ from veil import images
 from veil.images import Photo
 from veil.images.conversion import to_array, to_pillow
 from veil.jobs import folders
+from veil.jobs.row_formats import FailedRow
+from veil.protections.noise.rows import PROTECTED_ROWS, ProtectedRow
 from veil.runtime.dataframe import dataframe
 
 if TYPE_CHECKING:
@@ -87,16 +89,23 @@ class ProtectedFolder:
     out: Path
 
     @property
-    def rows(self) -> Iterator[Row]:
-        """A row per photo, in the order of the inputs; fields in docs/protect.md."""
-        return iter(folders.read_rows(self.out / folders.ROWS))
+    def rows(self) -> Iterator[ProtectedRow | FailedRow]:
+        """A row per photo, in the order of the inputs; fields in docs/protect.md.
+
+        Raises:
+            FolderError: where a row cannot be read, or is not of `veil protect`.
+        """
+        return folders.read_checked(self.out, PROTECTED_ROWS)
 
     def counts(self) -> dict[str, int]:
         """How many photos there are, and how many are protected, not protected, and failed."""
         counts = {"photos": 0, "protected": 0, "not protected": 0, "failed": 0}
         for row in self.rows:
             counts["photos"] += 1
-            counts["failed" if row["error"] else "protected" if row["protected"] else "not protected"] += 1
+            if row["error"] is not None:
+                counts["failed"] += 1
+            else:
+                counts["protected" if row["protected"] else "not protected"] += 1
         return counts
 
     def to_dataframe(self) -> pd.DataFrame:

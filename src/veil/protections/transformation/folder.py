@@ -11,14 +11,16 @@ have images of their own transformed, makes as many pairs of plain and transform
 inverse. ``run.json`` says which transformation it was, by its name and fingerprint; neither gives it away.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from veil.jobs import lossless
-from veil.jobs.folders import Row
+from veil.jobs.folders import QUIET, FolderResult, Run
+from veil.jobs.lossless import ImageRow, Lossless, Output
+from veil.jobs.row_formats import RowFormat
 from veil.protections import of_transformation
 from veil.protections.image_protection import ImageProtection
 from veil.protections.transformation.file import MAX_PIXELS, Transformation
@@ -26,6 +28,13 @@ from veil.protections.transformation.file import MAX_PIXELS, Transformation
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
 LOSSLESS = lossless.FORMATS
 _HARM = "networks learn other images"
+
+
+class TransformedRow(ImageRow):
+    """Of a transformed image."""
+
+
+TRANSFORMED_ROWS = RowFormat(command="`veil transform apply`", done=TransformedRow)
 
 
 def transform_folder(
@@ -37,31 +46,25 @@ def transform_folder(
     size: int | None = None,
     max_pixels: int = MAX_PIXELS,
     device: torch.device | None = None,
-    workers: int = 2,
-    started: Callable[[int, Sequence[Row], int], None] = lambda total, done, passed_over: None,
-    finished: Callable[[Row], None] = lambda row: None,
-) -> list[Row]:
+    run: Run = QUIET,
+) -> FolderResult[TransformedRow]:
     """Transforms files and folders of images into ``out``; goes on where an earlier run stopped.
 
     Args:
         transformation: a network, or any other protection that uses no key.
-        format: one of `LOSSLESS`.
-        size: resize images to ``size`` × ``size`` pixels first, for a network of that input.
-        max_pixels: refuse images of more. Beyond `MAX_PIXELS` only images that ``size`` makes smaller are transformed.
+        format, size, max_pixels: see `veil.jobs.lossless.Output`; ``size`` is for a network of that input.
+            Beyond `MAX_PIXELS` only images that ``size`` makes smaller are transformed.
         device: where the network computes; the CPU if it is None.
-        workers: threads that read, and as many that write.
-        started, finished: see `veil.jobs.folders.run`.
+        run: threads, and who is told what happens.
 
     Returns:
-        A row per image, in the order of the inputs. Fields: docs/transformation.md.
+        Counts, and a row per image in the order of the inputs. Fields: docs/transformation.md.
 
     Raises:
         ValueError: for a protection that uses keys, a format that loses, or a size out of range.
         folders.FolderError: where the job cannot start or go on.
     """
-    suffix = lossless.suffix_of(format, _HARM)
-    lossless.check_size(size, min(max_pixels, MAX_PIXELS))
-
+    output = Output(format=format, size=size, max_pixels=max_pixels).checked(_HARM, MAX_PIXELS)
     row = transformation if isinstance(transformation, ImageProtection) else of_transformation(transformation)
     if row.key != "none":
         raise ValueError(f"{row.name} uses keys, and is no transformation: see `veil encrypt`")
@@ -74,10 +77,8 @@ def transform_folder(
         "version": VERSION, "transformation": fingerprint_of(protect, row.name), "name": row.name, "format": format,
         "size": size,
     }  # fmt: skip
-    return lossless.run(
-        inputs, out, change, settings=settings, format=format, suffix=suffix, size=size, max_pixels=max_pixels,
-        workers=workers, started=started, finished=finished,
-    )  # fmt: skip
+    job = Lossless(change=change, output=output, settings=settings, rows=TRANSFORMED_ROWS)
+    return lossless.run(inputs, out, job, run)
 
 
 def fingerprint_of(protect: object, name: str) -> str:

@@ -1,0 +1,66 @@
+"""How outputs are called: every file has one of its own, and keeps it."""
+
+from collections.abc import Iterable
+
+from veil.jobs.database import Database, blob
+from veil.jobs.job import MANIFEST, ROWS
+from veil.runtime import names
+from veil.runtime.names import UnsafeName
+
+RESERVED = (ROWS, MANIFEST, "report.html")
+
+
+class OutputNames:
+    """Gives every file an output name of its own, with ``suffix``, below the output folder.
+
+    ``a.jpg`` becomes ``a.png``; where that name is wanted twice in a folder (letter case aside), each such file keeps
+    its own suffix too: ``a.jpg.png``, ``a.webp.png``. No name holds a control character (`veil.runtime.names.plain`).
+
+    Args:
+        wanted: the names of all files.
+    """
+
+    def __init__(self, database: Database, suffix: str, wanted: Iterable[str]) -> None:
+        self._database, self._suffix = database, suffix
+        database.run("CREATE TABLE wanted (name BLOB)")
+        database.insert("INSERT INTO wanted VALUES (?)", ((blob(self._short(name).casefold()),) for name in wanted))
+        database.run("CREATE TABLE twice (name BLOB PRIMARY KEY) WITHOUT ROWID")
+        database.run("INSERT INTO twice SELECT name FROM wanted GROUP BY name HAVING COUNT(*) > 1")
+        database.run("DROP TABLE wanted")
+        database.run("CREATE TABLE used (name BLOB PRIMARY KEY) WITHOUT ROWID")
+        for name in RESERVED:
+            self._claim(name)
+
+    def keep(self, out: object) -> None:
+        """Keeps a name that an earlier run gave.
+
+        Raises:
+            UnsafeName: for a name that no run can have given: not below the folder, with another suffix, or given
+                twice.
+        """
+        checked = names.checked(out)
+        if not checked.endswith(self._suffix):
+            raise UnsafeName(f"{checked!r} does not end in {self._suffix}")
+        if not self._claim(checked):
+            raise UnsafeName(f"{checked!r} belongs to another row")
+
+    def give(self, name: str) -> str:
+        """A name for the output of a file that has none yet."""
+        chosen = self._short(name)
+        if self._database.find("SELECT 1 FROM twice WHERE name = ?", blob(chosen.casefold())):
+            chosen = names.plain(name) + self._suffix
+        stem, count = chosen.removesuffix(self._suffix), 1
+        while not self._claim(chosen):
+            count += 1
+            chosen = f"{stem}-{count}{self._suffix}"
+        return chosen
+
+    def _short(self, name: str) -> str:
+        """The name with the suffix of outputs in place of its own."""
+        folder, slash, last = names.plain(name).rpartition("/")
+        dot = last.rfind(".")
+        return folder + slash + (last[:dot] if 0 < dot < len(last) - 1 else last) + self._suffix
+
+    def _claim(self, name: str) -> bool:
+        """Whether nobody else has the name, letter case aside; nobody will have it from now on."""
+        return self._database.run("INSERT OR IGNORE INTO used VALUES (?)", blob(name.casefold())) > 0

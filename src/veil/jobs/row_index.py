@@ -1,0 +1,120 @@
+"""Rows of a folder job, found again in their file: the latest of every source, without any being kept.
+
+A file of rows may hold several of one source, where it failed and was tried again; the latest counts.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from veil.jobs import rows
+from veil.jobs.database import Database
+from veil.jobs.job import FolderError
+from veil.jobs.row_formats import Row
+from veil.runtime.files import printable
+
+
+class Place(NamedTuple):
+    """Where a row lies in its file, in bytes."""
+
+    at: int
+    length: int
+
+
+Reader = Callable[[Place], Row]
+
+
+class RowIndex:
+    """Where the latest row of every source lies in a file of rows; empty where there is no file.
+
+    Raises:
+        FolderError: where the file cannot be read, or a line of it is not the row of a file.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._database = Database()
+        self._database.run(
+            "CREATE TABLE rows (name TEXT PRIMARY KEY, first INTEGER, at INTEGER, length INTEGER, out TEXT,"
+            " done INTEGER) WITHOUT ROWID"
+        )
+        self._database.insert(
+            "INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+            " at = excluded.at, length = excluded.length, out = excluded.out, done = excluded.done",
+            self._read(),
+        )
+
+    def __len__(self) -> int:
+        return self._database.count("rows")
+
+    def __iter__(self) -> Iterator[Row]:
+        """The rows, sources in the order in which they first appear."""
+        with self.reading() as read:
+            for at, length in self._database.rows("SELECT at, length FROM rows ORDER BY first"):
+                yield read(Place(at, length))
+
+    def place(self, name: str) -> Place | None:
+        """Where the row of a source lies."""
+        found = self._database.find("SELECT at, length FROM rows WHERE name = ?", json.dumps(name))
+        return Place(*found) if found else None
+
+    def outputs(self) -> Iterator[tuple[str, Any]]:
+        """Sources and what their rows say that their outputs are called, where they say it."""
+        for name, out in self._database.rows("SELECT name, out FROM rows WHERE out <> 'null' ORDER BY first"):
+            yield json.loads(name), json.loads(out)
+
+    def row_of_output(self, out_name: str) -> Row | None:
+        """The row of a source that did not fail, by the name of its output."""
+        self._database.run("CREATE INDEX IF NOT EXISTS by_output ON rows (out)")
+        found = self._database.find(
+            "SELECT at, length FROM rows WHERE out = ? AND done ORDER BY first DESC", json.dumps(out_name)
+        )
+        if found is None:
+            return None
+        with self.reading() as read:
+            row = read(Place(*found))
+        if row.get("out") != out_name:
+            raise _changed(self.file)
+        return row
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Opens the file, and gives what reads a row at a place in it.
+
+        Raises:
+            FolderError: where it was changed since it was indexed.
+        """
+        with self.file.open("rb") if len(self) else BytesIO() as handle:
+
+            def read(place: Place) -> Row:
+                handle.seek(place.at)
+                try:
+                    row = json.loads(handle.read(place.length))
+                except ValueError:
+                    row = None
+                if not isinstance(row, dict):
+                    raise _changed(self.file)
+                return row
+
+            yield read
+
+    def _read(self) -> Iterator[tuple[str, int, int, int, str, bool]]:
+        try:
+            for at, length, row in rows.stream(self.file):
+                if not isinstance(row.get("file"), str):
+                    raise FolderError(
+                        f"a row of {printable(self.file)} names no file; remove that row, or choose another folder"
+                    )
+                done = not row.get("error", "not said")
+                yield json.dumps(row["file"]), at, at, length, json.dumps(row.get("out")), done
+        except OSError as error:
+            raise FolderError(f"{printable(self.file)} cannot be read: {error.strerror}") from None
+        except rows.RowsError as error:
+            raise FolderError(printable(str(error))) from None
+
+
+def _changed(file: Path) -> FolderError:
+    return FolderError(f"{printable(file)} was changed while it was read")
