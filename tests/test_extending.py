@@ -105,6 +105,7 @@ def test_the_example_protects_audits_and_is_reported(example: Path, tmp_path: Pa
     page = (tmp_path / "out/report.html").read_text()
     assert "name the class that they held for least likely" in page
     assert json.loads((tmp_path / "out/run.json").read_text())["scheme"] == "least-likely"
+    assert "name the class that they held for least likely" in (tmp_path / "typed/report.html").read_text()
     assert (tmp_path / "typed/a.png").read_bytes() == (tmp_path / "out/a.png").read_bytes()
     assert "plain image of the nearest pair" in (tmp_path / "audit/report.html").read_text()
 

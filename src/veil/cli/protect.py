@@ -107,7 +107,7 @@ def protect(
     digest = report.digest(result)
     sources = folders.locate(photos, images.SUFFIXES, out, [row["file"] for row in digest.shown])
     page = report.write_protection_report(
-        out, digest, settings=folders.read_manifest(out), sources=sources,
+        out, digest, settings=folders.read_manifest(out), sources=sources, scheme=row,
         class_counts={name: len(classes) for name, classes in protector.classes.items()},
     )  # fmt: skip
     summary = digest.summary

@@ -58,6 +58,7 @@ def write_protection_report(
     *,
     settings: Mapping[str, Any],
     sources: Mapping[str, Path],
+    scheme: Scheme | None = None,
     class_counts: Mapping[str, int] | None = None,
     shown: int = SHOWN,
 ) -> Path:
@@ -70,6 +71,7 @@ def write_protection_report(
         rows: as `veil.protections.noise.protector.Protector.protect_folder` returns them, or their digest.
         settings: as `veil.protections.noise.protector.Protector.describe` returns them.
         sources: path of the original by ``row["file"]``.
+        scheme: the run's; the one of that name in the table where it is None.
         class_counts: number of classes K by network, for the floors 1/K and ln K.
         shown: photos with pictures at most: those that are not protected first, then a spread of the others. A digest
             has chosen them already.
@@ -82,17 +84,19 @@ def write_protection_report(
     """
     found = rows if isinstance(rows, Digest) else digest(rows, shown)
     summary, factor = found.summary, amplification(found.shown)
+    scheme = scheme or _scheme(settings)
     cards = [
-        card(row, out, sources, None if row["protected"] else _reason(row, settings), factor) for row in found.shown
+        card(row, out, sources, None if row["protected"] else _reason(row, settings, scheme), factor)
+        for row in found.shown
     ]
     done_count = summary["photos"] - summary["failed"]
-    networks, scheme = summary["networks"], _scheme(settings)
+    networks = summary["networks"]
     text = _environment().get_template("protection.html").render(
         summary=summary,
         headline=headline(summary, _models(summary, settings)),
         findings=findings(summary),
         models=_models(summary, settings),
-        protected_when=_protected_when(settings, _models(summary, settings)),
+        protected_when=_protected_when(settings, _models(summary, settings), scheme),
         ice_note=scheme.ice_note if scheme is not None else "",
         descent=[network for network in networks if network["role"] == "descent"],
         unseen=[network for network in networks if network["role"] != "descent"],
@@ -159,13 +163,12 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _reason(row: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+def _reason(row: Mapping[str, Any], settings: Mapping[str, Any], scheme: Scheme | None) -> str:
     """Why a photo that was written is not protected, in words."""
     descent = [view for view in row["networks"] if view["role"] == "descent"]
     seen = [view["network"] for view in descent if view["class_after"] == view["true_class"]]
     if seen:
         return f"The true class is still the first choice of {_listed(seen)}."
-    scheme = _scheme(settings)
     shortfall = surer if settings.get("universal") else scheme.shortfall if scheme is not None else None
     why = shortfall(row, settings.get("settings", {})) if shortfall is not None else None
     return why or "The scheme's own condition is not met."
@@ -177,9 +180,8 @@ def _scheme(settings: Mapping[str, Any]) -> Scheme | None:
     return SCHEMES[name] if isinstance(name, str) and name in SCHEMES else None
 
 
-def _protected_when(settings: Mapping[str, Any], models: Sequence[str]) -> str:
+def _protected_when(settings: Mapping[str, Any], models: Sequence[str], scheme: Scheme | None) -> str:
     """When a photo of the run counts as protected, in a sentence."""
-    scheme = _scheme(settings)
     if scheme is None or settings.get("universal"):
         return f"The written file, read back, meets the scheme’s condition on {_listed(models)}."
     required = settings.get("settings", {}).get("required_score")
