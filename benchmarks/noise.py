@@ -255,7 +255,7 @@ def contender_row(name: str, runs: Sequence[Row], photos: int) -> Row:
 
 
 def protect(arguments: Sequence[str]) -> None:
-    """Runs `veil protect` in this process and returns its peak memory."""
+    """Runs `veil protect` in this process and prints its peak memory."""
     from veil.cli import main as veil_command
 
     try:
