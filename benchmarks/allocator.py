@@ -1,37 +1,51 @@
 """The effect of `veil.runtime.memory.keep_memory` on a network's forward and backward passes.
 
-    python benchmarks/allocator.py --model CARD
+    python benchmarks/allocator.py --scale smoke
+    python benchmarks/allocator.py --scale cpu --model CARD
 
-Both variants run in fresh processes, by turns; a row is appended to results/benchmarks/allocator.jsonl. Cost: half a
-minute.
+Each way in fresh processes, by turns.
+
+Cost: smoke ten seconds; cpu half a minute.
 """
 
-import argparse
 import json
 import subprocess
 import sys
 import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import torch
 
+from benchmark import Benchmark, Row, print_table
 from veil.models import catalog
 from veil.runtime.memory import keep_memory
-from veil.runtime.provenance import provenance
 
-RESULTS = Path(__file__).resolve().parent.parent / "results/benchmarks/allocator.jsonl"
-BATCH, PASSES, TURNS = 8, 20, 3
+BATCH = 8
 
 
-def passes(model: str, keep: bool) -> list[float]:
-    """Milliseconds per photo of each forward and backward pass, after two warm-up passes."""
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much is measured."""
+
+    passes: int
+    turns: int
+
+
+SCALES = {"smoke": Scale(passes=2, turns=1), "cpu": Scale(passes=20, turns=3)}
+
+
+def work(model: str, passes: int, way: str) -> list[float]:
+    """Milliseconds a photo of each forward and backward pass, after two to warm up."""
     classifier = catalog.load(model)
-    if keep:
+    if way == "kept":
         keep_memory()
     images = torch.randn(BATCH, classifier.preprocessing.channels, *classifier.preprocessing.size)
     times = []
-    for _ in range(2 + PASSES):
+    for _ in range(2 + passes):
         began = time.perf_counter()
         inputs = images.clone(memory_format=torch.channels_last).requires_grad_()
         torch.autograd.grad(classifier.network(inputs).logsumexp(1).sum(), inputs)
@@ -39,27 +53,43 @@ def passes(model: str, keep: bool) -> list[float]:
     return times[2:]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--worker", choices=["kept", "returned"])
-    given = parser.parse_args()
-    if given.worker:
-        print(json.dumps(passes(given.model, given.worker == "kept")))
-        return
+def measure(scale: Scale, given: Namespace) -> Iterator[Row]:
+    """The one row."""
     times: dict[str, list[float]] = {"kept": [], "returned": []}
-    for _ in range(TURNS):
-        for way, measured in times.items():
-            command = [sys.executable, __file__, "--model", given.model, "--worker", way]
-            measured += json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    row = {"benchmark": "allocator", "scale": "cpu", "model": Path(given.model).stem, "batch": BATCH}
-    row |= {f"ms_per_photo_{way}": round(median(measured), 2) for way, measured in times.items()}
-    row |= {"ratio": round(median(times["returned"]) / median(times["kept"]), 3)}
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    with RESULTS.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row | provenance()) + "\n")
-    print(json.dumps(row))
+    for _ in range(scale.turns):
+        for way, found in times.items():
+            command = [sys.executable, __file__, "work", json.dumps([given.model, scale.passes, way])]
+            found += json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    yield (
+        {"model": Path(given.model).stem, "batch": BATCH}
+        | {f"ms_per_photo_{way}": round(median(found), 2) for way, found in times.items()}
+        | {"ratio": round(median(times["returned"]) / median(times["kept"]), 3)}
+    )
+
+
+def show(rows: Sequence[Row]) -> None:
+    """The table, rebuilt from the rows."""
+    print_table(
+        ("model", "ms a photo, memory kept", "memory returned", "returned / kept"),
+        [
+            (row["model"], str(row["ms_per_photo_kept"]), str(row["ms_per_photo_returned"]), f"{row['ratio']:.3f}")
+            for row in rows
+        ],
+    )
+
+
+def options(parser: ArgumentParser) -> None:
+    """The network."""
+    parser.add_argument("--model", default="things100", help="name or card")
+
+
+BENCHMARK = Benchmark(
+    name="allocator", doc=__doc__, scales=SCALES, measure=measure, show=show, options=options,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["work"]:
+        print(json.dumps(work(*json.loads(sys.argv[2]))))
+    else:
+        sys.exit(BENCHMARK.main())

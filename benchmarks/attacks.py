@@ -12,28 +12,23 @@ Cost: smoke two seconds; cpu one minute on two cores.
 Expected: the layer 50 times as fast as the loop.
 """
 
-import argparse
 import itertools
+import sys
 import time
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
+from benchmark import Benchmark, Row, print_table, takes_device
 from veil import training
-from veil.jobs import rows
 from veil.models.locally_connected import LocallyConnected
-from veil.runtime.provenance import provenance
 
-RESULTS = Path(__file__).resolve().parent.parent / "results/benchmarks/attacks.jsonl"
 HEADINGS = ("images", "batch", "layer, images/s", "loop, images/s", "bmm, images/s", "loop / layer", "bmm / layer")
 CHANNELS = 3
 
@@ -106,8 +101,8 @@ class Contest:
         return (time.perf_counter() - began) / passes
 
 
-def compete(side: int, batch: int, scale: Scale, runner: Fabric) -> dict[str, Any]:
-    """Times the implementations in turns, after the comparison, which warms them up."""
+def compete(side: int, batch: int, scale: Scale, runner: Fabric) -> Row:
+    """Lets the ways take turns, after the comparison, which warms them up."""
     contest = Contest(side, batch, runner)
     contest.check()
     ways = {
@@ -132,40 +127,38 @@ def compete(side: int, batch: int, scale: Scale, runner: Fabric) -> dict[str, An
     }
 
 
-def show(measured: list[dict[str, Any]]) -> None:
-    """The table, rebuilt from the rows."""
-    table = Table()
-    for heading in HEADINGS:
-        table.add_column(heading, justify="right")
-    for row in measured:
-        table.add_row(
-            f"{row['width']}×{row['height']}", str(row["batch"]),
-            *(f"{row[f'{way}_images_per_second']:,.0f}" for way in ("layer", "loop", "bmm")),
-            f"{row['loop_to_layer']:.1f}", f"{row['bmm_to_layer']:.1f}",
-        )  # fmt: skip
-    Console(width=120).print(table)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", choices=list(SCALES), required=True)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--out", type=Path, help=f"rows are appended to it; not smoke: {RESULTS.name} if not given")
-    given = parser.parse_args()
-    scale = SCALES[given.scale]
-    out = given.out or (RESULTS if given.scale != "smoke" else None)
+def measure(scale: Scale, given: Namespace) -> Iterator[Row]:
+    """Rows of all sizes and batches."""
     runner = training.fabric(given.device, "32-true")
-    session = {"benchmark": "attacks", "scale": given.scale, "precision": training.precision_of(runner),
-               "threads": torch.get_num_threads(), **provenance()}  # fmt: skip
-    measured = [
-        session | compete(side, batch, scale, runner) for side, batch in itertools.product(scale.sides, scale.batches)
-    ]
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with rows.open_to_append(out) as handle:
-            rows.append(handle, *measured)
-    show(measured)
+    for side, batch in itertools.product(scale.sides, scale.batches):
+        yield compete(side, batch, scale, runner)
+
+
+def session(scale: Scale, given: Namespace) -> Row:
+    """What all rows say."""
+    precision = training.precision_of(training.fabric(given.device, "32-true"))
+    return {"precision": precision, "threads": torch.get_num_threads()}
+
+
+def show(rows: Sequence[Row]) -> None:
+    """The table, rebuilt from the rows."""
+    print_table(
+        HEADINGS,
+        [
+            (
+                f"{row['width']}×{row['height']}", str(row["batch"]),
+                *(f"{row[f'{way}_images_per_second']:,.0f}" for way in ("layer", "loop", "bmm")),
+                f"{row['loop_to_layer']:.1f}", f"{row['bmm_to_layer']:.1f}",
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+BENCHMARK = Benchmark(
+    name="attacks", doc=__doc__, scales=SCALES, measure=measure, show=show, options=takes_device, session=session,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(BENCHMARK.main())

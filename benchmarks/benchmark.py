@@ -25,6 +25,10 @@ Row = dict[str, Any]
 S = TypeVar("S")
 
 
+class WrongUsage(ValueError):
+    """Options do not go together; the message is one line."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Benchmark(Generic[S]):
     """What is measured, and how it is shown.
@@ -32,7 +36,8 @@ class Benchmark(Generic[S]):
     Attributes:
         file: of the benchmark; its name is the benchmark's, and its first words are its help.
         scales: how much is measured, by name.
-        measure: yields rows as they are measured. What goes wrong with one that competes is its row's ``error``.
+        measure: yields rows as they are measured. What goes wrong with one that competes is its row's ``error``;
+            `WrongUsage` ends it before the first row.
         show: prints the table of all rows.
         options: adds options of its own.
         session: what all rows of a run say, besides where they come from.
@@ -48,7 +53,8 @@ class Benchmark(Generic[S]):
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
         """Measures; returns 1 where a row has an ``error``."""
-        given = self._parser().parse_args(arguments)
+        parser = self._parser()
+        given = parser.parse_args(arguments)
         scale = self.scales[given.scale]
         out = given.out or (RESULTS / f"{self.name}.jsonl" if given.scale != SMOKE else None)
         keep_memory()  # as the command line of Veil does
@@ -61,8 +67,11 @@ class Benchmark(Generic[S]):
                     out.parent.mkdir(parents=True, exist_ok=True)
                     with rows.open_to_append(out) as handle:
                         rows.append(handle, measured[-1])
+        except WrongUsage as error:
+            parser.error(str(error))
         finally:
-            self.show(measured)
+            if measured:
+                self.show(measured)
         return 1 if any(row.get("error") for row in measured) else 0
 
     def _parser(self) -> ArgumentParser:
@@ -73,6 +82,24 @@ class Benchmark(Generic[S]):
         )
         self.options(parser)
         return parser
+
+
+def takes_device(parser: ArgumentParser) -> None:
+    """The option of benchmarks that may run elsewhere than on the CPU."""
+    parser.add_argument("--device", default="auto")
+
+
+def print_table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+    """Prints a table: names in the first column, numbers in the others."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place else "left")
+    for line in lines:
+        table.add_row(*line)
+    Console(width=120).print(table)
 
 
 def peak_mib() -> float:

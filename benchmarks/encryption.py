@@ -11,11 +11,11 @@ Cost: smoke ten seconds; cpu three minutes.
 Expected: at least a tenth of a plain copy's bandwidth, and 30 times scramblekit.
 """
 
-import argparse
 import json
 import os
 import sys
 import time
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -25,14 +25,13 @@ from statistics import median
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE.parent / "results/benchmarks/encryption.jsonl"
 COPY = "copy"
 RIVALS = {name: f"scramblekit {name}" for name in ("tanaka", "pixel-same", "pixel-different")}
 CONTENDERS = (*RIVALS, COPY, *RIVALS.values())
 BATCHES = (1, 10, 100, 1000)
 HEADINGS = ("contender", "images", "images/s", "GB/s", "× scramblekit", "1 / copy")
 
-Row = dict[str, Any]
+Row = dict[str, Any]  # as benchmark.Row, which contenders need not have
 Run = Callable[[], object]
 
 
@@ -201,14 +200,22 @@ def with_ratios(rows: Sequence[Row]) -> Iterator[Row]:
         yield row | {"times_scramblekit": times, "share_of_copy": rate / copy if rate and copy else None}
 
 
+def measure(scale: Scale, given: Namespace) -> Iterator[Row]:
+    """Rows of all contenders, for one size of images after another."""
+    for size in scale.sizes:
+        yield from compete(size, scale, given.peers, given.threads)
+
+
+def session(scale: Scale, given: Namespace) -> Row:
+    """What all rows say."""
+    return {"threads": given.threads}
+
+
 def show(rows: Sequence[Row]) -> None:
     """The table, rebuilt from the rows."""
-    from rich.console import Console
-    from rich.table import Table
+    from benchmark import print_table
 
-    table = Table()
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading == "contender" else "right")
+    lines = []
     for row in rows:
         cells = [row["contender"], f"{row['images']} of {row['width']}×{row['height']}"]
         if row["images_per_second"] is None:
@@ -217,36 +224,25 @@ def show(rows: Sequence[Row]) -> None:
             cells += [f"{row['images_per_second']:,.0f}", f"{row['gigabytes_per_second']:.3g}"]
             cells.append(f"{row['times_scramblekit']:.1f}" if row["times_scramblekit"] else "")
             cells.append(f"{1 / row['share_of_copy']:.1f}" if row["share_of_copy"] else "")
-        table.add_row(*cells)
-    Console(width=120).print(table)
+        lines.append(cells)
+    print_table(HEADINGS, lines)
+
+
+def options(parser: ArgumentParser) -> None:
+    """Options of its own."""
+    from noise import BENCH_PYTHON
+
+    parser.add_argument("--peers", type=Path, default=BENCH_PYTHON, help="Python of the peers' environment")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every contender")
 
 
 def main() -> int:
-    """Exit status 1 if a contender failed."""
-    from noise import BENCH_PYTHON
-    from veil.runtime.provenance import provenance
+    """Exit status 1 where a contender failed."""
+    from benchmark import Benchmark
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", choices=list(SCALES), required=True)
-    parser.add_argument("--peers", type=Path, default=BENCH_PYTHON, help="Python of the peers' environment")
-    parser.add_argument("--out", type=Path, help=f"rows are appended to it; cpu: {RESULTS.name} if not given")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every contender")
-    given = parser.parse_args()
-    scale = SCALES[given.scale]
-    out = given.out or (RESULTS if given.scale == "cpu" else None)
-    session = {"benchmark": "encryption", "scale": given.scale, "threads": given.threads, **provenance()}
-    rows: list[Row] = []
-    try:
-        for size in scale.sizes:
-            new_rows = [session | row for row in compete(size, scale, given.peers, given.threads)]
-            rows += new_rows
-            if out:
-                out.parent.mkdir(parents=True, exist_ok=True)
-                with out.open("a", encoding="utf-8") as file:
-                    file.writelines(json.dumps(row) + "\n" for row in new_rows)
-    finally:
-        show(rows)
-    return 1 if any(row["error"] for row in rows) else 0
+    return Benchmark(
+        name="encryption", doc=__doc__, scales=SCALES, measure=measure, show=show, options=options, session=session,
+    ).main()  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -14,28 +14,25 @@ Cost: smoke half a minute; cpu about 45 minutes on two quiet cores, nearly all o
 Expected: Veil at least 8 times as fast as the best peer, within 1.15 times the floor; memory flat.
 """
 
-import argparse
 import json
 import os
-import shlex
 import statistics
 import subprocess
 import sys
 import tempfile
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from peers import CONTENDERS, Problem, Rules, peak_mib
+from benchmark import Benchmark, Row, WrongUsage, peak_mib, print_table
+from peers import CONTENDERS, Problem, Rules
 from veil.images import SUFFIXES, load, quantise, to_float
 from veil.models import catalog
 from veil.models.residual import ResidualNet
@@ -44,17 +41,13 @@ from veil.protections.noise.engine import Engine
 from veil.protections.noise.scheme import StepSettings
 from veil.protections.noise.targets import draw
 from veil.runtime.devices import computes_bfloat16
-from veil.runtime.provenance import provenance
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE.parent / "results/benchmarks/noise.jsonl"
 BENCH_PYTHON = HERE.parent / ".bench-venv/bin/python"
 HEADINGS = ("contender", "images/s", "success", "misread", "× best peer", "× floor", "batch", "peak MiB")
 RIVALS = ("torchattacks", "foolbox", "art")
 MEASURED = ("success", "misread", "linf", "iterations", "batch", "peak_mib", "version", "torch")
 NOT_PROTECTED = 3  # exit status of `veil protect`
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,24 +286,16 @@ def memory_rows(scale: Scale, threads: int, folder: Path) -> Iterator[Row]:
 # What is kept and shown.
 
 
-def surroundings(command: Sequence[str], scale: str, threads: int) -> Row:
-    """Fields that every row of this run has in common."""
-    return {
-        "benchmark": "noise",
-        "scale": scale,
-        "threads": threads,
-        **provenance(),
-        "command": shlex.join(["python", "benchmarks/noise.py", *command]),
-    }
+def session(scale: Scale, given: Namespace) -> Row:
+    """What all rows say."""
+    return {"threads": given.threads}
 
 
 def show(rows: Sequence[Row]) -> None:
     """The table, rebuilt from the rows."""
     rates = {row["contender"]: row["images_per_second"] for row in rows if row.get("images_per_second")}
     best = max((rates[name] for name in RIVALS if name in rates), default=None)
-    table = Table()
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading == "contender" else "right")
+    lines = []
     for row in rows:
         name, rate = row["contender"], row.get("images_per_second")
         if row["kind"] == "memory":
@@ -323,12 +308,22 @@ def show(rows: Sequence[Row]) -> None:
             shares = ["" if row[key] is None else f"{row[key]:.1%}" for key in ("success", "misread")]
             ratios = [f"{rate / best:.2f}" if best else "", f"{floor / rate:.2f}" if floor else ""]
             cells = [name, f"{rate:.3g}", *shares, *ratios, str(row["batch"]), f"{row['peak_mib']:.0f}"]
-        table.add_row(*cells)
-    Console(width=120).print(table)
+        lines.append(cells)
+    print_table(HEADINGS, lines)
 
 
-def measurements(scale: Scale, given: argparse.Namespace, folder: Path) -> Iterator[Row]:
+def measure(scale: Scale, given: Namespace) -> Iterator[Row]:
     """All rows, as they are measured."""
+    if given.scale == "cpu" and not (given.model and given.photos):
+        raise WrongUsage("--scale cpu needs --model and --photos")
+    changed = {"photos": given.count, "max_steps": given.max_steps, "repetitions": given.repetitions}
+    scale = replace(scale, **{name: value for name, value in changed.items() if value is not None})
+    with tempfile.TemporaryDirectory(prefix="veil-bench-") as folder:
+        yield from measurements(scale, given, Path(folder))
+
+
+def measurements(scale: Scale, given: Namespace, folder: Path) -> Iterator[Row]:
+    """The same, with what they need in a folder."""
     model = given.model or str(random_card(folder / "contest"))
     judge = Engine([catalog.load(model)], batch=4, device="cpu", precision="float32")
     if given.photos:
@@ -354,44 +349,25 @@ def measurements(scale: Scale, given: argparse.Namespace, folder: Path) -> Itera
         yield from memory_rows(scale, given.threads, folder)
 
 
-def main() -> int:
-    """Exit status 1 if a contender failed."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("--scale", choices=list(SCALES), required=True)
+def options(parser: ArgumentParser) -> None:
+    """Options of its own."""
     parser.add_argument("--model", help="name or card of the network; smoke: a small random one if not given")
     parser.add_argument("--photos", type=Path, help="folder of photos of one size; smoke: drawn if not given")
     parser.add_argument("--peers", type=Path, default=BENCH_PYTHON, help="Python of the peers' environment")
-    parser.add_argument("--out", type=Path, help=f"rows are appended to it; cpu: {RESULTS.name} if not given")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every contender")
     parser.add_argument("--count", type=int, help="photos, instead of the scale's number")
     parser.add_argument("--max-steps", type=int, help="steps, instead of the scale's number")
     parser.add_argument("--repetitions", type=int, help="turns, instead of the scale's number")
     parser.add_argument("--only", nargs="+", choices=[*CONTENDERS, "memory"], default=[*CONTENDERS, "memory"])
-    given = parser.parse_args()
-    if given.scale == "cpu" and not (given.model and given.photos):
-        parser.error("--scale cpu needs --model and --photos")
-    scale = SCALES[given.scale]
-    changed = {"photos": given.count, "max_steps": given.max_steps, "repetitions": given.repetitions}
-    scale = replace(scale, **{name: value for name, value in changed.items() if value is not None})
-    out = given.out or (RESULTS if given.scale == "cpu" else None)
-    session = surroundings(sys.argv[1:], given.scale, given.threads)
-    rows: list[Row] = []
-    try:
-        with tempfile.TemporaryDirectory(prefix="veil-bench-") as folder:
-            for row in measurements(scale, given, Path(folder)):
-                rows.append(session | row)
-                if out:
-                    out.parent.mkdir(parents=True, exist_ok=True)
-                    with out.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(rows[-1]) + "\n")
-    finally:
-        show(rows)
-    return 1 if any(row.get("error") for row in rows) else 0
+
+
+BENCHMARK = Benchmark(
+    name="noise", doc=__doc__, scales=SCALES, measure=measure, show=show, options=options, session=session,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["protect"]:
         protect(sys.argv[2:])
     else:
-        sys.exit(main())
+        sys.exit(BENCHMARK.main())

@@ -14,34 +14,31 @@ Cost: smoke ten seconds; cpu two minutes on two cores.
 Expected: at least 2.5 times as fast as the obvious way with bfloat16; within 1.2 times the bare passes.
 """
 
-import argparse
-import json
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Generator, Tensor, nn
 
+from benchmark import Benchmark, Row, print_table, takes_device
 from veil import training
 from veil.images import to_float
 from veil.protections.features import ObfuscatorSettings, losses
 from veil.protections.features.deep_obfuscator import ADVERSARIAL, noise, train
 from veil.protections.features.training_data import Networks, TrainingFaces
-from veil.runtime.provenance import provenance
 from veil.runtime.seeds import seed_of
 from veil.training.run import Run
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-RESULTS = Path(__file__).resolve().parent.parent / "results/benchmarks/obfuscation.jsonl"
 HEADINGS = ("precision", "ours, images/s", "obvious", "bare", "obvious / ours", "ours / bare", "losses differ by")
 NAMES = ("obfuscator", "classifier", "adversary0", "reconstructor")
 
@@ -158,8 +155,8 @@ class Contest:
         return time.perf_counter() - began
 
 
-def compete(contest: Contest, turns: int) -> dict[str, Any]:
-    """Times all three in turns, after a warm-up turn."""
+def compete(contest: Contest, turns: int) -> Row:
+    """Lets the three take turns, after one to warm up."""
     _, exact = contest.ours(contest.exact)
     _, plain = contest.obvious()
     contest.ours(), contest.bare()
@@ -175,38 +172,26 @@ def compete(contest: Contest, turns: int) -> dict[str, Any]:
     }
 
 
-def show(row: dict[str, Any]) -> None:
-    """The table, rebuilt from the row."""
-    table = Table()
-    for heading in HEADINGS:
-        table.add_column(heading, justify="right")
-    rates = [row["images"] / median(row[name]) for name in ("seconds", "seconds_obvious", "seconds_bare")]
-    table.add_row(
-        row["precision"], *(f"{rate:,.1f}" for rate in rates), f"{row['from_obvious']:.2f}", f"{row['to_bare']:.3f}",
-        f"{row['largest_difference']:.1e}",
-    )  # fmt: skip
-    Console(width=120).print(table)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", choices=list(SCALES), required=True)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--out", type=Path, help=f"rows are appended to it; not smoke: {RESULTS.name} if not given")
-    given = parser.parse_args()
-    scale = SCALES[given.scale]
+def measure(scale: Scale, given: Namespace) -> Iterator[Row]:
+    """The one row."""
     contest = Contest(scale, given.device)
-    row = {
-        "benchmark": "obfuscation", "scale": given.scale, "precision": training.precision_of(contest.runner),
-        **compete(contest, scale.turns),
-    }  # fmt: skip
-    show(row)
-    out = given.out or (RESULTS if given.scale != "smoke" else None)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row | provenance()) + "\n")
+    yield {"precision": training.precision_of(contest.runner), **compete(contest, scale.turns)}
+
+
+def show(rows: Sequence[Row]) -> None:
+    """The table, rebuilt from the rows."""
+    lines = []
+    for row in rows:
+        rates = [row["images"] / median(row[name]) for name in ("seconds", "seconds_obvious", "seconds_bare")]
+        ratios = (f"{row['from_obvious']:.2f}", f"{row['to_bare']:.3f}", f"{row['largest_difference']:.1e}")
+        lines.append((row["precision"], *(f"{rate:,.1f}" for rate in rates), *ratios))
+    print_table(HEADINGS, lines)
+
+
+BENCHMARK = Benchmark(
+    name="obfuscation", doc=__doc__, scales=SCALES, measure=measure, show=show, options=takes_device,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(BENCHMARK.main())

@@ -11,9 +11,7 @@ while Veil keeps its default. None of these attacks removes a finished photo fro
 
 import argparse
 import json
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmark import peak_mib
 from veil.images import to_float
 from veil.models import catalog
 from veil.models.classifier import Classifier
@@ -113,6 +112,7 @@ def descent(photo: Tensor, target: int, classes: int) -> Plan:
 
 def veil_crs(precision: Precision) -> Prepare:
     def prepare(classifier: Classifier, problem: Problem) -> Run:
+        keep_memory()  # as the command line of Veil does
         rules = problem.rules
         limits = StepSettings(step=rules.step, budget=rules.budget, required_score=rules.required_score)
 
@@ -281,19 +281,6 @@ def best_batch(run: Run, batches: Sequence[int]) -> int:
         run(batch, 1, batch)
         seconds[batch], _ = timed(run, max(batches), TUNING_STEPS, batch)
     return min(seconds, key=seconds.__getitem__)
-
-
-def peak_mib() -> float:
-    """The peak resident memory of this process, in MiB.
-
-    ``getrusage`` would include the parent's memory at the start, so this reads Linux's own number.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 1024
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark import Benchmark, Row, peak_mib
+from benchmark import Benchmark, Row, peak_mib, print_table
 
 IN_A_FOLDER = 2_000
 NETWORK = {
@@ -148,17 +148,13 @@ def make_files(folder: Path, count: int) -> None:
 
 def show(rows: Sequence[Row]) -> None:
     """The table, rebuilt from the rows."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for heading in ("stage", "rows", "MB of rows", "seconds", "peak MiB"):
-        table.add_column(heading, justify="left" if heading == "stage" else "right")
-    for row in rows:
-        table.add_row(
-            row["stage"], f"{row['rows']:,}", f"{row['mb']:,}", f"{row['seconds']:.1f}", f"{row['peak_mib']:.0f}"
-        )
-    Console(width=120).print(table)
+    print_table(
+        ("stage", "rows", "MB of rows", "seconds", "peak MiB"),
+        [
+            (row["stage"], f"{row['rows']:,}", f"{row['mb']:,}", f"{row['seconds']:.1f}", f"{row['peak_mib']:.0f}")
+            for row in rows
+        ],
+    )
 
 
 def options(parser: ArgumentParser) -> None:

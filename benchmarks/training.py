@@ -12,33 +12,29 @@ Cost: smoke five seconds; cpu ten minutes on two cores.
 Expected: the loop within 1.15 times the bare passes, the protection below a tenth of a step.
 """
 
-import argparse
-import json
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from rich.console import Console
-from rich.table import Table
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from benchmark import Benchmark, Row, print_table, takes_device
 from veil import training
 from veil.data.labelled_images import LabelledImages
 from veil.models.residual import ResNet18
 from veil.protections import PROTECTIONS
 from veil.protections.ciphers.keys import Key
-from veil.runtime.provenance import provenance
 from veil.training import classification
 from veil.training.classification import ClassifierSettings, Input, Protection, unprotected
 
-RESULTS = Path(__file__).resolve().parent.parent / "results/benchmarks/training.jsonl"
 CLASSES, SIDE = 10, 32
 CONTESTANTS = ("plain", "tanaka", "pixel-same", "pixel-different")
 HEADINGS = ("protection", "precision", "loop, images/s", "bare, images/s", "loop / bare", "protection / step")
@@ -123,8 +119,8 @@ class Contest:
             torch.cuda.synchronize()
         return time.perf_counter() - began
 
-    def row(self, seconds: dict[str, list[float]]) -> dict[str, Any]:
-        """The row of all turns."""
+    def row(self, seconds: dict[str, list[float]]) -> Row:
+        """What the turns come to."""
         images = self.scale.batch * self.scale.steps
         middle = {way: median(measured) for way, measured in seconds.items()}
         return {
@@ -138,8 +134,8 @@ class Contest:
         }
 
 
-def compete(name: str, scale: Scale, device: str) -> dict[str, Any]:
-    """Warms up, then times the three in turns."""
+def compete(name: str, scale: Scale, device: str) -> Row:
+    """Warms up, then lets the ways take turns."""
     contest = Contest(name, scale, device)
     ways = {"loop": contest.loop, "bare": contest.bare, "protection": contest.protection}
     warm = Contest(name, replace(scale, steps=2), device)
@@ -152,37 +148,35 @@ def compete(name: str, scale: Scale, device: str) -> dict[str, Any]:
     return contest.row(seconds)
 
 
-def show(rows: list[dict[str, Any]]) -> None:
+def measure(scale: Scale, given: Namespace) -> Iterator[Row]:
+    """A row for plain images, and for each protection."""
+    return (compete(name, scale, given.device) for name in CONTESTANTS)
+
+
+def session(scale: Scale, given: Namespace) -> Row:
+    """What all rows say."""
+    return {"width": scale.width, "batch": scale.batch, "steps": scale.steps, "threads": torch.get_num_threads()}
+
+
+def show(rows: Sequence[Row]) -> None:
     """The table, rebuilt from the rows."""
-    table = Table()
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading == "protection" else "right")
-    for row in rows:
-        table.add_row(
-            row["protection"], row["precision"],
-            f"{row['loop_images_per_second']:,.0f}", f"{row['bare_images_per_second']:,.0f}",
-            f"{row['loop_to_bare']:.3f}", f"{row['protection_share']:.2%}",
-        )  # fmt: skip
-    Console(width=120).print(table)
+    print_table(
+        HEADINGS,
+        [
+            (
+                row["protection"], row["precision"],
+                f"{row['loop_images_per_second']:,.0f}", f"{row['bare_images_per_second']:,.0f}",
+                f"{row['loop_to_bare']:.3f}", f"{row['protection_share']:.2%}",
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", choices=list(SCALES), required=True)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--out", type=Path, help=f"rows are appended to it; not smoke: {RESULTS.name} if not given")
-    given = parser.parse_args()
-    scale = SCALES[given.scale]
-    out = given.out or (RESULTS if given.scale != "smoke" else None)
-    session = {"benchmark": "training", "scale": given.scale, "width": scale.width, "batch": scale.batch,
-               "steps": scale.steps, "threads": torch.get_num_threads(), **provenance()}  # fmt: skip
-    rows = [session | compete(name, scale, given.device) for name in CONTESTANTS]
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with out.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-    show(rows)
+BENCHMARK = Benchmark(
+    name="training", doc=__doc__, scales=SCALES, measure=measure, show=show, options=takes_device, session=session,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(BENCHMARK.main())

@@ -12,22 +12,20 @@ Cost: smoke ten seconds; cpu ten minutes on two cores.
 Expected: training within 1.2 times the bare passes, applying within 1.1 times the forward pass.
 """
 
-import argparse
-import json
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
+from benchmark import Benchmark, Row, print_table, takes_device
 from veil import training
 from veil.models.classifier import Classifier, Preprocessing
 from veil.models.patch_discriminator import PatchDiscriminator
@@ -36,10 +34,8 @@ from veil.models.vgg import VGG13
 from veil.protections.transformation import METHODS, Transformation
 from veil.protections.transformation.fitting import TrainingImages
 from veil.protections.transformation.frozen_networks import FrozenNetworks
-from veil.runtime.provenance import provenance
 from veil.training.run import Run
 
-RESULTS = Path(__file__).resolve().parent.parent / "results/benchmarks/transformation.jsonl"
 SIDE, CLASSES = 32, 10
 TRAINED = ("cyclegan", "unet")
 HEADINGS = ("what", "precision", "Veil, images/s", "bare, images/s", "time / bare")
@@ -163,10 +159,8 @@ class Contest:
         return time.perf_counter() - began
 
 
-def compete(
-    what: str, ours: Callable[[], float], floor: Callable[[], float], images: int, turns: int
-) -> dict[str, Any]:
-    """Times both in turns, after a warm-up turn."""
+def compete(what: str, ours: Callable[[], float], floor: Callable[[], float], images: int, turns: int) -> Row:
+    """Lets the two take turns, after one to warm up."""
     ours(), floor()
     seconds = [(ours(), floor()) for _ in range(turns)]
     return {
@@ -179,45 +173,40 @@ def compete(
     }
 
 
-def show(rows: list[dict[str, Any]]) -> None:
-    """The table, rebuilt from the rows."""
-    table = Table()
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading == "what" else "right")
-    for row in rows:
-        table.add_row(
-            row["what"], row["precision"], f"{row['images_per_second']:,.0f}", f"{row['bare_images_per_second']:,.0f}",
-            f"{row['to_bare']:.3f}",
-        )  # fmt: skip
-    Console(width=120).print(table)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", choices=list(SCALES), required=True)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--out", type=Path, help=f"rows are appended to it; not smoke: {RESULTS.name} if not given")
-    given = parser.parse_args()
-    scale = SCALES[given.scale]
-    out = given.out or (RESULTS if given.scale != "smoke" else None)
-    session = {"benchmark": "transformation", "scale": given.scale, "width": scale.width, "batch": scale.batch,
-               "steps": scale.steps, "threads": torch.get_num_threads(), **provenance()}  # fmt: skip
+def measure(scale: Scale, given: Namespace) -> Iterator[Row]:
+    """A row for each method's training, and for applying."""
     contest = Contest(scale, given.device)
     trained, precision = scale.batch * scale.steps, training.precision_of(contest.runner)
-    rows = [
-        {**session, "precision": precision}
-        | compete(f"train {name}", partial(contest.train, name), partial(contest.bare, name),
-                  trained, scale.turns)
-        for name in TRAINED
-    ]  # fmt: skip
-    applied = compete("apply", contest.apply, contest.forward, scale.applied, scale.turns)
-    rows.append({**session, "precision": "32-true"} | applied)
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with out.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-    show(rows)
+    for name in TRAINED:
+        ours, bare = partial(contest.train, name), partial(contest.bare, name)
+        yield {"precision": precision} | compete(f"train {name}", ours, bare, trained, scale.turns)
+    yield {"precision": "32-true"} | compete("apply", contest.apply, contest.forward, scale.applied, scale.turns)
+
+
+def session(scale: Scale, given: Namespace) -> Row:
+    """What all rows say."""
+    return {"width": scale.width, "batch": scale.batch, "steps": scale.steps, "threads": torch.get_num_threads()}
+
+
+def show(rows: Sequence[Row]) -> None:
+    """The table, rebuilt from the rows."""
+    print_table(
+        HEADINGS,
+        [
+            (
+                row["what"], row["precision"], f"{row['images_per_second']:,.0f}",
+                f"{row['bare_images_per_second']:,.0f}", f"{row['to_bare']:.3f}",
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+BENCHMARK = Benchmark(
+    name="transformation", doc=__doc__, scales=SCALES, measure=measure, show=show, options=takes_device,
+    session=session,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(BENCHMARK.main())

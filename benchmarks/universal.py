@@ -1,34 +1,45 @@
 """Ten universal noises at the paper's setting: fitted together, one after another, and the bare passes.
 
-    python benchmarks/universal.py
+    python benchmarks/universal.py --scale smoke
+    python benchmarks/universal.py --scale cpu
 
-It needs no data: synthetic digits and the packaged mnist-cnn, 300 iterations of 64 digits for each of ten noises (Liu
-et al. 2019, Table 2). All variants take three turns; a row is appended to results/benchmarks/universal.jsonl. Cost:
-five minutes on two cores.
+Needs no data: made digits and the packaged mnist-cnn, 300 iterations of 64 digits for each of ten noises (Liu et al.
+2019, Table 2). Each way takes its turn, three times.
+
+Cost: smoke ten seconds; cpu five minutes on two cores.
 """
 
-import argparse
-import json
+import sys
 import time
-from pathlib import Path
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from benchmark import Benchmark, Row, print_table
 from veil.data import synthetic
 from veil.data.labelled_images import LabelledImages
 from veil.models import catalog
 from veil.models.classifier import Classifier
 from veil.protections.noise import universal
 from veil.protections.noise.universal import UniversalSettings
-from veil.runtime.memory import keep_memory
-from veil.runtime.provenance import provenance
 
-RESULTS = Path(__file__).resolve().parent.parent / "results/benchmarks/universal.jsonl"
-TURNS = 3
 LOSSES = {str(target): universal.towards(target) for target in range(10)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much is measured."""
+
+    iterations: int
+    turns: int
+
+
+SCALES = {"smoke": Scale(iterations=3, turns=1), "cpu": Scale(iterations=300, turns=3)}
 
 
 def together(classifier: Classifier, digits: LabelledImages, settings: UniversalSettings) -> None:
@@ -55,30 +66,46 @@ def floor(classifier: Classifier, digits: LabelledImages, settings: UniversalSet
 WAYS = {"together": together, "one by one": one_by_one, "floor": floor}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--iterations", type=int, default=300)
-    given = parser.parse_args()
-    keep_memory()
-    classifier, settings = catalog.load("mnist-cnn"), UniversalSettings(iterations=given.iterations)
+def measure(scale: Scale, given: Namespace) -> Iterator[Row]:
+    """The one row."""
+    classifier, settings = catalog.load("mnist-cnn"), UniversalSettings(iterations=scale.iterations)
     digits = synthetic.digits(2_000, Generator().manual_seed(0))
     for way in WAYS.values():
         way(classifier, digits, UniversalSettings(iterations=3))
     seconds: dict[str, list[float]] = {name: [] for name in WAYS}
-    for _ in range(TURNS):
+    for _ in range(scale.turns):
         for name, way in WAYS.items():
             began = time.perf_counter()
             way(classifier, digits, settings)
             seconds[name].append(time.perf_counter() - began)
     least = median(seconds["floor"])
-    row = {"benchmark": "universal", "scale": "cpu", "iterations": given.iterations, "threads": torch.get_num_threads()}
-    row |= {f"seconds, {name}": [round(value, 2) for value in measured] for name, measured in seconds.items()}
-    row |= {f"ratio to the floor, {name}": round(median(measured) / least, 3) for name, measured in seconds.items()}
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    with RESULTS.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row | provenance()) + "\n")
-    print(json.dumps(row))
+    yield (
+        {f"seconds, {name}": [round(each, 2) for each in found] for name, found in seconds.items()}
+        | {f"ratio to the floor, {name}": round(median(found) / least, 3) for name, found in seconds.items()}
+    )
+
+
+def session(scale: Scale, given: Namespace) -> Row:
+    """What all rows say."""
+    return {"iterations": scale.iterations, "threads": torch.get_num_threads()}
+
+
+def show(rows: Sequence[Row]) -> None:
+    """The table, rebuilt from the rows."""
+    print_table(
+        ("way", "seconds", "ratio to the floor"),
+        [
+            (name, ", ".join(map(str, row[f"seconds, {name}"])), f"{row[f'ratio to the floor, {name}']:.3f}")
+            for row in rows
+            for name in WAYS
+        ],
+    )
+
+
+BENCHMARK = Benchmark(
+    name="universal", doc=__doc__, scales=SCALES, measure=measure, show=show, session=session,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(BENCHMARK.main())

@@ -249,6 +249,24 @@ def test_rows_of_others_cannot_name_a_file_outside(
     assert "the row of a.png names an output that cannot be used" in said(capsys)
 
 
+@pytest.mark.parametrize("lacks", ["protected", "networks", "linf", "source", "notes"])
+def test_photos_whose_rows_lack_something_are_protected_again(
+    tmp_path: Path, card: str, lacks: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What ended the summary with a traceback."""
+    Image.fromarray(photos(1)[0].permute(1, 2, 0).numpy()).save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    command = ["protect", tmp_path / "a.png", "-o", out, "-m", card, *QUICK]
+    assert veil(*command) == 0
+    whole = rows_of(out)
+    rows = [{key: value for key, value in row.items() if key != lacks} for row in whole]
+    (out / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    capsys.readouterr()
+    assert veil(*command) == 0
+    assert "done already" not in said(capsys)
+    assert [row | {"seconds": 0} for row in rows_of(out)] == [row | {"seconds": 0} for row in whole]
+
+
 def test_a_linked_sub_folder_leads_no_photo_outside(
     folder: Path, tmp_path: Path, card: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

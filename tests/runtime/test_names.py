@@ -131,3 +131,17 @@ def test_folders_are_looked_at_once(folder: Path, monkeypatch: pytest.MonkeyPatc
         resolver.path(f"sub/{number}.png")
         resolver.path(f"{number}.png")
     assert len(asked) == 3
+
+
+def test_a_resolver_of_many_folders_forgets_some_and_stays_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "_REMEMBERED", 3)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/out").symlink_to(tmp_path)
+    inside = names.Resolver(tmp_path / "folder")
+    for number in range(10):
+        assert inside.path(f"{number}/a.png") == tmp_path / f"folder/{number}/a.png"
+        with pytest.raises(UnsafeName, match="by a link"):
+            inside.path("out/a.png")
+    assert len(inside._inside) <= 3

@@ -33,7 +33,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -85,7 +85,7 @@ class FolderResult(Generic[R]):
     total: int
     failed: int
     passed_over: int
-    format: RowFormat[R]
+    format: RowFormat[R] = field(repr=False)
 
     @property
     def done(self) -> int:

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from veil.jobs.row_formats import Row
 from veil.report.summary import Summary
-
-Row = Mapping[str, Any]
 
 SHOWN = 24  # photos with pictures
 LISTED = 2000  # rows in the table of all photos, and errors in theirs

@@ -3,12 +3,11 @@
 Rows come one by one, and none is kept: a folder may hold a million of them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
+from veil.jobs.row_formats import Row
 from veil.report.accumulators import SAMPLE, Mean, Median
-
-Row = Mapping[str, Any]
 
 TOP = 5  # answers that a patient attacker looks at
 _MEANS = ("icp_before", "icp_after", "ice_before", "ice_after")

@@ -17,6 +17,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _LONGEST, _LONGEST_PART = 4096, 255  # characters; what the file system allows may be less
 _SHOWN = 80  # characters of a name in a message
+_REMEMBERED = 10_000  # sub-folders
 
 
 class UnsafeName(ValueError):
@@ -75,6 +76,8 @@ class Resolver:
         text = checked(name)
         path, parent = self.folder / text, text.rpartition("/")[0]
         if parent not in self._inside:
+            if len(self._inside) == _REMEMBERED:
+                self._inside.clear()
             self._inside[parent] = self._holds(self.folder / parent)
         if not self._inside[parent] or (_is_link(path, text) and not self._holds(path)):
             raise UnsafeName(f"{_shown(text)} leads out of its folder, by a link")

@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from veil.jobs.rows import Row as Row
+
 TENSORS, STATE = "tensors.safetensors", "state.json"
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -91,10 +91,15 @@ class FeatureFolder:
 
     @property
     def rows(self) -> Iterator[Mapping[str, Any]]:
-        """A row per image, in the order of the inputs; fields in docs/obfuscation.md."""
-        from veil.jobs import folders
+        """A row per image, in the order of the inputs; fields in docs/obfuscation.md.
 
-        return iter(folders.read_rows(self.out / folders.ROWS))
+        Raises:
+            FolderError: where a row cannot be read, or is not of `veil obfuscate extract`.
+        """
+        from veil.jobs import folders
+        from veil.protections.features.feature_files import EXTRACTED_ROWS
+
+        return folders.read_checked(self.out, EXTRACTED_ROWS)
 
     def to_dataframe(self) -> pd.DataFrame:
         """The rows as a pandas DataFrame.

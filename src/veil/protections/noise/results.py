@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -13,7 +13,7 @@ from veil import images
 from veil.images import Photo
 from veil.images.conversion import to_array, to_pillow
 from veil.jobs import folders
-from veil.jobs.row_formats import FailedRow
+from veil.jobs.row_formats import FailedRow, Row
 from veil.protections.noise.rows import PROTECTED_ROWS, ProtectedRow
 from veil.runtime.dataframe import dataframe
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
     from PIL import Image
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
