@@ -138,6 +138,17 @@ def universal() -> str:
     )  # fmt: skip
 
 
+def memory_of_rows() -> str:
+    """What each stage holds, of few rows and of many."""
+    latest = {(row["stage"], row["rows"]): row for row in rows("benchmarks/rows")}
+    counts = sorted({count for _, count in latest})
+    return table(
+        ("", *(f"peak MiB, {count:,} rows" for count in counts), f"minutes, {counts[-1]:,} rows"),
+        [(stage, *(f"{latest[stage, count]['peak_mib']:.0f}" for count in counts),
+          f"{latest[stage, counts[-1]]['seconds'] / 60:.1f}") for stage in dict.fromkeys(stage for stage, _ in latest)],
+    )  # fmt: skip
+
+
 TABLES: Numbers = {
     "speed.noise": noise,
     "speed.encryption": encryption,
@@ -147,6 +158,7 @@ TABLES: Numbers = {
     "speed.attacks": attacks,
     "speed.allocator": allocator,
     "speed.universal": universal,
+    "speed.rows": memory_of_rows,
 }
 NUMBERS: Numbers = {
     "speed.photos": lambda: str(contender("veil")["photos"]),

@@ -46,9 +46,10 @@ class RowIndex:
             " at = excluded.at, length = excluded.length, out = excluded.out, done = excluded.done",
             self._read(),
         )
+        self._length = self._database.count("rows")
 
     def __len__(self) -> int:
-        return self._database.count("rows")
+        return self._length
 
     def __iter__(self) -> Iterator[Row]:
         """The rows, sources in the order in which they first appear."""
