@@ -100,11 +100,11 @@ def test_an_audit_of_ones_own(own: str, tmp_path: Path, capsys: Captured) -> Non
     assert veil(*command, "--attacks", "affine") == 0  # the rows of what is not named stay, and are read
     assert rows_of(tmp_path / "audit") == rows
     assert veil(*command, "--attacks", f"{own}:undo") == 2
-    assert "is a function, not a ImageAttack" in said(capsys)
+    assert "is of the type function, not ImageAttack" in said(capsys)
 
 
 def test_a_method_that_there_is_not(own: str, capsys: Captured) -> None:
     assert veil("transform", "train", "-o", "out", "--scale", "smoke", "--method", f"{own}:flip") == 2
-    assert "is a function, not a TransformationMethod" in said(capsys)
+    assert "type function, not TransformationMethod" in said(capsys)
     assert veil("transform", "train", "-o", "out", "--scale", "smoke", "--preset", "loud") == 2
     assert "unet has no preset 'loud'; it has paper, veil" in said(capsys)

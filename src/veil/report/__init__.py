@@ -1,8 +1,8 @@
 """Tables and pages rebuilt from rows: `summarise` gives numbers, `write_protection_report` a page."""
 
-from veil.report.row_digest import SHOWN, Digest, digest, select
 from veil.report.pictures import THUMBNAIL, amplification
 from veil.report.protection import findings, headline, write_protection_report
+from veil.report.row_digest import SHOWN, Digest, digest, select
 from veil.report.summary import summarise
 
 __all__ = [

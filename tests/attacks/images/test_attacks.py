@@ -57,9 +57,9 @@ def test_attacks_that_a_person_means(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [row.name for row in found] == ["ga", "affine", "look"]
     for typed, says in (
         (["gaa"], "there is no attack 'gaa'"),
-        (["own_attacks:GA"], "another attack 'ga' already"),
+        (["own_attacks:GA"], "calls itself 'ga', as another attack does"),
         ([NEGATIVE, ImageAttack(name="negative", title="x", knows="pairs", attack=negative)], "another attack"),
-        (["own_attacks:look"], "is a function, not a ImageAttack"),
+        (["own_attacks:look"], "is of the type function, not ImageAttack"),
     ):  # fmt: skip
         with pytest.raises(UnknownName, match=says):
             resolve(typed)  # type: ignore[arg-type]
