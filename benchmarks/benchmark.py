@@ -31,16 +31,17 @@ class WrongUsage(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark(Generic[S]):
-    """What is measured, and how it is shown.
+    """A benchmark and its command line.
 
     Attributes:
-        file: of the benchmark; its name is the benchmark's, and its first words are its help.
+        name: of the benchmark and of its file of results.
+        doc: text of ``--help``.
         scales: how much is measured, by name.
-        measure: yields rows as they are measured. What goes wrong with one that competes is its row's ``error``;
-            `WrongUsage` ends it before the first row.
+        measure: yields rows as they are measured. A contender that fails has a row with an ``error``. `WrongUsage`
+            ends the benchmark before the first row.
         show: prints the table of all rows.
         options: adds options of its own.
-        session: what all rows of a run say, besides where they come from.
+        session: fields that all rows of a run share, besides their provenance.
     """
 
     name: str

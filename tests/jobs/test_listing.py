@@ -49,13 +49,13 @@ def test_files_are_located_by_their_names(tmp_path: Path) -> None:
     assert listing.locate(inputs, SUFFIXES, tmp_path / "out", wanted) == {name: paths[name] for name in wanted[:2]}
 
 
-def test_a_text_is_stored_whatever_it_holds() -> None:
+def test_any_text_can_be_stored() -> None:
     texts = ["", "\0", "a\udcff", "\ud800", "￿", "\U0001f4f7", "é"]
     assert [text(blob(each)) for each in texts] == texts
     assert sorted(texts, key=blob) == sorted(texts)
 
 
-def test_a_database_that_fails_is_one_line() -> None:
+def test_an_error_of_the_database_is_one_line() -> None:
     with pytest.raises(FolderError, match="does not fit into the temporary folder"):
         Database().run("INSERT INTO nowhere VALUES (1)")
 

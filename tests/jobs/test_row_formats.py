@@ -50,7 +50,7 @@ ROW = {
 }  # fmt: skip
 
 
-def test_a_whole_row_is_none_the_less_one_for_more_fields() -> None:
+def test_unknown_fields_are_allowed() -> None:
     assert FORMAT.problem(ROW) is None
     assert FORMAT.problem(ROW | {"version": 1}) is None
 
@@ -74,13 +74,13 @@ def test_a_whole_row_is_none_the_less_one_for_more_fields() -> None:
         ({"version": "x" * 1000}, "it has version xxxxxxxxxxxxxxxxxxxx; this"),
     ],
 )
-def test_what_is_wrong_with_a_row_is_one_line(change: dict[str, Any], said: str) -> None:
+def test_a_wrong_row_is_refused_in_one_line(change: dict[str, Any], said: str) -> None:
     with pytest.raises(RowsError, match="the row of a is not of `veil make`: ") as caught:
         FORMAT.check(ROW | change)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_failed_rows_need_no_more_than_their_reason() -> None:
+def test_failed_rows_need_only_their_reason() -> None:
     assert FORMAT.problem({"file": "a", "out": None, "error": "broken"}) is None
     assert FORMAT.problem({"file": "a", "error": "broken"}) == "out is missing"

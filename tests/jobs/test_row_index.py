@@ -42,7 +42,7 @@ def test_no_file_has_no_rows(tmp_path: Path) -> None:
     assert index.row_of_output("a.png") is None
 
 
-def test_a_file_that_changes_meanwhile_is_one_line(tmp_path: Path) -> None:
+def test_a_file_that_changed_since_is_refused(tmp_path: Path) -> None:
     index = RowIndex(write(tmp_path / "rows.jsonl", row("a"), row("b")))
     write(tmp_path / "rows.jsonl", row("b"), row("a"))
     with pytest.raises(FolderError, match="was changed while it was read"):

@@ -57,7 +57,7 @@ def test_every_file_gets_its_row(count: int, workers: int) -> None:
 
 
 @pytest.mark.parametrize("stage", ["read", "change", "write"])
-def test_a_file_that_fails_at_any_stage_stops_nobody(stage: str) -> None:
+def test_a_file_that_fails_does_not_stop_the_others(stage: str) -> None:
     def failing(*given: Any) -> Any:
         item = given[0] if stage == "read" else given[0].item
         if item.number % 7 == 3:
@@ -70,7 +70,7 @@ def test_a_file_that_fails_at_any_stage_stops_nobody(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", ["read", "change", "write"])
-def test_what_is_nobodys_fault_ends_it(stage: str) -> None:
+def test_an_unexpected_error_ends_the_job(stage: str) -> None:
     def failing(*_: Any) -> Any:
         raise RuntimeError("a bug")
 
@@ -91,7 +91,7 @@ def test_a_change_may_take_many_and_give_them_back_in_any_order() -> None:
     assert order == [str(number) for number in reversed(range(9))]
 
 
-def test_a_failure_is_told_while_others_still_wait() -> None:
+def test_failures_are_passed_on_at_once() -> None:
     """A folder of nothing but broken files does not pile up."""
 
     def refuse(item: Item) -> Number:
@@ -154,7 +154,7 @@ def test_a_file_larger_than_all_room_passes_alone(monkeypatch: pytest.MonkeyPatc
     assert rows(stages(), 10, workers=3) == {str(number): -number for number in range(10)}
 
 
-def test_who_stops_leaves_no_threads() -> None:
+def test_closing_the_stream_ends_its_threads() -> None:
     before = threading.active_count()
     results = stream.stream(stages(), items_of(1000), 2)
     next(results)

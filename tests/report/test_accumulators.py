@@ -35,13 +35,13 @@ def test_numbers_that_cancel_out_leave_nothing() -> None:
     assert mean_of([*given, *(-number for number in reversed(given))]) == 0
 
 
-def test_numbers_that_are_none_are_not_hidden() -> None:
+def test_nan_and_infinity_are_kept() -> None:
     assert math.isnan(mean_of([1.0] * 5000 + [math.nan] + [1.0] * 5000))
     assert mean_of([1.0] * 5000 + [math.inf] + [1.0] * 5000) == math.inf
 
 
 @pytest.mark.parametrize("count", [1, 2, 999, 1000])
-def test_few_numbers_have_their_own_median(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_median_of_few_numbers_is_exact(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accumulators, "SAMPLE", 1000)
     median = Median()
     for number in numbers(count):
@@ -50,7 +50,7 @@ def test_few_numbers_have_their_own_median(count: int, monkeypatch: pytest.Monke
     assert median.value == statistics.median(numbers(count))
 
 
-def test_many_numbers_have_that_of_a_fair_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_median_of_many_numbers_is_that_of_a_random_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """The numbers come sorted, so that the first or the last of them would be far off. A sample's median is wrong by
     50 % / sqrt(1000) of all numbers, once in three draws."""
     monkeypatch.setattr(accumulators, "SAMPLE", 1000)

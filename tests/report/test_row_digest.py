@@ -55,7 +55,7 @@ def test_rows_that_can_be_gone_through_once_are_refused() -> None:
         report.digest(iter([row()]))
 
 
-def test_a_median_of_a_sample_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_says_when_medians_are_of_a_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accumulators, "SAMPLE", 1000)
     monkeypatch.setattr("veil.report.summary.SAMPLE", 1000)
     few, many = report.digest(Rows(1000)), report.digest(Rows(3000))

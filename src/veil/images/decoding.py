@@ -91,15 +91,15 @@ def load(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
 
 
 def load_arrays(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Arrays:
-    """What `load` reads, with the same errors, for those who only show it and do not want to wait for torch."""
+    """The same photo as `load` reads, as arrays: whoever only shows it need not wait for torch."""
     data = _read(Path(path), max_pixels)
-    with _memory_said():
+    with _memory_errors():
         return _decode(data, max_pixels)
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """A photo from the bytes of its file, as `load` reads it, with the same errors."""
-    with _memory_said():
+    with _memory_errors():
         read = _decode(data, max_pixels)
         pixels = torch.from_numpy(read.pixels)
         pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()
@@ -123,7 +123,7 @@ class Arrays:
 
 
 @contextmanager
-def _memory_said() -> Iterator[None]:
+def _memory_errors() -> Iterator[None]:
     try:
         yield
     except MemoryError as error:

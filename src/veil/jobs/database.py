@@ -1,7 +1,7 @@
-"""Lists that outgrow memory, in a temporary database of SQLite.
+"""Lists that are too long for memory, in a temporary SQLite database.
 
-It keeps a few megabytes in memory and the rest in a file of the system's temporary folder that has no name there and is
-gone with the process. Texts are stored as bytes (`blob`), because file names may hold what is no valid Unicode.
+SQLite keeps a few megabytes in memory and the rest in an unnamed file of the system's temporary folder, which is gone
+when the process ends. Texts are stored as bytes (`blob`), because file names may hold what is no valid Unicode.
 """
 
 import sqlite3
@@ -16,7 +16,7 @@ _MEMORY = 8 << 10  # KiB of pages that are kept in memory
 
 
 class Database:
-    """A database that is empty at first and gone when nobody holds it any more.
+    """An empty temporary database; it is closed when the object is deleted.
 
     Its methods take a statement and the values of its question marks.
 
@@ -25,7 +25,7 @@ class Database:
     """
 
     def __init__(self) -> None:
-        with _said():
+        with _errors():
             connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
             weakref.finalize(self, connection.close)
             for setting in (f"cache_size=-{_MEMORY}", "journal_mode=OFF", "synchronous=OFF", "temp_store=FILE"):
@@ -35,23 +35,23 @@ class Database:
 
     def run(self, statement: str, *values: Any) -> int:
         """Runs a statement; returns how many rows it changed."""
-        with _said():
+        with _errors():
             return self._connection.execute(statement, values).rowcount
 
     def insert(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Runs a statement for each of many rows."""
-        with _said():
+        with _errors():
             self._connection.executemany(statement, rows)
 
     def find(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
         """The first row, if there is one."""
-        with _said():
+        with _errors():
             found: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
             return found
 
     def rows(self, statement: str, *values: Any) -> Iterator[tuple[Any, ...]]:
-        """All rows, as they are asked for."""
-        with _said():
+        """All rows, read one by one."""
+        with _errors():
             yield from self._connection.execute(statement, values)
 
     def count(self, table: str) -> int:
@@ -61,7 +61,7 @@ class Database:
 
 
 def blob(text: str) -> bytes:
-    """A text as bytes, whatever it holds; such bytes have the order of the texts."""
+    """A text as bytes, whatever characters it holds. The bytes sort like the texts."""
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -71,7 +71,7 @@ def text(stored: bytes) -> str:
 
 
 @contextmanager
-def _said() -> Iterator[None]:
+def _errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:

@@ -1,7 +1,7 @@
-"""Images that are read, brought to one form, and changed in batches: what ciphers, transformations and clients share.
+"""Images that are read and changed in batches: what jobs with ciphers, transformations and clients share.
 
-`read` gives an image as networks and ciphers take it: three colours without transparency, resized if that is wanted.
-`in_batches` changes neighbouring images of one size together, and so is a stage of `veil.jobs.stream`.
+`read` reads an image in the form that networks and ciphers take: three colours without transparency, resized if wanted.
+`in_batches` is a middle stage of `veil.jobs.stream` that changes neighbouring images of one size together.
 """
 
 import time
@@ -21,9 +21,9 @@ from veil.jobs.row_formats import Row, Stamp
 from veil.jobs.stream import Change, Failed
 
 FAILS = (ImageError, OSError, MemoryError)
-"""What reading and writing raise where a file is at fault."""
+"""Errors of reading and writing that concern one file."""
 Batch = Callable[[Tensor], Tensor]
-"""uint8 (N, 3, H, W) to N tensors of one shape, on the CPU; a ValueError refuses the images."""
+"""Takes uint8 (N, 3, H, W), returns N tensors of one shape on the CPU; raises a ValueError for images it refuses."""
 Resize = Callable[[Image.Image], Image.Image]
 
 TOGETHER = 64  # images that are changed together at most
@@ -31,15 +31,15 @@ TOGETHER = 64  # images that are changed together at most
 
 @dataclass(frozen=True, eq=False)
 class ReadImage:
-    """An image on its way.
+    """An image that was read.
 
     Attributes:
         item: the file.
-        width, height, channels: as it was decoded.
-        plain: uint8 (3, H, W), what is changed.
-        notes: what was changed in it before that.
-        source: of the file when it was read.
-        begun: when that was, by `time.perf_counter`.
+        width, height, channels: of the decoded image.
+        plain: uint8 (3, H, W), to be changed.
+        notes: conversions between the file and ``plain``.
+        source: size and time of the file when it was read.
+        begun: when reading began, by `time.perf_counter`.
     """
 
     item: Item
@@ -53,15 +53,15 @@ class ReadImage:
 
     @property
     def pixels(self) -> int:
-        """Of what is changed."""
+        """Pixels of ``plain``."""
         return self.plain[0].numel()
 
     def row(self, fields: Mapping[str, Any], notes: Sequence[str] = ()) -> Row:
         """The row of the image when its output is written.
 
         Args:
-            fields: that it has besides those of every row.
-            notes: more of them.
+            fields: further fields of the job.
+            notes: further notes.
         """
         return {
             "file": self.item.name,
@@ -78,7 +78,7 @@ def read(item: Item, prepare: Callable[[Photo], tuple[Tensor, list[str]]], *, ma
     """Reads an image.
 
     Args:
-        prepare: makes of a photo what is changed, and says what it did for that.
+        prepare: turns a photo into ``plain``; returns it with notes.
         max_pixels: see `veil.images.load`.
 
     Raises:
@@ -95,11 +95,11 @@ def read(item: Item, prepare: Callable[[Photo], tuple[Tensor, list[str]]], *, ma
 def three_colours(
     photo: Photo, size: tuple[int, int] | None = None, resize: Resize = lambda image: image
 ) -> tuple[Tensor, list[str]]:
-    """A photo without transparency, uint8 (3, H, W), and what was changed for that.
+    """A photo as uint8 (3, H, W) without transparency, and notes of what was converted.
 
     Args:
-        size: (H, W) that it is to have; None: its own.
-        resize: makes an image of that size.
+        size: wanted (H, W); None keeps the photo's own.
+        resize: resizes an image to that size.
     """
     pixels, notes = images.over_white(photo).pixels, []
     if photo.alpha is not None:
@@ -115,11 +115,13 @@ def three_colours(
 
 
 def in_batches(change: Batch, *, together: int = TOGETHER, pixels: int | None = None) -> Change[ReadImage, Tensor]:
-    """Changes neighbouring images of one size together, as a stage; where a batch fails, only those at fault do.
+    """A middle stage that changes neighbouring images of one size together.
+
+    Where a batch fails, its images are changed one by one, so that only the images at fault fail.
 
     Args:
         together: images in a batch at most.
-        pixels: the same for all pixels of a batch; one image may have more.
+        pixels: pixels in a batch at most; an image of more is changed alone.
     """
 
     def changed(taken: Iterator[ReadImage | Failed]) -> Iterator[tuple[ReadImage, Tensor] | Failed]:
@@ -137,7 +139,7 @@ def in_batches(change: Batch, *, together: int = TOGETHER, pixels: int | None = 
 def _batches(
     taken: Iterator[ReadImage | Failed], together: int, pixels: int | None
 ) -> Iterator[list[ReadImage] | Failed]:
-    """Neighbouring images of one size; what failed passes by."""
+    """Batches of neighbouring images of one size; yields a `Failed` at once."""
     batch: list[ReadImage] = []
     for image in taken:
         if isinstance(image, Failed):

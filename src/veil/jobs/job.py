@@ -1,4 +1,4 @@
-"""What a folder job is made of: its files, its settings, and who is told what it does."""
+"""The parts of a folder job: its files, what it does with them, and how it is run."""
 
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -25,7 +25,7 @@ class Item:
     Attributes:
         number: place in the order of the inputs.
         source: where it is read.
-        name: how it is called in rows and messages: relative to the folder that was given.
+        name: its name in rows and messages, relative to the folder that was given.
         out: where its output goes.
         out_name: the same, relative to the output folder.
     """
@@ -38,7 +38,7 @@ class Item:
 
 
 Work = Callable[[Iterable[Item], int], Generator[tuple[Item, Row | Exception], None, None]]
-"""Takes items and a number of threads; yields a row for every item, or why it failed, in any order."""
+"""Takes items and a number of threads; yields a row for every item, or the error, in any order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +46,11 @@ class Job(Generic[R]):
     """What a folder job does.
 
     Attributes:
-        work: writes the outputs, and yields their rows; mostly `veil.jobs.stream.stream` with its stages.
+        work: writes the outputs and yields their rows; usually `veil.jobs.stream.stream` with its stages.
         suffixes: of the files that are taken from folders.
         suffix: of the outputs, with its dot.
         settings: everything that the outputs depend on, as JSON.
-        rows: what its rows look like.
+        rows: format of its rows.
         synced: whether ``work`` brings every output to the disk itself; else `veil.jobs.folders.run` does it, for many
             at a time. See the head of that module.
     """
@@ -65,11 +65,11 @@ class Job(Generic[R]):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """How a job is run, which its outputs do not depend on.
+    """How a job is run. Its outputs do not depend on this.
 
     Attributes:
         workers: threads that read, and as many that write.
-        resumed: called with every row that an earlier run left and that still counts, before ``started``.
+        resumed: called with every row of an earlier run whose file need not be done again, before ``started``.
         started: called with the number of files, how many of them are done already, and how many were passed over.
         finished: called with every new row.
     """
@@ -81,11 +81,11 @@ class Run:
 
 
 QUIET = Run()
-"""Two threads, and nobody is told."""
+"""Two threads, no callbacks."""
 
 
 def stamp(source: Path) -> Stamp:
-    """Size and modification time of a file: what tells that it is still the one that a row speaks of."""
+    """Size and modification time of a file. A row holds them, so that a changed source is noticed."""
     return stamp_of(source.stat())
 
 
@@ -98,7 +98,7 @@ def failure(item: Item, error: Exception, fields: Mapping[str, Any]) -> Row:
     """The row of a file that failed, with its reason in one line.
 
     Args:
-        fields: what failed rows of the job have besides.
+        fields: further fields of the job's failed rows.
     """
     reason = "not enough memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
     return {"file": item.name, "out": None, **fields, "error": printable(" ".join(reason.split()))}

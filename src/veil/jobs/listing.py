@@ -1,4 +1,4 @@
-"""Which files a job takes, and how they are called."""
+"""The files of a job and their names."""
 
 import os
 from collections import Counter
@@ -14,13 +14,13 @@ from veil.runtime.files import printable
 _BETWEEN = "\0"  # parts of a stored name: below all that names hold, so that folders sort as their files do
 
 
-class Given(NamedTuple):
+class Input(NamedTuple):
     """An input.
 
     Attributes:
-        folder: that the names of its files are relative to.
-        prefix: what comes before them.
-        file: name of the one file, where a file was given.
+        folder: the names of its files are relative to this folder.
+        prefix: begins the names.
+        file: name of the file, where the input is a file.
     """
 
     folder: Path
@@ -29,10 +29,10 @@ class Given(NamedTuple):
 
 
 class Files:
-    """Files in a stable order, each with its path and its name. However many there are, they take no memory."""
+    """Files in a stable order, with their paths and names. They lie in a temporary database, not in memory."""
 
-    def __init__(self, given: Sequence[Given], found: Iterable[tuple[int, str]]) -> None:
-        self.given = given
+    def __init__(self, inputs: Sequence[Input], found: Iterable[tuple[int, str]]) -> None:
+        self.inputs = inputs
         self.database = Database()
         self.database.run("CREATE TABLE found (given INTEGER, name BLOB)")
         self.database.insert("INSERT INTO found VALUES (?, ?)", ((number, blob(name)) for number, name in found))
@@ -47,15 +47,15 @@ class Files:
             yield self.named(given, name)
 
     def named(self, given: int, name: bytes) -> tuple[Path, str]:
-        """Path and name of a file, from what is stored of it."""
-        folder, prefix, _ = self.given[given]
+        """Path and name of a file, from its row in the database."""
+        folder, prefix, _ = self.inputs[given]
         relative = text(name).replace(_BETWEEN, "/")
         return folder / relative, prefix + relative
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files that a job takes, and how many others it passed over."""
+    """The files of a job, and the number of files that it passed over."""
 
     files: Files
     passed_over: int
@@ -71,7 +71,7 @@ def find(inputs: Sequence[Path], suffixes: frozenset[str], out: Path) -> Listing
     Raises:
         FolderError: where an input does not exist, or there is no file at all.
     """
-    given, passed_over = _given(inputs), 0
+    given, passed_over = _resolved(inputs), 0
 
     def taken() -> Iterator[tuple[int, str]]:
         nonlocal passed_over
@@ -88,8 +88,8 @@ def find(inputs: Sequence[Path], suffixes: frozenset[str], out: Path) -> Listing
 
 
 def locate(inputs: Sequence[Path], suffixes: frozenset[str], out: Path, names: Collection[str]) -> dict[str, Path]:
-    """The paths of those files that are called so, of all that `find` lists for these inputs."""
-    given, wanted = _given(inputs), frozenset(names)
+    """Paths by name, of those files that `find` lists for these inputs and whose names are among ``names``."""
+    given, wanted = _resolved(inputs), frozenset(names)
     paths = {}
     for number, name, fits in _found(given, suffixes, out):
         relative = name.replace(_BETWEEN, "/")
@@ -98,8 +98,8 @@ def locate(inputs: Sequence[Path], suffixes: frozenset[str], out: Path, names: C
     return paths
 
 
-def _given(inputs: Sequence[Path]) -> list[Given]:
-    """The inputs with the beginnings of their files' names.
+def _resolved(inputs: Sequence[Path]) -> list[Input]:
+    """The inputs, with the prefixes of their files' names.
 
     Raises:
         FolderError: where one does not exist.
@@ -110,11 +110,11 @@ def _given(inputs: Sequence[Path]) -> list[Given]:
     for path in inputs:
         if path.is_dir():
             prefix = _unused(path.resolve().name, prefixes) + "/" if len(inputs) > 1 else ""
-            given.append(Given(path, prefix, None))
+            given.append(Input(path, prefix, None))
         elif path.is_symlink() or path.exists():
             alone = names[path.name] == 1
             prefix = "" if alone else _unused(path.absolute().parent.resolve().name, prefixes) + "/"
-            given.append(Given(path.parent, prefix, path.name))
+            given.append(Input(path.parent, prefix, path.name))
         else:
             raise FolderError(f"there is no {printable(path)}")
     return given
@@ -128,10 +128,10 @@ def _unused(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def _found(given: Sequence[Given], suffixes: frozenset[str], out: Path) -> Iterator[tuple[int, str, bool]]:
-    """Files of all inputs: number of the input, name with `_BETWEEN` between its parts, and whether it is taken."""
+def _found(inputs: Sequence[Input], suffixes: frozenset[str], out: Path) -> Iterator[tuple[int, str, bool]]:
+    """Files of all inputs: number of the input, name with `_BETWEEN` for ``/``, and whether the job takes it."""
     outside = out.resolve()
-    for number, (folder, _, file) in enumerate(given):
+    for number, (folder, _, file) in enumerate(inputs):
         if file is not None:
             yield number, file, True
             continue
@@ -143,7 +143,7 @@ def _found(given: Sequence[Given], suffixes: frozenset[str], out: Path) -> Itera
 
 
 def _walk(folder: Path, prefix: str, out: Path, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """Names of the files below a folder: those in it in no order, then those of its sub-folders in theirs."""
+    """Names of the files below a folder: first its own files, unsorted, then its sub-folders, sorted."""
     status = folder.stat()
     if (status.st_dev, status.st_ino) in seen or folder.resolve() == out:
         return

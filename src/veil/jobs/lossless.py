@@ -1,8 +1,8 @@
-"""Folders of images that come out changed and must stay so, bit by bit: what encryption and transformation share.
+"""Folders of images whose outputs must keep every bit: what encryption and transformation share.
 
-An image is read, made three colours without transparency, resized if that is wanted, changed together with its
-neighbours (`veil.jobs.image_batches`), and written without loss. Every file is decoded again after it was written, and
-compared: what counts is the file. One that does not hold the pixels is removed, and is a failure.
+Images are read, changed in batches (`veil.jobs.image_batches`), and written without loss. Every file is decoded again
+after it was written, and compared, because the file is what counts. A file that does not hold the pixels is removed,
+and its image fails.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ _PIXELS = 1 << 18  # that are changed together at most
 
 
 class ImageRow(DoneRow):
-    """Of an image that became another one: its size and channels (1 or 3) as it was."""
+    """Row of an image that was changed; size and channels (1 or 3) are those of the image as it was read."""
 
     width: int
     height: int
@@ -79,13 +79,13 @@ class Output:
 
 @dataclass(frozen=True, kw_only=True)
 class Lossless(Generic[R]):
-    """What becomes of images.
+    """A job that changes images and writes them without loss.
 
     Attributes:
-        change: what becomes of a batch. It runs in the thread that calls `run`.
-        output: how it is written.
+        change: changes a batch, in the thread that calls `run`.
+        output: how images are written.
         settings: see `veil.jobs.folders.Job`.
-        rows: what rows look like.
+        rows: format of its rows.
         describe: further fields of a row, from the changed image (3, H', W').
     """
 
@@ -96,7 +96,7 @@ class Lossless(Generic[R]):
     describe: Callable[[Tensor], Mapping[str, Any]] = lambda changed: {}
 
     def prepare(self, photo: Photo) -> tuple[Tensor, list[str]]:
-        """A photo as it is changed, uint8 (3, H, W), and what was done for that."""
+        """A photo as uint8 (3, H, W), ready to be changed, and notes of what was converted."""
         if (side := self.output.size) is None:
             return image_batches.three_colours(photo)
         return image_batches.three_colours(photo, (side, side), partial(resize, side=side))

@@ -1,4 +1,4 @@
-"""How outputs are called: every file has one of its own, and keeps it."""
+"""Names of outputs: every file gets a name of its own and keeps it in later runs."""
 
 from collections.abc import Iterable
 
@@ -45,7 +45,7 @@ class OutputNames:
             raise UnsafeName(f"{checked!r} belongs to another row")
 
     def give(self, name: str) -> str:
-        """A name for the output of a file that has none yet."""
+        """A new name for the output of a file."""
         chosen = self._short(name)
         if self._database.find("SELECT 1 FROM twice WHERE name = ?", blob(chosen.casefold())):
             chosen = names.plain(name) + self._suffix
@@ -56,11 +56,11 @@ class OutputNames:
         return chosen
 
     def _short(self, name: str) -> str:
-        """The name with the suffix of outputs in place of its own."""
+        """The name with the outputs' suffix in place of its own."""
         folder, slash, last = names.plain(name).rpartition("/")
         dot = last.rfind(".")
         return folder + slash + (last[:dot] if 0 < dot < len(last) - 1 else last) + self._suffix
 
     def _claim(self, name: str) -> bool:
-        """Whether nobody else has the name, letter case aside; nobody will have it from now on."""
+        """Takes a name; returns False where it was taken before, letter case aside."""
         return self._database.run("INSERT OR IGNORE INTO used VALUES (?)", blob(name.casefold())) > 0

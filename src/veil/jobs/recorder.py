@@ -1,4 +1,4 @@
-"""Rows on their way to the disk, each behind its output, and in the end in the order of the inputs."""
+"""Writes rows to their file: every row after its output has reached the disk, sorted by input in the end."""
 
 import os
 import time
@@ -21,11 +21,11 @@ _COPIED = 1 << 20  # bytes of rows that are copied at once
 
 
 class Recorder(AbstractContextManager["Recorder"]):
-    """Appends rows to their file; what waits is written however the work ends.
+    """Appends rows to their file. Rows that wait are written also where the work ends with an error.
 
     Args:
         file: of the rows.
-        synced: whether outputs reach the disk by themselves; else they are brought there here, before their rows.
+        synced: whether outputs have reached the disk already; else this is done here, before their rows.
     """
 
     def __init__(self, file: Path, *, synced: bool) -> None:
@@ -44,11 +44,11 @@ class Recorder(AbstractContextManager["Recorder"]):
             self._write()
 
     def keep(self, number: int, place: Place) -> None:
-        """Notes the row that an earlier run left of the file with that number."""
+        """Keeps the row of an earlier run, for the file with that number."""
         self._note(number, place, failed=False)
 
     def add(self, item: Item, row: Row) -> None:
-        """Takes a row whose output is written."""
+        """Adds the row of a file whose output is written."""
         self._waiting.append((item, row))
         if self.synced or len(self._waiting) == _AT_ONCE or time.monotonic() - self._written > _SECONDS:
             self._write()
@@ -58,7 +58,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         return self._places.count("places"), self._places.count("places WHERE failed")
 
     def sort(self) -> None:
-        """Replaces the file by one that holds every file's row once, in their order; after the last row is written."""
+        """Sorts the file by input and drops old rows; called after the last row. A sorted file is left as it is."""
         end = 0
         for at, length in self._in_order():
             if at != end:

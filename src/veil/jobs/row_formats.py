@@ -1,11 +1,11 @@
-"""What rows of folder jobs look like: types, a version, and a check of rows that come from a file.
+"""Formats of rows of folder jobs: types, a version, and a check of rows that were read from a file.
 
-A row is a JSON object. Its type is a `TypedDict` beside the job that writes it, and `RowFormat` checks rows against
-that type, so that a field is named in one place only. Rows that were read have been in other hands: what lacks a field
-or holds something else in it is refused in one line, or its file is done again.
+A row is a JSON object. Its type is a `TypedDict` beside the job that writes it. `RowFormat` checks rows against that
+type, so that a field is named in one place only. Others may have changed a file of rows: a row that lacks a field, or
+holds a value of another type, is refused in one line, or its file is done again.
 
-**Versions.** A row without ``version`` has version 1, as every row that was ever written. A format that changes what
-its fields mean writes the next number and reads both.
+**Versions.** A row without ``version`` has version 1; all rows so far are such. A format whose fields change their
+meaning writes the next number, and reads both versions.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from veil.runtime.files import printable
 Row = Mapping[str, Any]
 R = TypeVar("R")
 Check = Callable[[object], str | None]
-"""Says what is wrong with a value, in the words that follow its name; None if nothing is."""
+"""Returns what is wrong with a value, as words that follow its name; None for a right value."""
 
 _KINDS: dict[object, tuple[tuple[type, ...], str]] = {
     str: ((str,), "text"),
@@ -42,13 +42,13 @@ class Stamp(TypedDict):
 
 
 class DoneRow(TypedDict):
-    """Of a file that has an output; every job's rows have these fields, and others.
+    """Row of a file that has an output. Every job adds fields of its own.
 
     Attributes:
         file: name of the source, relative to the folder that was given.
         out: name of the output, relative to the output folder.
-        seconds: from reading to writing, waiting included.
-        notes: what was changed besides what was asked for.
+        seconds: from reading to writing, including time spent waiting.
+        notes: conversions that the user did not ask for.
     """
 
     file: str
@@ -60,10 +60,10 @@ class DoneRow(TypedDict):
 
 
 class FailedRow(TypedDict):
-    """Of a file that has no output.
+    """Row of a file that failed and has no output.
 
     Attributes:
-        error: why, in one line.
+        error: the reason, in one line.
     """
 
     file: str
@@ -73,14 +73,14 @@ class FailedRow(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class RowFormat(Generic[R]):
-    """What a job's rows look like.
+    """Format of a job's rows.
 
     Attributes:
-        command: whose rows they are, for messages.
-        done: type of a row whose file has an output, a `TypedDict`.
-        failed: fields that failed rows have besides those of `FailedRow`.
-        never_empty: lists of a done row that hold something.
-        version: of the rows that are written; all up to this one are read.
+        command: the command that writes them, for messages.
+        done: type of the row of a file that has an output, a `TypedDict`.
+        failed: further fields of failed rows, with their values.
+        never_empty: names of lists in a done row that must hold something.
+        version: the version that is written; this and earlier ones are read.
     """
 
     command: str
@@ -90,7 +90,7 @@ class RowFormat(Generic[R]):
     version: int = 1
 
     def problem(self, row: Row) -> str | None:
-        """What makes this no row of the job; None if it is one."""
+        """Says why this is not a row of the job; None if it is one."""
         version = row.get("version", 1)
         if not isinstance(version, int) or not 1 <= version <= self.version:
             return f"it has version {printable(str(version)[:20])}; this Veil reads up to {self.version}"
@@ -100,7 +100,7 @@ class RowFormat(Generic[R]):
         return _check(kind)(row) or next((f"{name} is empty" for name in self.never_empty if not row[name]), None)
 
     def check(self, row: Row) -> R | FailedRow:
-        """The row, with its type.
+        """The row, checked and typed.
 
         Raises:
             RowsError: where it is no row of the job.
@@ -112,7 +112,7 @@ class RowFormat(Generic[R]):
 
 @cache
 def _check(kind: Any) -> Check:
-    """The check of a type: of JSON's own, of lists and mappings of such, of alternatives, of a `TypedDict`."""
+    """The check of a type: a type of JSON, a list or mapping of checked types, a union, or a `TypedDict`."""
     origin, arguments = get_origin(kind), get_args(kind)
     if is_typeddict(kind):
         return _check_fields({name: _check(each) for name, each in get_type_hints(kind).items()}, kind)

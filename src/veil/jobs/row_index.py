@@ -1,4 +1,4 @@
-"""Rows of a folder job, found again in their file: the latest of every source, without any being kept.
+"""Finds rows of a folder job in their file, the latest of every source, and keeps none in memory.
 
 A file of rows may hold several of one source, where it failed and was tried again; the latest counts.
 """
@@ -18,7 +18,7 @@ from veil.runtime.files import printable
 
 
 class Place(NamedTuple):
-    """Where a row lies in its file, in bytes."""
+    """Position and length of a row in its file, in bytes."""
 
     at: int
     length: int
@@ -28,7 +28,7 @@ Reader = Callable[[Place], Row]
 
 
 class RowIndex:
-    """Where the latest row of every source lies in a file of rows; empty where there is no file.
+    """The places of rows in a file of rows: the latest of every source. Empty where there is no file.
 
     Raises:
         FolderError: where the file cannot be read, or a line of it is not the row of a file.
@@ -52,23 +52,23 @@ class RowIndex:
         return self._length
 
     def __iter__(self) -> Iterator[Row]:
-        """The rows, sources in the order in which they first appear."""
+        """The rows, in the order in which their sources first appear."""
         with self.reading() as read:
             for at, length in self._database.rows("SELECT at, length FROM rows ORDER BY first"):
                 yield read(Place(at, length))
 
     def place(self, name: str) -> Place | None:
-        """Where the row of a source lies."""
+        """The place of a source's row."""
         found = self._database.find("SELECT at, length FROM rows WHERE name = ?", json.dumps(name))
         return Place(*found) if found else None
 
     def outputs(self) -> Iterator[tuple[str, Any]]:
-        """Sources and what their rows say that their outputs are called, where they say it."""
+        """Sources with the names of their outputs, for rows that name one."""
         for name, out in self._database.rows("SELECT name, out FROM rows WHERE out <> 'null' ORDER BY first"):
             yield json.loads(name), json.loads(out)
 
     def row_of_output(self, out_name: str) -> Row | None:
-        """The row of a source that did not fail, by the name of its output."""
+        """The row of a file that has an output, by the output's name."""
         self._database.run("CREATE INDEX IF NOT EXISTS by_output ON rows (out)")
         found = self._database.find(
             "SELECT at, length FROM rows WHERE out = ? AND done ORDER BY first DESC", json.dumps(out_name)
@@ -83,7 +83,7 @@ class RowIndex:
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
-        """Opens the file, and gives what reads a row at a place in it.
+        """Opens the file; yields a function that reads the row at a place.
 
         Raises:
             FolderError: where it was changed since it was indexed.

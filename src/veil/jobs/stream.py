@@ -1,12 +1,12 @@
-"""The way of files through a job: read ahead in threads, changed in the calling thread, written in threads behind it.
+"""The pipeline of folder jobs: threads read files ahead, the calling thread changes them, threads write the outputs.
 
-Three stages (`Stages`), and only the one in the middle sees more than one file at a time: it takes what was read as it
-has room, a batch of equal shapes or as many photos as an engine works on, and gives back what is done, in any order. A
-file that fails at any stage passes on as `Failed`.
+A job has three stages (`Stages`). Only the middle one sees several files at a time. It takes files when it has room,
+such as a batch of equal shapes, or as many photos as an engine works on, and returns them in any order. A file that
+fails at a stage passes the later ones as `Failed`.
 
-**What waits is bounded**, so that memory grows neither with the folder nor with how many of its files are large:
-`PIXELS` before the change and as many after it, and no more than ``ahead`` and ``behind`` files, beside those that
-threads have in hand. A file of more pixels waits alone.
+**Memory is bounded**, however many files there are, and however many of them are large: at most `PIXELS` wait to be
+changed and as many wait to be written, and at most ``ahead`` and ``behind`` files. Each thread holds one file more. A
+file of more pixels waits alone.
 """
 
 from collections import deque
@@ -24,7 +24,7 @@ FILES = 128
 
 
 class Loaded(Protocol):
-    """What was read of a file. ``pixels`` says how much memory it takes."""
+    """A file that was read. ``pixels`` says how much memory it takes."""
 
     @property
     def item(self) -> Item: ...
@@ -40,27 +40,28 @@ W = TypeVar("W")
 
 @dataclass(frozen=True, eq=False)
 class Failed:
-    """A file that a stage could not do."""
+    """A file that failed at a stage."""
 
     item: Item
     error: Exception
 
 
 Change = Callable[[Iterator[L | Failed]], Iterator[tuple[L, C] | Failed]]
-"""Takes what was read, and gives back what became of it; what failed before passes at once."""
+"""Takes files that were read and yields them with their results; yields a `Failed` at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stages(Generic[L, C, W]):
-    """What happens to the files of a job.
+    """The three stages of a job, and what follows them.
 
     Attributes:
-        read: in threads.
-        change: in the calling thread, for many files.
-        write: in threads; puts the output in its place.
-        row: in the calling thread; the row of a file from what ``write`` returned.
-        fails: what ``read`` and ``write`` raise where a file is at fault; anything else ends the job.
-        ahead, behind: files that wait to be changed, and to be written.
+        read: runs in threads.
+        change: runs in the calling thread, on many files.
+        write: runs in threads; writes the output.
+        row: runs in the calling thread; makes the row from what ``write`` returned.
+        fails: errors of ``read``, ``write`` and ``row`` that become the file's row; any other ends the job.
+        ahead: files that wait to be changed at most.
+        behind: files that wait to be written at most.
     """
 
     read: Callable[[Item], L]
@@ -73,15 +74,15 @@ class Stages(Generic[L, C, W]):
 
 
 def as_written(row: Row) -> Row:
-    """``row`` of stages whose ``write`` returns it."""
+    """The ``row`` of stages whose ``write`` returns the row."""
     return row
 
 
 def one_by_one(change: Callable[[L], C], fails: tuple[type[Exception], ...]) -> Change[L, C]:
-    """Changes every file by itself.
+    """A middle stage that changes one file at a time.
 
     Args:
-        fails: what ``change`` raises where a file is at fault.
+        fails: errors of ``change`` that become the file's row.
     """
 
     def changed(taken: Iterator[L | Failed]) -> Iterator[tuple[L, C] | Failed]:
@@ -102,7 +103,7 @@ def one_by_one(change: Callable[[L], C], fails: tuple[type[Exception], ...]) -> 
 def stream(
     stages: Stages[L, C, W], items: Iterable[Item], workers: int
 ) -> Generator[tuple[Item, Row | Exception], None, None]:
-    """The rows of ``items`` as they are done, or why there is none.
+    """Runs the stages on items; yields the row of each when it is done, or its error.
 
     Args:
         workers: threads that read, and as many that write.
@@ -139,7 +140,7 @@ def stream(
 
 
 class _Gate:
-    """Holds back those who read ahead while too many pixels wait; the file that comes next always passes."""
+    """Makes reading threads wait while too many pixels wait to be changed; the next file always passes."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -152,7 +153,7 @@ class _Gate:
             self.held += pixels
 
     def leave(self, pixels: int) -> None:
-        """The next one was taken; it is of no pixels where it could not be read."""
+        """The next file was taken; it has no pixels where it could not be read."""
         with self.changed:
             self.held -= pixels
             self.next += 1
@@ -167,7 +168,7 @@ class _Gate:
 def _read_ahead(
     items: Iterable[Item], stages: Stages[L, C, W], gate: _Gate, pool: ThreadPoolExecutor
 ) -> Iterator[L | Failed]:
-    """What is read, in order, or why it was not."""
+    """Reads files ahead in threads; yields them in order."""
 
     def read(place: int, item: Item) -> L | Failed:
         try:

@@ -1,4 +1,4 @@
-"""Means and medians of numbers that come one by one, in a memory that does not grow with them."""
+"""Means and medians of numbers that come one by one. Memory does not grow with their number."""
 
 import math
 from array import array
@@ -6,12 +6,12 @@ from random import Random
 from statistics import median
 
 SAMPLE = 100_000
-"""Numbers of which a median is exact; of more it is that of a sample of so many."""
+"""A median of up to so many numbers is exact; of more, it is the median of a sample of this size."""
 _AT_ONCE = 4096  # numbers that are added together
 
 
 class Mean:
-    """The mean of all numbers, with the very digits that `statistics.fmean` gives of a list of them."""
+    """The mean of all numbers, equal to `statistics.fmean` of a list of them to the last digit."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -33,9 +33,9 @@ class Mean:
 
 
 class Median:
-    """The median of the numbers, or, where they are more than `SAMPLE`, of so many drawn from them at random.
+    """The median of the numbers; of more than `SAMPLE`, the median of a random sample.
 
-    The same numbers give the same draw.
+    The same numbers give the same sample.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Median:
 
     @property
     def exact(self) -> bool:
-        """Whether it is that of all numbers."""
+        """Whether it is the median of all numbers."""
         return self.count == len(self._kept)
 
     @property
@@ -63,7 +63,7 @@ class Median:
 
 
 def _exact_sum(numbers: list[float]) -> list[float]:
-    """A few numbers with the same sum, to the last digit: each is what rounding left of those before it."""
+    """A few numbers with exactly the same sum: the rounded sum, the error of rounding it, and so on."""
     parts: list[float] = []
     while rest := math.fsum([*numbers, *(-part for part in parts)]):
         if not math.isfinite(rest):

@@ -3,8 +3,8 @@
 Its numbers come from the rows alone; its pictures are read again from the originals and the protected files.
 
 The same rows give the same bytes: nothing on the page depends on the time, on how long the work took, or on where the
-folder lies. The page's size is bounded (`veil.report.row_digest`): some photos have pictures, some rows are listed, and
-the page says of how many.
+folder lies. The page's size is bounded (`veil.report.row_digest`): some photos have pictures and some rows are listed,
+and the page says of how many.
 
 Every text that is put into the page goes through `veil.runtime.files.printable` and is escaped, whatever it is and
 wherever it stands: file names, class names and error messages were written by others.

@@ -1,4 +1,4 @@
-"""What a page needs of rows of `veil protect`, in a memory that does not grow with them."""
+"""The part of `veil protect`'s rows that a page needs. Memory does not grow with the number of rows."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ LISTED = 2000  # rows in the table of all photos, and errors in theirs
 
 @dataclass(frozen=True)
 class Digest:
-    """What a page needs of rows.
+    """The part of the rows that a page needs.
 
     Attributes:
         summary: of all rows; see `veil.report.summary.summarise`.

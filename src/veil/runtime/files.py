@@ -24,7 +24,7 @@ def write_atomically(file: Path, content: str | bytes, *, synced: bool = True) -
 
 @contextmanager
 def replacing(file: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
-    """A file to write to that takes the place of ``file`` when it is whole, and is gone where it does not become so.
+    """Opens a temporary file that replaces ``file`` when the block ends, and is removed where the block raises.
 
     Args:
         synced: see `write_atomically`.

@@ -42,7 +42,7 @@ _CHANGED = "changed since it was encrypted: changed pixels decrypt to noise"
 
 
 class EncryptedRow(ImageRow):
-    """Of an encrypted image: how large it became, and what tells whether it is still the same."""
+    """Row of an encrypted image: its new size, and a digest that shows whether it was changed since."""
 
     encrypted_width: int
     encrypted_height: int
@@ -50,7 +50,7 @@ class EncryptedRow(ImageRow):
 
 
 class DecryptedRow(ImageRow):
-    """Of a decrypted image: its size and channels as it is now."""
+    """Row of a decrypted image; size and channels are those after decryption."""
 
 
 ENCRYPTED_ROWS = RowFormat(command="`veil encrypt`", done=EncryptedRow)
@@ -97,7 +97,7 @@ def encrypt_folder(
         cipher: a row of `veil.protections.PROTECTIONS` that uses keys, or what `Table.resolve` takes.
         key: for the ciphers that decrypt; none for the others.
         format, size, max_pixels: see `veil.jobs.lossless.Output`; ``size`` is for a network of that input.
-        run: threads, and who is told what happens.
+        run: number of threads, and callbacks.
 
     Returns:
         Counts, and a row per image in the order of the inputs. Fields: docs/encryption.md.
@@ -185,7 +185,7 @@ def _named(cipher: str | ImageProtection) -> ImageProtection:
 
 
 def _as_it_is(photo: Photo) -> tuple[Tensor, list[str]]:
-    """An encrypted image as it is decrypted: in three channels."""
+    """An encrypted image in three channels."""
     pixels = photo.pixels.expand(3, -1, -1).contiguous()
     return pixels, ["alpha left out"] if photo.alpha is not None else []
 

@@ -42,7 +42,7 @@ _TOGETHER = 64  # images that go through the network together
 
 
 class ExtractedRow(DoneRow):
-    """Of an image whose features were made: its size as it was, and how large the file of features is."""
+    """Row of an image whose features were made: the image's size, and the bytes of the file of features."""
 
     width: int
     height: int
@@ -139,7 +139,7 @@ def extract_folder(
     Args:
         max_pixels: of an image, before it is resized.
         device: where the network computes; the CPU if it is None.
-        run: threads, and who is told what happens.
+        run: number of threads, and callbacks.
 
     Returns:
         Counts, and a row per image in the order of the inputs. Fields: docs/obfuscation.md.

@@ -182,7 +182,7 @@ class Protector:
 
         Args:
             truths: true class by file name, as rows have it or without its folder.
-            run: threads that read, write and measure, and who is told what happens.
+            run: number of threads that read, write and measure, and callbacks.
 
         Returns:
             Counts, and a row per photo in the order of the inputs. Fields: docs/protect.md.

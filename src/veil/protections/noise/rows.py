@@ -1,4 +1,4 @@
-"""What `veil protect` writes of a photo: the fields of its rows, as docs/protect.md explains them."""
+"""Rows of `veil protect`; docs/protect.md explains their fields."""
 
 from typing import NotRequired, TypedDict
 
@@ -6,7 +6,7 @@ from veil.jobs.row_formats import DoneRow, FailedRow, RowFormat
 
 
 class Survival(TypedDict):
-    """What a network says of the released photo after a processing; see `NetworkView`."""
+    """A network's reading of the released photo after a processing; see `NetworkView`."""
 
     class_after: int
     icp_after: float
@@ -14,7 +14,7 @@ class Survival(TypedDict):
 
 
 class NetworkView(TypedDict):
-    """What a network says of a photo, before and after; see `veil.protections.noise.judge.Reading`.
+    """A network's reading of a photo, before and after; see `veil.protections.noise.judge.Reading`.
 
     Attributes:
         role: ``descent`` where the noise was made against the network, ``unseen`` where it was not.
@@ -40,7 +40,7 @@ class NetworkView(TypedDict):
 
 
 class ProtectedRow(DoneRow):
-    """Of a photo that was written; classes, ICP and ICE are those of the first network."""
+    """Row of a photo that was written; classes, ICP and ICE are those of the first network."""
 
     width: int
     height: int
@@ -67,7 +67,7 @@ class ProtectedRow(DoneRow):
 
 
 class NotProcessedRow(FailedRow):
-    """Of a photo that failed."""
+    """Row of a photo that failed."""
 
     protected: bool
 

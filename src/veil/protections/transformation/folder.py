@@ -31,7 +31,7 @@ _HARM = "networks learn other images"
 
 
 class TransformedRow(ImageRow):
-    """Of a transformed image."""
+    """Row of a transformed image."""
 
 
 TRANSFORMED_ROWS = RowFormat(command="`veil transform apply`", done=TransformedRow)
@@ -55,7 +55,7 @@ def transform_folder(
         format, size, max_pixels: see `veil.jobs.lossless.Output`; ``size`` is for a network of that input.
             Beyond `MAX_PIXELS` only images that ``size`` makes smaller are transformed.
         device: where the network computes; the CPU if it is None.
-        run: threads, and who is told what happens.
+        run: number of threads, and callbacks.
 
     Returns:
         Counts, and a row per image in the order of the inputs. Fields: docs/transformation.md.
