@@ -114,6 +114,8 @@ NUMBERS: Numbers = {
     "pixel-same.shows": lambda: f"{strongest('pixel-same', 'visible'):.2f}",
     "pixel-same.ga.shows": lambda: f"{attack('pixel-same', 'ga')['visible']:.2f}",
     "pixel-same.uwa.shows": lambda: f"{attack('pixel-same', 'uwa')['visible']:.2f}",
+    "tanaka.inverse.ssim": lambda: f"{attack('tanaka', 'inverse')['ssim']:.2f}",
+    "pixel-same.inverse.ssim": lambda: f"{attack('pixel-same', 'inverse')['ssim']:.2f}",
     "tanaka.ga.ssim": lambda: f"{attack('tanaka', 'ga')['ssim']:.2f}",
     "tanaka.ga.ssim.photos": lambda: (
         f"{one(ATTACKED, data='nips17', protection='tanaka', attack='ga', kind='attack')['ssim']:.2f}"
