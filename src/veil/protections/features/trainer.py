@@ -14,7 +14,8 @@ import torch
 from torch import Generator, Tensor
 
 from veil.data import synthetic_faces
-from veil.data.faces import FaceParts, Faces, Split
+from veil.data.face_lists import Split
+from veil.data.faces import FaceParts, Faces
 from veil.metrics import attributes
 from veil.protections.features.deep_obfuscator import train
 from veil.protections.features.encoding import Encoding, Sent
