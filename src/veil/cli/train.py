@@ -118,6 +118,7 @@ def train(
     from veil.data import small_images
     from veil.jobs import folders
     from veil.training import classification
+    from veil.training.run import Run
 
     row = chosen(ARCHITECTURES, "network", network)
     protected = _protected_by(cipher, key, per_image, transform)
@@ -138,12 +139,13 @@ def train(
         if first:
             errors.print(escape(_described(parts, seen, settings)))
         with TrainingProgress(shown=first) as progress:
-            fitted = classification.fit(
-                parts, settings, architecture=row, protection=protected.protection,
-                adaptation=_adaptation(adaptation, protected, parts.cipher, row), width=width, watched=validation,
-                folder=out, seed=seed,
-                runner=runner, tensorboard=tensorboard, about=known | {"key": protected.key},
+            run = Run(
+                folder=out, seed=seed, runner=runner, about=known | {"key": protected.key}, tensorboard=tensorboard,
                 stepped=progress.stepped, logged=progress.logged,
+            )  # fmt: skip
+            fitted = classification.fit(
+                parts, settings, run, architecture=row, protection=protected.protection,
+                adaptation=_adaptation(adaptation, protected, parts.cipher, row), width=width, watched=validation,
             )  # fmt: skip
         if first:
             _finish(out, parts, fitted, settings, known, seed, runner, as_json)

@@ -170,13 +170,13 @@ def _smoke_classifier(parts: "Parts", out: Path, runner: "Fabric") -> "Classifie
     """h_θ for made images, trained in seconds."""
     from veil.models import cards
     from veil.training import classification
-    from veil.training.classification import PRESETS
+    from veil.training.classifier_settings import PRESETS
+    from veil.training.run import Run
 
     folder = out / "classifier"
-    fitted = classification.fit(
-        parts, replace(PRESETS["fast"], epochs=4, batch_size=20), architecture="vgg13", width=8, folder=folder, seed=0,
-        runner=runner, logged=lambda row: None,
-    )  # fmt: skip
+    run = Run(folder=folder, seed=0, runner=runner, logged=lambda row: None)
+    settings = replace(PRESETS["fast"], epochs=4, batch_size=20)
+    fitted = classification.fit(parts, settings, run, architecture="vgg13", width=8)
     fitted.save(folder / "model.toml", name="vgg13", on="made images", training={})
     return cards.load(folder / "model.toml")
 

@@ -10,9 +10,9 @@ it protects; ciphers need bytes, so here protection comes first and normalisatio
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -28,10 +28,8 @@ from veil.training.checkpoints import Row, Trained
 from veil.training.classifier_settings import PRESETS as PRESETS
 from veil.training.classifier_settings import ClassifierSettings as ClassifierSettings
 from veil.training.order import epoch_generator, share_of, whole_batches
+from veil.training.run import Run
 from veil.training.schedule import set_rate
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 Protection = Callable[[Tensor, Generator], Tensor]
 STATISTICS_OF = 2_000  # images
@@ -74,24 +72,19 @@ def train(
     network: nn.Module,
     data: LabelledImages,
     settings: ClassifierSettings,
+    run: Run,
     *,
     prepare: Input,
-    folder: Path,
-    seed: int,
-    runner: "Fabric",
-    about: dict[str, object] | None = None,
     watched: LabelledImages | None = None,
-    **reporting: Any,
 ) -> list[Row]:
-    """Trains ``network`` in place, from the last checkpoint in ``folder`` on; see `veil.training.loop.run`.
+    """Trains ``network`` in place, from the last checkpoint in the run's folder on; see `veil.training.loop.run`.
 
     Args:
         network: maps the output of ``prepare`` to logits (N, classes).
         data: the training images.
         prepare: protects and normalises images before they enter the network.
-        about: what else the result depends on: data, architecture, protection.
+        run: its ``about`` says what else the result depends on: data, architecture, protection.
         watched: images that are not trained on; their accuracy goes to the log after each epoch.
-        reporting: ``tensorboard``, ``stepped``, ``logged`` of `veil.training.loop.run`.
 
     Returns:
         The log: ``loss``, ``accuracy`` in training, and ``watched``.
@@ -99,6 +92,7 @@ def train(
     Raises:
         ValueError: if batches cannot be divided among devices, or there are too few images.
     """
+    runner, seed = run.runner, run.seed
     batch = min(settings.batch_size, len(data))
     shares = runner.world_size * settings.accumulate
     if batch % shares or batch < 2 * shares:
@@ -138,9 +132,8 @@ def train(
 
     return loop.run(
         Trained({"network": network}, {"sgd": prepared.optimizer}), batches, step,
-        epochs=settings.epochs, steps_per_epoch=len(data) // batch, folder=folder, seed=seed,
-        settings=asdict(settings) | {"mean": prepare.mean, "std": prepare.std} | (about or {}),
-        after_epoch=watch, runner=runner, **reporting,
+        epochs=settings.epochs, steps_per_epoch=len(data) // batch, after_epoch=watch,
+        settings=asdict(settings) | {"mean": prepare.mean, "std": prepare.std} | dict(run.about), **run.reporting,
     )  # fmt: skip
 
 
@@ -183,26 +176,22 @@ class TrainedClassifier:
 def fit(
     parts: Parts,
     settings: ClassifierSettings,
+    run: Run,
     *,
     architecture: str | Architecture = "resnet18",
     protection: Protection = unprotected,
     adaptation: str | None = None,
     width: int = 64,
     watched: int = 0,
-    folder: Path,
-    seed: int,
-    runner: "Fabric",
-    about: dict[str, object] | None = None,
-    **reporting: Any,
 ) -> TrainedClassifier:
     """Trains a network on the training images of ``parts`` and measures it on the test images, once.
 
     Args:
+        run: see `train`.
         architecture: a row of `veil.models.architectures.ARCHITECTURES`, its name, or ``module:object``.
         protection: of all images, after augmentation.
         adaptation, width: options of the network, if it has them; see `veil.models.residual.ResNet18`.
         watched: how many training images are left out of the training, for the log.
-        about, reporting: see `train`.
 
     Raises:
         UnknownName: where there is no such architecture.
@@ -211,17 +200,15 @@ def fit(
     """
     row = ARCHITECTURES.resolve(architecture) if isinstance(architecture, str) else architecture
     _check(row, parts, adaptation)
+    seed = run.seed
     learn, held_out = _split(parts.train, watched, seed)
     prepare = Input.of(learn.images, protection, seed)
     torch.manual_seed(seed_of("weights", seed))
     known: dict[str, Any] = {"num_classes": len(parts.train.classes), "width": width, "adaptation": adaptation}
     options = {name: value for name, value in known.items() if name in row.options}
     network = row.build(options)
-    log = train(
-        network, learn, settings, prepare=prepare, folder=folder, seed=seed, runner=runner, watched=held_out,
-        about=options | {"architecture": row.name, "data": parts.fingerprint, "watched": watched} | (about or {}),
-        **reporting,
-    )  # fmt: skip
+    about = options | {"architecture": row.name, "data": parts.fingerprint, "watched": watched} | dict(run.about)
+    log = train(network, learn, settings, replace(run, about=about), prepare=prepare, watched=held_out)
     height, width_of = parts.test.images.shape[2:]
     test = accuracy(network, parts.test, prepare, seed)
     return TrainedClassifier(network, row.name, options, prepare, parts.train.classes, (height, width_of), log, test)

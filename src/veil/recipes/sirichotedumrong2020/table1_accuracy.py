@@ -35,7 +35,9 @@ from veil.report.page import Section, Table
 from veil.runtime.scales import Scale
 from veil.runtime.seeds import seed_of
 from veil.training import classification
-from veil.training.classification import PRESETS, ClassifierSettings, Protection, accuracy, unprotected
+from veil.training.classification import Protection, accuracy, unprotected
+from veil.training.classifier_settings import PRESETS, ClassifierSettings
+from veil.training.run import Run
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -140,12 +142,14 @@ def row_of(
     name_of_run = f"{data}-{name}-{adaptation}-seed-{seed}"
     if setting.training != SETTINGS[conditions.scale].training:
         name_of_run += f"-epochs-{setting.training.epochs}"
-    fitted = classification.fit(
-        parts, setting.training, protection=protect(name, seed), width=setting.width, adaptation=adaptation,
+    run = Run(
         folder=conditions.work / conditions.paper / conditions.scale / name_of_run,
         seed=seed, runner=runner, about={"protection": name},
         logged=lambda row: conditions.say(f"epoch {row['epoch'] + 1}: accuracy in training {row['accuracy']:.3f}"),
     )  # fmt: skip
+    fitted = classification.fit(
+        parts, setting.training, run, protection=protect(name, seed), width=setting.width, adaptation=adaptation
+    )
     last = fitted.log[-1]
     plain = replace(fitted.prepare, protection=unprotected)
     return {
