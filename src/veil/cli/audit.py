@@ -11,17 +11,14 @@ from veil.attacks.features import FEATURE_ATTACKERS
 from veil.attacks.images import ATTACKS
 from veil.audits.images.verdicts import LEVELS
 from veil.cli import key as keys
-from veil.cli.options import AUTO_DEVICE, Device, completion_of_names, starting
-from veil.cli.terminal import TrainingProgress, output
+from veil.cli.options import ALL, AUTO_DEVICE, Device, attacks_of, completion_of_names, starting
+from veil.cli.terminal import LEVEL_COLOURS, TrainingProgress, output
 from veil.protections import PROTECTIONS
 from veil.runtime.files import printable
 from veil.runtime.scales import Scale
 
 if TYPE_CHECKING:
     from veil.audits.images.result import ImageAuditResult
-
-ALL = "all"
-_COLOURS = {"exact": "red", "broken": "red", "leaks": "yellow", "nothing": "green", "untried": "dim"}
 
 
 Protection = Annotated[
@@ -119,12 +116,11 @@ def audit(
             save_reconstructions=save_reconstructions is not None)  # fmt: skip
     if data is None and scale != "smoke":
         raise typer.BadParameter("give --data, or --scale smoke, which makes its own")
-    chosen = None if attacks == ALL else [name.strip() for name in attacks.split(",")]
     secret = keys.load(key) if key is not None else None
     with TrainingProgress(shown=True) as progress:
         result = audit_images(
-            protection, data, scale=scale, attacks=chosen, side=side, classifier=classifier, key=secret, out=out,
-            seed=seed, device=device, progress=progress,
+            protection, data, scale=scale, attacks=attacks_of(attacks), side=side, classifier=classifier, key=secret,
+            out=out, seed=seed, device=device, progress=progress,
         )  # fmt: skip
     _print(result, as_json)
 
@@ -152,7 +148,7 @@ def _print(result: "ImageAuditResult", as_json: bool) -> None:
         }))  # fmt: skip
         return
     for verdict in result.verdicts:
-        level = f"[{_COLOURS[verdict.level]}]{LEVELS[verdict.level]}[/]"
+        level = f"[{LEVEL_COLOURS[verdict.level]}]{LEVELS[verdict.level]}[/]"
         output.print(f"an attacker who {verdict.attacker}: {level}", soft_wrap=True)
         output.print(f"  {escape(verdict.text)}", soft_wrap=True)
     output.print(f"report: {escape(printable(result.report))}", soft_wrap=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from veil.cli.options import AUTO_DEVICE, Device, completion, one_of, table_help, with_options
+from veil.cli.options import AUTO_DEVICE, Device, completion, names_in, one_of, table_help, with_options
 from veil.cli.terminal import TrainingProgress, errors, output
 from veil.data.face_lists import Split
 from veil.models.features import STRIDE
@@ -104,7 +104,7 @@ def train(
     from veil.protections.features import trainer
     from veil.training.run import Run
 
-    wanted, hidden = _names(target), _names(hide)
+    wanted, hidden = names_in(target), names_in(hide)
     if values is not None:
         given["values"] = values or None
     settings = _settings(preset, SMOKE if scale == "smoke" else {}, given)
@@ -130,10 +130,6 @@ def train(
         pair.client.save(out / CLIENT_FILE)
         pair.service.save(out / SERVICE_FILE)
     _finish(pair, out, data, as_json)
-
-
-def _names(given: str) -> list[str]:
-    return [name.strip() for name in given.split(",") if name.strip()]
 
 
 def _settings(preset: str, of_scale: Mapping[str, Any], changes: Mapping[str, Any]) -> ObfuscatorSettings:

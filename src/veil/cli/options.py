@@ -20,6 +20,7 @@ from veil.runtime.tables import Row, Table, UnknownName
 
 R = TypeVar("R", bound=Row)
 
+ALL = "all"
 SCALE_HELP = "; ".join(f"{scale}: {title}" for scale, title in TITLES.items()) + "."
 LOSSLESS = tuple(name for name, stored in images.FORMATS.items() if stored.lossless)
 """Formats that keep every pixel as it is."""
@@ -144,6 +145,16 @@ def one_of(names: Iterable[str], help: str) -> Any:
     return typer.Option(
         help=help, callback=checked_name, autocompletion=starting(known), metavar=f"<{'|'.join(known)}>"
     )
+
+
+def names_in(typed: str) -> list[str]:
+    """Names with commas between."""
+    return [name.strip() for name in typed.split(",") if name.strip()]
+
+
+def attacks_of(typed: str) -> list[str] | None:
+    """The attacks that ``--attacks`` names; None for all."""
+    return None if typed == ALL else [name.strip() for name in typed.split(",")]
 
 
 def starting(names: Iterable[str]) -> Callable[[str], list[str]]:
