@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from veil.protections.features.api import Answers, FeatureFolder, Features, classify, obfuscate
     from veil.protections.image_transforms import ImageTransform, decrypt, encrypt, transform
     from veil.protections.noise import SCHEMES
-    from veil.protections.noise.protect import protect
+    from veil.protections.noise.api import protect
     from veil.protections.noise.protector import Protector
     from veil.protections.noise.results import Protected, ProtectedFolder
 
@@ -47,7 +47,7 @@ _WHERE = {
     "images": "veil.images",
     "load_classifier": "veil.models.catalog:load",
     "obfuscate": "veil.protections.features.api:obfuscate",
-    "protect": "veil.protections.noise.protect:protect",
+    "protect": "veil.protections.noise.api:protect",
     "transform": "veil.protections.image_transforms:transform",
 }
 __all__ = [

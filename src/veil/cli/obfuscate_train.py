@@ -166,7 +166,7 @@ def _faces(data: Path | None, side: int, split: Split, seed: int) -> FaceParts:
 
 def _finish(pair: TrainedPair, out: Path, data: Path | None, as_json: bool) -> None:
     """Says how good the service is, and where privacy is measured."""
-    from veil.protections.features.trainer import utility_line
+    from veil.protections.features.card import utility_line
 
     client, service = printable(out / CLIENT_FILE), printable(out / SERVICE_FILE)
     measured = pair.client.measured
