@@ -23,8 +23,8 @@ from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
     from veil.data.faces import FaceParts, Faces, Split
+    from veil.protections.features.card import TrainedWith
     from veil.protections.features.file import Client
-    from veil.protections.features.trainer import TrainedWith
 
 OWN_SHARE = 0.5
 """Of the test part, for attackers, where the client was trained with the same set."""
@@ -134,7 +134,7 @@ def parts_for(
     Raises:
         ValueError: as `faces_for` does.
     """
-    from veil.protections.features.trainer import trained_with
+    from veil.protections.features.card import trained_with
 
     trained = trained_with(client.training)
     for parts in _read(client, data, trained):
