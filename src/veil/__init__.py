@@ -86,8 +86,8 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'veil' has no attribute {name!r}")
     module, _, attribute = _WHERE[name].partition(":")
-    found = importlib.import_module(module)
-    return getattr(found, attribute) if attribute else found
+    holder = importlib.import_module(module)
+    return getattr(holder, attribute) if attribute else holder
 
 
 def __dir__() -> list[str]:

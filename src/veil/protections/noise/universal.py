@@ -133,8 +133,8 @@ def fit(
         fitted = []
         for classifier, truth in zip(ensemble, truths, strict=True):
             logits = classifier(noisy).float().unflatten(0, (len(losses), -1))
-            each = [loss(rows, truth).mean() for loss, rows in zip(losses.values(), logits, strict=True)]
-            fitted.append(torch.stack(each).sum())
+            per_loss = [loss(rows, truth).mean() for loss, rows in zip(losses.values(), logits, strict=True)]
+            fitted.append(torch.stack(per_loss).sum())
         objective = torch.stack(fitted).mean() + settings.penalty * noise.square().sum() / 2
         optimizer.zero_grad()
         objective.backward()  # type: ignore[no-untyped-call]
@@ -199,7 +199,7 @@ class UniversalNoise:
         """
         size: Size = image.shape[0], image.shape[1], image.shape[2]
         if size not in self.noises:
-            sizes = [named(each) for each in sorted(self.noises)]
+            sizes = [named(size) for size in sorted(self.noises)]
             more = f" and {len(sizes) - NAMED} more" if len(sizes) > NAMED else ""
             raise NoNoise(
                 f"there is no noise for photos of {named(size)} (channels, height, width); there is for "
