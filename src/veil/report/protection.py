@@ -135,7 +135,7 @@ def headline(summary: Mapping[str, Any], models: Sequence[str]) -> str:
 
 
 def findings(summary: Mapping[str, Any]) -> list[str]:
-    """What the verdict leaves out, worst news not left out: a sentence each."""
+    """What the verdict does not say, bad news included: one sentence per finding."""
     sentences = []
     if missed := summary["not_protected"]:
         sentences.append(f"{_photos(missed)} {'is' if missed == 1 else 'are'} written but not protected.")

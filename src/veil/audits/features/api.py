@@ -1,6 +1,6 @@
 """What ``veil audit CLIENT`` and `veil.audit` call: the whole audit of a client's file, from its faces to the page.
 
-Nobody is judged whom the client was trained with: `veil.audits.protocol`. Rows and verdicts:
+People whom the client was trained with are not judged: `veil.audits.protocol`. Rows and verdicts:
 `veil.audits.features.running` and `veil.audits.features.verdicts`.
 """
 
@@ -66,7 +66,8 @@ def audit_client(
 ) -> FeatureAuditResult:
     """Attacks what a client sends, in every way that Veil knows, and says what the strongest attacker gets.
 
-    Attackers are trained from nothing, on faces of their own, and judged on others whom nobody has seen.
+    Attackers are trained from nothing, on faces of their own. They are judged on other people, whom neither they nor
+    the client have seen.
 
     Args:
         client: a client, or its file.

@@ -74,7 +74,7 @@ def read(file: Path, kind: str, make: Callable[..., Network]) -> tuple[Card, Net
 
 
 def agree(card: Card, fingerprint: str, shape: tuple[int, int, int]) -> None:
-    """Refuses a card that speaks of other weights, or of features of another shape."""
+    """Refuses a card for other weights, or for features of another shape."""
     if card["fingerprint"] != fingerprint:
         raise ObfuscatorError("the weights are not those that its card speaks of")
     if card["shape"] != list(shape):
@@ -89,7 +89,7 @@ def common(card: Card) -> dict[str, Any]:
 
 
 def kind_of(file: Path) -> str:
-    """Which of the two a file says that it is.
+    """Whether a file says that it is a client's or a service's.
 
     Raises:
         ObfuscatorError: where it says neither, or cannot be read.

@@ -1,9 +1,9 @@
 """A client and its service from a set of faces: who is trained on what, and how well the service reads in the end.
 
-`train_pair` trains and returns both halves; `judge` asks them about the test images, once, through what is sent. How
-much of what was to be hidden comes out again is for an audit to say: see `veil.protections.features.deep_obfuscator`.
-For it cards keep which faces a client was trained with, and what its training's own adversaries read in the end;
-`veil.protections.features.card` reads both.
+`train_pair` trains and returns both halves. `judge` measures the service on the test images once, from features as they
+are sent. An audit measures how much of the hidden attributes attackers read: see
+`veil.protections.features.deep_obfuscator`. For the audit, cards keep which faces a client was trained with and how
+well its training's own adversaries read in the end; `veil.protections.features.card` reads both.
 """
 
 from collections.abc import Sequence
@@ -95,7 +95,7 @@ def train_pair(
 
 
 def drawn_faces(side: int, seed: int) -> FaceParts:
-    """Faces for who has none, to see that something works; the same for training and audit."""
+    """Drawn faces, to try things without a data set; training and audit draw the same ones."""
     return replace(synthetic_faces.faces(DRAWN, seed, side), seed=seed)
 
 

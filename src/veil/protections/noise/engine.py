@@ -1,4 +1,4 @@
-"""The batch that is never idle: signed gradient steps on many photos at once.
+"""Signed gradient steps on many photos at once, in a batch that is kept full.
 
 Photos finish at different steps. A finished one leaves the batch at once and a waiting one takes its place; one forward
 and one backward pass per step serve both the score check and the gradient. Photos of different sizes share the
@@ -15,7 +15,7 @@ image. Rounding is to nearest, inside the loop, and gradients pass straight thro
 
 What is guaranteed. A photo's outcome depends on its pixels, its aim and the settings. It does not depend on its
 neighbours, its place in the batch or the order of the queue as long as the platform's kernels give each image of a
-batch the same bits whatever lies beside it. `Engine` checks that once, at the start, on random images: the batch
+batch the same bits whatever the other images are. `Engine` checks that once, at the start, on random images: the batch
 keeps one shape, and shrinks, when the queue runs dry, only to shapes whose logits and gradients came out equal to the
 last bit (`Engine.shapes`). The number of threads, the device and the version of torch must be the same.
 """

@@ -9,9 +9,9 @@ Veil's own is `unsure`, the universal form of `veil.protections.noise.entropy`: 
 a weight that says how much ICP counts. `UniversalNoise` keeps such noises by image size, in a file, and adds them to
 photos.
 
-Threat model: as for `veil.protections.noise.crs`. Whoever has a protected image and its original has the noise of all
-others: a universal noise hides nothing from somebody who was shown one pair, or the file that it is kept in. Per-image
-noise is stronger; this one is for images that leave a device too fast, or too small, for a descent each.
+Threat model: as for `veil.protections.noise.crs`. An attacker who has one protected image and its original, or the file
+of the noise, knows the noise of all images of that size and can subtract it. Noise per image is stronger; universal
+noise is for images that are too many or too small for a descent each.
 
 Deviations from the paper: several noises are fitted at once, on the same batches, which changes none of them and
 takes a fraction of the time; what is judged is the image as stored, in 8 bits (`add`), not the float image.
