@@ -53,11 +53,11 @@ def job(folder: Path) -> None:
     from veil.protections.noise.rows import PROTECTED_ROWS
 
     def work(items: Iterable[Item], workers: int) -> Generator[tuple[Item, Row], None, None]:
-        made: set[Path] = set()
+        existing: set[Path] = set()
         for item in items:
-            if item.out.parent not in made:
+            if item.out.parent not in existing:
                 item.out.parent.mkdir(parents=True, exist_ok=True)
-                made.add(item.out.parent)
+                existing.add(item.out.parent)
             item.out.touch()
             yield item, row_of(item.number, item.name, item.out_name) | {"source": folders.stamp(item.source)}
 

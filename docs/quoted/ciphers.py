@@ -76,8 +76,8 @@ def learned(data: str, protection: str) -> float:
 
 def known_pairs(protection: str) -> int:
     """The least number of known images that gives all others back, byte for byte."""
-    found = (row for row in audit(protection) if row.get("attack") == "known-plaintext" and row.get("exact") == 1)
-    return min(int(row["pairs"]) for row in found)
+    exact = (row for row in audit(protection) if row.get("attack") == "known-plaintext" and row.get("exact") == 1)
+    return min(int(row["pairs"]) for row in exact)
 
 
 def exact(protection: str, name: str) -> bool:

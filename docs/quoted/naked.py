@@ -96,9 +96,9 @@ def naked(page: str, name: str) -> Iterator[str]:
     text = _blank(_DIMENSIONS, text)
     for allowed in ALLOWED.get(name, ()):
         text = text.replace(allowed, re.sub(r"[^\n]", " ", allowed))
-    for found in MEASURED.finditer(text):
-        around = text[max(0, found.start() - 30) : found.end() + 20]
-        yield f"not marked: {found.group()!r} in {' '.join(around.split())!r}"
+    for match in MEASURED.finditer(text):
+        around = text[max(0, match.start() - 30) : match.end() + 20]
+        yield f"not marked: {match.group()!r} in {' '.join(around.split())!r}"
 
 
 def stale(page: str, name: str) -> Iterator[str]:
@@ -107,4 +107,4 @@ def stale(page: str, name: str) -> Iterator[str]:
 
 
 def _blank(pattern: re.Pattern[str], text: str) -> str:
-    return pattern.sub(lambda found: re.sub(r"[^\n]", " ", found.group()), text)
+    return pattern.sub(lambda match: re.sub(r"[^\n]", " ", match.group()), text)

@@ -101,7 +101,7 @@ def audit(
     measured; the same command goes on where it was stopped.
     """
     from veil.audits import client_of
-    from veil.audits.images.job import audit_images
+    from veil.audits.images.api import audit_images
     from veil.cli import audit_features
 
     client = client_of(protection)

@@ -31,7 +31,7 @@ def audit(
         attacks: ``all``, or names of attackers and ``module:object`` with commas between.
         pictures: folder for the first ``drawn`` judged faces and for what the strongest reconstructor draws of them.
     """
-    from veil.audits.features.client import Progress, audit_client
+    from veil.audits.features.api import Progress, audit_client
 
     if data is None and scale != "smoke":
         raise typer.BadParameter("give --data, or --scale smoke, which draws its own faces")

@@ -110,8 +110,8 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what a client's or a service's card says: for what, hiding what, what is sent, what was measured."""
+    from veil.protections.features.card import utility_line
     from veil.protections.features.file import load
-    from veil.protections.features.trainer import utility_line
 
     half = load(file)
     if as_json:

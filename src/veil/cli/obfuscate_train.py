@@ -104,7 +104,7 @@ def train(
     from veil.protections.features import trainer
     from veil.training.run import Run
 
-    wanted, hidden = names_in(target), names_in(hide)
+    wanted, hides = names_in(target), names_in(hide)
     if values is not None:
         given["values"] = values or None
     settings = _settings(preset, SMOKE if scale == "smoke" else {}, given)
@@ -116,16 +116,16 @@ def train(
     runner = training.fabric(device, precision)
     with errors.status("reading faces"):
         parts = _faces(data, side, split, seed)
-    trainer.check(parts.train, wanted, hidden)
+    trainer.check(parts.train, wanted, hides)
     with folders.locked(out):
         errors.print(escape(
             f"{parts.name}: {len(parts.train):,} training images; for {', '.join(wanted)}, "
-            f"hiding {', '.join(hidden) or 'no attribute'}"
+            f"hiding {', '.join(hides) or 'no attribute'}"
         ))  # fmt: skip
         with TrainingProgress(shown=True) as progress:
             run = Run(folder=out, seed=seed, runner=runner, stepped=progress.stepped, logged=progress.logged)
             pair = trainer.train_pair(
-                parts, wanted, hidden, settings, run, name=name or out.resolve().name, sent=sent
+                parts, wanted, hides, settings, run, name=name or out.resolve().name, sent=sent
             )  # fmt: skip
         pair.client.save(out / CLIENT_FILE)
         pair.service.save(out / SERVICE_FILE)
@@ -153,7 +153,7 @@ def _faces(data: Path | None, side: int, split: Split, seed: int) -> FaceParts:
 
 def _finish(pair: TrainedPair, out: Path, data: Path | None, as_json: bool) -> None:
     """Says how good the service is, and where privacy is measured."""
-    from veil.protections.features.trainer import utility_line
+    from veil.protections.features.card import utility_line
 
     client, service = printable(out / CLIENT_FILE), printable(out / SERVICE_FILE)
     measured = pair.client.measured

@@ -91,12 +91,12 @@ def with_options(command: Callable[..., Any], options: Mapping[str, Any]) -> Cal
 
 def _fields(tables: Mapping[str, type[Any]]) -> dict[str, tuple[dataclasses.Field[Any], Any, dict[str, Any]]]:
     """By name, a field, its type, and its default by scheme."""
-    found: dict[str, tuple[dataclasses.Field[Any], Any, dict[str, Any]]] = {}
+    by_name: dict[str, tuple[dataclasses.Field[Any], Any, dict[str, Any]]] = {}
     for scheme, settings in tables.items():
         hints = get_type_hints(settings)
         for field in dataclasses.fields(settings):
-            found.setdefault(field.name, (field, hints[field.name], {}))[2][scheme] = field.default
-    return found
+            by_name.setdefault(field.name, (field, hints[field.name], {}))[2][scheme] = field.default
+    return by_name
 
 
 def _default(defaults: Mapping[str, Any]) -> str:
@@ -212,11 +212,11 @@ def read_labels(file: Path) -> dict[str, int]:
 
 def ciphers() -> dict[str, list[ImageProtection]]:
     """What ``--cipher`` takes: ciphers that differ in the use of keys alone share a name, as ``pixel``."""
-    found: dict[str, list[ImageProtection]] = {}
+    by_name: dict[str, list[ImageProtection]] = {}
     for row in PROTECTIONS.values():
         if row.key != "none":
-            found.setdefault(row.family or row.name, []).append(row)
-    return found
+            by_name.setdefault(row.family or row.name, []).append(row)
+    return by_name
 
 
 def cipher_help() -> str:

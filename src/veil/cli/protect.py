@@ -142,7 +142,7 @@ def protect(
 
 def _name_strangers(protector: "Protector", noise: "UniversalNoise") -> None:
     known = set(noise.models.values())
-    if others := [each.name for each in protector.engine.classifiers if each.fingerprint() not in known]:
+    if others := [network.name for network in protector.engine.classifiers if network.fingerprint() not in known]:
         errors.print(escape(f"the noise was not fitted to {', '.join(others)}, but to {', '.join(noise.models)}"))
 
 

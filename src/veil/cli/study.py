@@ -56,8 +56,8 @@ def new(
     settings = Settings(
         questions=questions, options=options, attention=attention, another_photo=another_photo, seed=seed
     )
-    made = folder.from_folders(original, reconstructed, identities, settings, contact=contact)
-    folder.write(made, out)
+    new = folder.from_folders(original, reconstructed, identities, settings, contact=contact)
+    folder.write(new, out)
     output.print(f"{escape(printable(out))}: {questions} questions of {options} options, {attention} more for "
                  "attention", soft_wrap=True)  # fmt: skip
     output.print(f"next: veil study serve {escape(printable(out))}", soft_wrap=True)
@@ -79,10 +79,10 @@ def serve(
     from veil.study import folder
     from veil.study.server import StudyServer
 
-    found = folder.read(study)
-    images = folder.read_images(study, found)
-    with kept.Answers(study / kept.FILE, found.name) as answers:
-        with StudyServer(found, images, answers, host=host, port=port, address=address) as server:
+    opened = folder.read(study)
+    images = folder.read_images(study, opened)
+    with kept.Answers(study / kept.FILE, opened.name) as answers:
+        with StudyServer(opened, images, answers, host=host, port=port, address=address) as server:
             if not server.local:
                 errors.print(
                     "[yellow]others on the network can reach this server, and read what is sent[/]; for participants "
@@ -112,13 +112,13 @@ def report(
     from veil.study import folder, page
     from veil.study import result as results
 
-    found = folder.read(study)
-    with kept.Answers(study / kept.FILE, found.name) as answers:
-        counted = results.result(found, answers.participants(), answers.given(), seed)
+    opened = folder.read(study)
+    with kept.Answers(study / kept.FILE, opened.name) as answers:
+        counted = results.result(opened, answers.participants(), answers.given(), seed)
     people = sum(counted.people.values())
-    source = f"study `{found.name}` · {people} participants · seed {seed} · `veil study report`"
+    source = f"study `{opened.name}` · {people} participants · seed {seed} · `veil study report`"
     with errors.status("drawing"):
-        written = report_page.write_html(page.page(found, counted, folder.read_images(study, found), source), study)
+        written = report_page.write_html(page.page(opened, counted, folder.read_images(study, opened), source), study)
     if as_json:
         output.print_json(json.dumps(results.as_json(counted) | {"report": printable(written)}))
         return
@@ -128,9 +128,9 @@ def report(
     output.print(f"report: {escape(printable(written))}", soft_wrap=True)
 
 
-def _print(found: "Result") -> None:
+def _print(counted: "Result") -> None:
     from veil.study import page
 
-    for table in (page.result_table(found), page.people_table(found)):
+    for table in (page.result_table(counted), page.people_table(counted)):
         for name, *cells in table.rows:
             output.print(escape(f"  {name}: {', '.join(cell for cell in cells if cell) or '–'}"), soft_wrap=True)

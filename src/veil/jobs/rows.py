@@ -165,13 +165,13 @@ class RowFile:
 
 def measured(lines: Iterable[Row]) -> list[Row]:
     """The rows among a file's lines that count: neither runs nor marks of completion, nor what was taken back."""
-    found: list[Row] = []
+    rows: list[Row] = []
     for line in lines:
         if "void" in line:
-            found = _without(found, line["void"])
+            rows = _without(rows, line["void"])
         elif "about" not in line and "complete" not in line:
-            found.append(line)
-    return found
+            rows.append(line)
+    return rows
 
 
 def _has(row: Row, fields: Mapping[str, Any]) -> bool:

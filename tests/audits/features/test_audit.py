@@ -13,9 +13,9 @@ from torch import Tensor
 from veil import training
 from veil.attacks.features import FEATURE_ATTACKERS, Reconstructor
 from veil.audits import protocol
-from veil.audits.features import page, pictures, running
+from veil.audits.features import page, picture_rows, running
+from veil.audits.features.api import about
 from veil.audits.features.audit import measure
-from veil.audits.features.client import about
 from veil.audits.features.running import RunningAudit
 from veil.audits.features.settings import ALL, SCALES, FeatureAuditSettings, named
 from veil.audits.features.subject import FeatureSubject
@@ -247,7 +247,7 @@ def test_the_strongest_reconstructor_draws_again(faces: AuditFaces, tmp_path: Pa
     with rows_file(one, faces, tmp_path, settings) as rows:
         again = running_audit(one, faces, tmp_path, rows, settings)
         judged = again.pictures
-        images = pictures.drawn_again(again, judged)
+        images = picture_rows.drawn_again(again, judged)
     assert recovery.recovery(judged, images).ms_ssim == pytest.approx(max(values), abs=1e-3)  # floats, halves
 
 

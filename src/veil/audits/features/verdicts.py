@@ -1,7 +1,7 @@
 """What rows of an audit of features say, in plain words.
 
-The strongest attacker counts, whatever it is and whichever seed it had: choosing it by the faces that it is judged on
-errs on the side of the attacker. `lift` puts a metric between its floor, 0, and all there is, 1.
+The strongest attacker counts, of all kinds and seeds. It is chosen by the same faces that judge it, so the choice
+favours the attacker. `lift` puts a metric on a scale from its floor, 0, to the best possible value, 1.
 """
 
 from collections.abc import Mapping, Sequence

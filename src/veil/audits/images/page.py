@@ -67,12 +67,12 @@ def _sentence(text: str, *, capital: bool = True) -> str:
     return f"{text[0].upper() if capital else text[0]}{text[1:].rstrip('.')}."
 
 
-def verdict_table(found: Sequence[Verdict]) -> Table:
+def verdict_table(results: Sequence[Verdict]) -> Table:
     """A line for each kind of attacker."""
     return Table(
         "By what an attacker has. Each can also do what those above can, and the strongest of all that counts.",
         ("an attacker who …", "verdict", "because"),
-        tuple((verdict.attacker, LEVELS[verdict.level], verdict.text) for verdict in found),
+        tuple((verdict.attacker, LEVELS[verdict.level], verdict.text) for verdict in results),
     )
 
 

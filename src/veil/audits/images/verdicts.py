@@ -88,21 +88,21 @@ def strongest(rows: Sequence[Row], metric: str, most: int, least: int = 0) -> Ro
 
 def verdicts(rows: Sequence[Row]) -> list[Verdict]:
     """One for each kind of attacker, from the weakest on. What a weaker one can do, a stronger one can."""
-    found: list[Verdict] = []
+    results: list[Verdict] = []
     before = ""
     for attacker, rank in ATTACKERS.items():
         level, text, best = _all_together(rows, rank)
         own = attempts(rows, rank, rank)
         if not own and rank and level == "nothing":
-            found.append(Verdict(attacker, "untried", "No attack of this kind was made.", None))
+            results.append(Verdict(attacker, "untried", "No attack of this kind was made.", None))
             continue
         shown = f"{_ABOVE}{text}" if text == before else text
         if own and not reconstructions(own):
             reasons = "; ".join(f"{title_of(row)}: {row['failed']}" for row in own)
             shown = f"{shown} No attack of this kind worked: {reasons}."
-        found.append(Verdict(attacker, level, shown, best))
+        results.append(Verdict(attacker, level, shown, best))
         before = text
-    return found
+    return results
 
 
 def _all_together(rows: Sequence[Row], rank: int) -> tuple[str, str, Row]:

@@ -3,9 +3,9 @@
 Every file is written without loss, decoded again and compared (`veil.jobs.lossless`): what counts is the file. A file
 that does not hold the encrypted pixels is a failure.
 
-Threat model: as for the cipher (`veil.protections.ciphers`). Hidden are pixels, in the measure that the cipher hides
-them, and metadata, which is left out. Not hidden are file names, sizes, and what ``rows.jsonl`` says of each image; the
-key is in no file, only its fingerprint.
+Threat model: as for the cipher (`veil.protections.ciphers`). The cipher hides pixels, as well as it can; metadata is
+left out. File names, sizes, and what ``rows.jsonl`` says of each image are not hidden. No file holds the key, only its
+fingerprint.
 
 What lies beside the encrypted images (`veil.jobs.folders`) is needed to decrypt them. ``run.json`` says which cipher
 and which key; a row says how large an image was, which Tanaka's padding hides, and whether it was grey. Decryption

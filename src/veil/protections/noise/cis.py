@@ -85,7 +85,7 @@ def _targets(outcome: Outcome) -> list[int]:
 
 def combine(noisy: Sequence[Tensor], image: Tensor, settings: CisSettings) -> Tensor:
     """Lines 27 to 30: the photo plus the sum of the noises, uint8 (C, H, W)."""
-    noise = torch.stack([each.int() - image.int() for each in noisy]).sum(0)
+    noise = torch.stack([photo.int() - image.int() for photo in noisy]).sum(0)
     if settings.combine == "clip":
         noise = noise.clamp(-int(settings.budget), int(settings.budget))
     return (image.int() + noise).clamp(0, 255).to(torch.uint8)

@@ -29,8 +29,9 @@ from veil.metrics import fidelity
 from veil.models import catalog
 from veil.models.classifier import Classifier
 from veil.models.names import DEFAULT
-from veil.protections.noise import SCHEMES, judge
+from veil.protections.noise import SCHEMES
 from veil.protections.noise.engine import Engine, Precision
+from veil.protections.noise.readings import label_spaces, left_after_processing, readings_of, worst_verdict
 from veil.protections.noise.results import Protected
 from veil.protections.noise.rows import PROTECTED_ROWS, ProtectedRow
 from veil.protections.noise.scheme import Plan, Released, Scheme, StepSettings, Verdict, is_undecided
@@ -123,7 +124,7 @@ class Protector:
         self.engine = Engine(_loaded(chosen), batch=batch, device=device, precision=precision)
         self.judges = Engine(_loaded(verify_with), batch=4, device=device) if verify_with else None
         everyone = [*self.engine.classifiers, *(self.judges.classifiers if self.judges else ())]
-        self.spaces = judge.label_spaces(everyone)
+        self.spaces = label_spaces(everyone)
         self.classes = {classifier.name: classifier.classes for classifier in everyone}
         if len(self.classes) < len(everyone):
             raise ValueError("two of the models have the same name: " + ", ".join(c.name for c in everyone))
@@ -252,14 +253,14 @@ class Protector:
         work, released = written.work, written.released
         original, decoded = _alike(work.photo.pixels, written.decoded)
         count = len(self.engine.classifiers)
-        readings, after = judge.read(self.engine, original, decoded, self._truths(work.truth, 0, count))
-        verdict = judge.verdict(readings, after, released.goals, self.scheme.objective)
+        readings, after = readings_of(self.engine, original, decoded, self._truths(work.truth, 0, count))
+        verdict = worst_verdict(readings, after, released.goals, self.scheme.objective)
         views = [asdict(reading) | {"role": "descent"} for reading in readings]
-        left = judge.survival(self.engine, decoded, readings, self.processings) if self.processings else {}
+        left = left_after_processing(self.engine, decoded, readings, self.processings) if self.processings else {}
         if self.judges is not None:
-            unseen, _ = judge.read(self.judges, original, decoded, self._truths(work.truth, count, len(self.spaces)))
+            unseen, _ = readings_of(self.judges, original, decoded, self._truths(work.truth, count, len(self.spaces)))
             views += [asdict(reading) | {"role": "unseen"} for reading in unseen]
-            left |= judge.survival(self.judges, decoded, unseen, self.processings) if self.processings else {}
+            left |= left_after_processing(self.judges, decoded, unseen, self.processings) if self.processings else {}
         for view in views:
             names = self.classes[view["network"]]
             view |= {f"{key}_name": names[view[key]] for key in ("true_class", "class_before", "class_after")}

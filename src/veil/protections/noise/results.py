@@ -56,7 +56,7 @@ class Protected:
     def save(self, file: Path | str, *, format: str = "png", keep_metadata: bool = False, quality: int = 95) -> None:
         """Writes the photo; see `veil.images.save`.
 
-        The row speaks of a file without loss: JPEG takes part of the noise away.
+        The row describes a lossless file; JPEG removes part of the noise.
 
         Raises:
             ImageError: where the file cannot be written.

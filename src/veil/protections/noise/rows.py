@@ -14,7 +14,7 @@ class Survival(TypedDict):
 
 
 class NetworkView(TypedDict):
-    """A network's reading of a photo, before and after; see `veil.protections.noise.judge.Reading`.
+    """A network's reading of a photo, before and after; see `veil.protections.noise.readings.Reading`.
 
     Attributes:
         role: ``descent`` where the noise was made against the network, ``unseen`` where it was not.

@@ -10,8 +10,8 @@ Threat model: that of `veil.protections.transformation.file`.
 
 Deviations: preset ``paper`` is theirs (w = 0.01, stochastic gradient descent at 0.1). It has no bound; preset ``veil``
 counts distances in units of different plain images, each up to a margin, crops and mirrors images as h_θ's training
-did, and takes Adam, which is further after few epochs. There the way down begins as h_θ: what a network has to know to
-be read by h_θ it need not learn anew. All images that go through it are plain, so that it has batch normalisation.
+did, and uses Adam, which gets further in few epochs. Its encoder starts with the weights of h_θ, so that it need not
+learn anew which features h_θ reads. All its inputs are plain images, so it can use batch normalisation.
 """
 
 from __future__ import annotations

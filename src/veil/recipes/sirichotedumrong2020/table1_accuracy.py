@@ -339,7 +339,7 @@ def _text(scale: Scale, setting: Setting, rows: list[Row]) -> tuple[str, ...]:
         f"Why the values are lower than the paper’s: the network has {ours:.1f} million parameters instead of "
         f"{full:.1f} (ResNet-18 at a quarter of its width), sees each image {setting.training.epochs} times instead of "
         "200, and CIFAR-10 was read from JPEG copies, about 30.5 dB from the originals." + _harder(rows, setting),
-        "Where Tanaka’s and the pixel-based ciphers stand to each other is not settled by so short a training. A "
+        "So short a training does not settle whether Tanaka’s or the pixel-based ciphers lead to higher accuracy. A "
         "network reads Tanaka’s blocks early, since one key serves all of them; the pixel-based ciphers are ahead in "
         "the paper, after 200 epochs. The next section has a longer training.",
         "CIFAR-100 cannot be fetched here. things100, a hundred classes of Tiny ImageNet scaled to 32×32, stands in: "
