@@ -21,7 +21,8 @@ from veil.runtime.files import printable
 from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
-    from veil.data.faces import FaceParts, Faces, Split
+    from veil.data.face_lists import Split
+    from veil.data.faces import FaceParts, Faces
     from veil.protections.features.card import TrainedWith
     from veil.protections.features.file import Client
 

@@ -11,16 +11,14 @@ import typer
 from rich.markup import escape
 
 from veil.cli import audit_pictures
-from veil.cli.terminal import TrainingProgress, errors, output
+from veil.cli.options import ALL, attacks_of
+from veil.cli.terminal import LEVEL_COLOURS, TrainingProgress, errors, output
 from veil.runtime.files import printable
 from veil.runtime.scales import Scale
 
 if TYPE_CHECKING:
     from veil.audits.features import FeatureAuditResult
     from veil.protections.features.file import Client
-
-ALL = "all"
-_COLOURS = {"broken": "red", "leaks": "yellow", "nothing": "green"}
 
 
 def audit(
@@ -42,7 +40,7 @@ def audit(
     with TrainingProgress(shown=True) as progress:
         result = audit_client(
             client, data, scale=scale, out=out, seed=seed, device=device, service=service, embedder=embedder,
-            attacks=None if attacks == ALL else [name.strip() for name in attacks.split(",")],
+            attacks=attacks_of(attacks),
             reconstructed=0 if pictures is None else drawn,
             progress=Progress(say=progress.say, stepped=progress.stepped, warn=_warn),
         )  # fmt: skip
@@ -69,7 +67,7 @@ def _print(result: FeatureAuditResult, pictures: Path | None, as_json: bool) -> 
         output.print_json(json.dumps(plain))
         return
     for one in result.verdicts:
-        output.print(f"{one.about}: [{_COLOURS[one.level]}]{LEVELS[one.level]}[/]", soft_wrap=True)
+        output.print(f"{one.about}: [{LEVEL_COLOURS[one.level]}]{LEVELS[one.level]}[/]", soft_wrap=True)
         output.print(f"  {escape(one.text)}", soft_wrap=True)
         for gap in result.gaps:
             if gap["attribute"] == one.about:

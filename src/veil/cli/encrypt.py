@@ -9,23 +9,20 @@ from rich.markup import escape
 
 from veil import images
 from veil.cli import key as keys
-from veil.cli.options import LOSSLESS, MaxMegapixels, cipher_help, cipher_named, ciphers
+from veil.cli.options import LosslessFormat, MaxMegapixels, cipher_help, cipher_named, ciphers, starting
 from veil.cli.terminal import FolderProgress, errors, output
 from veil.jobs.folders import FolderResult
 from veil.runtime.files import printable
 
 FAILED = 1
-Format = Annotated[str, typer.Option(help=f"Of the files that are written: {', '.join(LOSSLESS)}; none with loss.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
 
 def encrypt(
     inputs: Annotated[list[Path], typer.Argument(help="Images, and folders of images.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the encrypted images, rows.jsonl and run.json.")],
-    cipher: Annotated[
-        str, typer.Option(help=cipher_help(), show_default=False, autocompletion=lambda: list(ciphers()))
-    ],
-    key: Annotated[Path | None, typer.Option(help="Key file, made by `veil key new`.", show_default=False)] = None,
+    cipher: Annotated[str, typer.Option(help=cipher_help(), show_default=False, autocompletion=starting(ciphers()))],
+    key: Annotated[Path | None, typer.Option(help="Key file, made by `veil key new`.", show_default="none")] = None,
     per_image: Annotated[
         bool, typer.Option("--per-image", help="A key for every image that nobody keeps (pixel): nobody decrypts it.")
     ] = False,
@@ -33,12 +30,11 @@ def encrypt(
         int | None,
         typer.Option(
             min=1,
-            help="Resize to this side first, for a network of that input: encrypted images cannot be resized. "
-            "[default: as they are]",
-            show_default=False,
+            help="Resize to this side first, for a network of that input: encrypted images cannot be resized.",
+            show_default="as they are",
         ),
     ] = None,
-    format: Format = "png",
+    format: LosslessFormat = "png",
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
     as_json: AsJson = False,
 ) -> None:
@@ -69,11 +65,12 @@ def decrypt(
     cipher: Annotated[
         str | None,
         typer.Option(
-            help=f"Of images that lie in no folder of `veil encrypt`; else its run.json says it. {cipher_help()}",
-            autocompletion=lambda: list(ciphers()),
+            help=f"Of images that lie in no folder of `veil encrypt`. {cipher_help()}",
+            show_default="what the folder's run.json says",
+            autocompletion=starting(ciphers()),
         ),
     ] = None,
-    format: Format = "png",
+    format: LosslessFormat = "png",
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
     as_json: AsJson = False,
 ) -> None:

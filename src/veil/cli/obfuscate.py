@@ -12,8 +12,9 @@ import typer
 from rich.markup import escape
 
 from veil import images
+from veil.cli.examples import examples
 from veil.cli.obfuscate_train import train
-from veil.cli.options import MaxMegapixels
+from veil.cli.options import AUTO_DEVICE, Device, MaxMegapixels
 from veil.cli.terminal import FolderProgress, errors, output
 from veil.jobs.folders import FolderError, FolderResult
 from veil.runtime.files import PARTIAL, printable
@@ -24,13 +25,19 @@ if TYPE_CHECKING:
 
 FAILED = 1
 commands = typer.Typer(
-    no_args_is_help=True, help="Features instead of images: train a client and a service, send, read."
+    no_args_is_help=True,
+    help="Features instead of images: train a client and a service, send, read.",
+    epilog=examples("veil obfuscate train --target Smiling --hide Male --data celeba/ -o pair"),
 )
-commands.command()(train)
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+commands.command(
+    epilog=examples(
+        "veil obfuscate train --target Smiling --hide Male --data celeba/ -o pair",
+        "veil obfuscate train --target Smiling -o trial --scale smoke",
+    )
+)(train)
 
 
-@commands.command()
+@commands.command(epilog=examples("veil obfuscate extract photos/ --client pair/client.safetensors -o features"))
 def extract(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="IN...", help="Images, and folders of images.", show_default=False)
@@ -38,7 +45,7 @@ def extract(
     client: Annotated[Path, typer.Option(help="Client file of `veil obfuscate train`.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the features, rows.jsonl and run.json.")],
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
-    device: Device = "auto",
+    device: Device = AUTO_DEVICE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Make the features of images, which are sent instead of them: a file for each.
@@ -57,7 +64,9 @@ def extract(
     _finish(result, sender, out, as_json)
 
 
-@commands.command()
+@commands.command(
+    epilog=examples("veil obfuscate classify features/ --service pair/service.safetensors -o answers.csv")
+)
 def classify(
     inputs: Annotated[
         list[Path],
@@ -65,7 +74,7 @@ def classify(
     ],
     service: Annotated[Path, typer.Option(help="Service file of `veil obfuscate train`.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="File for the answers, *.csv or *.jsonl.")],
-    device: Device = "auto",
+    device: Device = AUTO_DEVICE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Read features: how probable the service's attributes are. Neither images nor the client file are needed.
@@ -95,7 +104,7 @@ def classify(
     raise typer.Exit(FAILED if failed else 0)
 
 
-@commands.command()
+@commands.command(epilog=examples("veil obfuscate show pair/client.safetensors"))
 def show(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A client or service file.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

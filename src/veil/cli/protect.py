@@ -11,9 +11,21 @@ from rich.table import Table
 
 from veil import images
 from veil.attacks.noise import NOISE_ATTACKS
-from veil.cli.options import MaxMegapixels, checked, chosen, read_labels, table_help, with_settings
+from veil.cli.options import (
+    AUTO_DEVICE,
+    Device,
+    MaxMegapixels,
+    checked,
+    chosen,
+    completion,
+    one_of,
+    read_labels,
+    table_help,
+    with_settings,
+)
 from veil.cli.terminal import FolderProgress, errors, output
 from veil.jobs import folders
+from veil.models import names
 from veil.protections.noise import SCHEMES
 from veil.runtime.files import printable
 
@@ -21,6 +33,8 @@ if TYPE_CHECKING:
     from veil.protections.noise.protector import Protector
     from veil.protections.noise.universal import UniversalNoise
 
+_AFTER = ", ".join(NOISE_ATTACKS.names())
+_UNIVERSAL = ", ".join(name for name, row in SCHEMES.items() if row.universal)
 NOT_PROTECTED, FAILED = 3, 1
 
 
@@ -31,34 +45,42 @@ def protect(
         Path, typer.Option("--out", "-o", help="Folder for the protected photos, rows.jsonl and report.html.")
     ],
     given: dict[str, Any],
-    scheme: Annotated[str, typer.Option(help=table_help(SCHEMES))] = "crs",
+    scheme: Annotated[str, typer.Option(help=table_help(SCHEMES), autocompletion=completion(SCHEMES))] = "crs",
     model: Annotated[
         list[str] | None,
         typer.Option(
             "--model",
             "-m",
-            help="Network to mislead: see `veil models`. Several form an ensemble. [default: things100]",
-            show_default=False,
+            help="Network to mislead: see `veil models`. Several form an ensemble.",
+            show_default=names.DEFAULT,
+            autocompletion=names.packaged,
         ),
     ] = None,
     verify_with: Annotated[
         list[str] | None,
-        typer.Option(help="Network that the noise does not see, to judge the result. Repeatable."),
+        typer.Option(
+            help="Network that the noise does not see, to judge the result. Repeatable.",
+            show_default="none",
+            autocompletion=names.packaged,
+        ),
     ] = None,
     survival: Annotated[
-        bool, typer.Option("--survival", help="Measure what is left after JPEG 90, JPEG 75, half size.")
+        bool, typer.Option("--survival", help=f"Measure what is left after what platforms do: {_AFTER}.")
     ] = False,
     universal: Annotated[
         Path | None,
         typer.Option(
             help="Add the noise of this file, made by `veil fit-noise`, instead of a descent for each photo. "
-            "Only with --scheme entropy. Never publish the file: whoever has it can take the noise off again.",
-            show_default=False,
+            f"Only with --scheme {_UNIVERSAL}. Never publish the file: whoever has it can take the noise off again.",
+            show_default="none",
         ),
     ] = None,
-    labels: Annotated[Path | None, typer.Option(help="CSV of file and class index: the true classes.")] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="CSV of file and class index: the true classes.", show_default="what the first network sees"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the random target classes.")] = 0,
-    format: Annotated[Literal["png", "webp", "tiff", "jpeg"], typer.Option(help="Of the protected photos.")] = "png",
+    format: Annotated[str, one_of(images.FORMATS, "Of the protected photos.")] = "png",
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG.")] = 95,
     keep_metadata: Annotated[
         bool, typer.Option("--keep-metadata", help="Keep EXIF and XMP, without place and thumbnail.")
@@ -67,7 +89,7 @@ def protect(
     batch: Annotated[
         int | None, typer.Option(min=1, help="Photos in work at once.", show_default="8 on a CPU, else 64")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = AUTO_DEVICE,
     precision: Annotated[Literal["auto", "float32", "bfloat16"], typer.Option(help="Of the descent.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -79,8 +101,7 @@ def protect(
     row = chosen(SCHEMES, "scheme", scheme)
     settings = checked(row.settings, row.name, given)
     if universal is not None and not row.universal:
-        fitting = ", ".join(name for name, other in SCHEMES.items() if other.universal)
-        raise typer.BadParameter(f"--universal does not go with --scheme {row.name}, only with {fitting}")
+        raise typer.BadParameter(f"--universal does not go with --scheme {row.name}, only with {_UNIVERSAL}")
     if universal is not None and given:
         raise typer.BadParameter(f"--{next(iter(given)).replace('_', '-')} does not go with --universal")
     from veil import report
@@ -92,7 +113,7 @@ def protect(
     truths = read_labels(labels) if labels else None
     with errors.status("loading networks"):
         protector = Protector(
-            model or ["things100"], row, settings if noise is None else None, verify_with=verify_with or [],
+            model or [names.DEFAULT], row, settings if noise is None else None, verify_with=verify_with or [],
             survival=processings, seed=seed, batch=batch, device=device, precision=precision, universal=noise,
         )  # fmt: skip
     if noise is not None:

@@ -24,6 +24,8 @@ from veil.jobs.folders import Row, Run
 from veil.runtime.files import printable
 
 INTERRUPTED = 130
+LEVEL_COLOURS = {"exact": "red", "broken": "red", "leaks": "yellow", "nothing": "green", "untried": "dim"}
+"""Of the levels of verdicts, `veil.audits.images.verdicts.LEVELS`."""
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 output = Console(highlight=False)
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, get_args
 
 from torch import nn
 
-from veil.data.faces import Split
+from veil.data.face_lists import Split
 from veil.models import weights
 from veil.models.weights import Card
 from veil.protections.features.encoding import Encoding

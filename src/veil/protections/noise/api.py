@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from veil import images
+from veil.models.names import DEFAULT
 from veil.protections.noise.protector import Protector
 from veil.protections.noise.results import Protected, ProtectedFolder
 
@@ -31,7 +32,7 @@ def protect(
     what: ImageLike | Sequence[Path | str],
     out: Path | str | None = None,
     *,
-    models: str | Classifier | Sequence[str | Classifier] = "things100",
+    models: str | Classifier | Sequence[str | Classifier] = DEFAULT,
     scheme: str | Scheme = "crs",
     truths: Mapping[str, int] | None = None,
     **options: Any,

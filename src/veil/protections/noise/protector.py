@@ -28,6 +28,7 @@ from veil.jobs.stream import Failed, Stages, stream
 from veil.metrics import fidelity
 from veil.models import catalog
 from veil.models.classifier import Classifier
+from veil.models.names import DEFAULT
 from veil.protections.noise import SCHEMES
 from veil.protections.noise.engine import Engine, Precision
 from veil.protections.noise.readings import label_spaces, left_after_processing, readings_of, worst_verdict
@@ -94,7 +95,7 @@ class Protector:
 
     def __init__(
         self,
-        models: str | Classifier | Sequence[str | Classifier] = "things100",
+        models: str | Classifier | Sequence[str | Classifier] = DEFAULT,
         scheme: str | Scheme = "crs",
         settings: StepSettings | None = None,
         *,
