@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from veil import images
 from veil.cli import key as keys
 from veil.cli.options import LOSSLESS, MaxMegapixels, cipher_help, cipher_named, ciphers
-from veil.cli.terminal import FolderProgress, errors, output
+from veil.cli.terminal import FolderProgress, errors, output, places
 from veil.jobs.folders import FolderResult
 from veil.runtime.files import printable
 
@@ -21,7 +20,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.
 
 def encrypt(
     inputs: Annotated[list[Path], typer.Argument(help="Images, and folders of images.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the encrypted images, rows.jsonl and run.json.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the encrypted images; rows go beside it.")],
     cipher: Annotated[
         str, typer.Option(help=cipher_help(), show_default=False, autocompletion=lambda: list(ciphers()))
     ],
@@ -64,13 +63,20 @@ def decrypt(
     inputs: Annotated[
         list[Path], typer.Argument(help="Folders that `veil encrypt` wrote, parts of them, files.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the decrypted images, rows.jsonl and run.json.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the decrypted images; rows go beside it.")],
     key: Annotated[Path, typer.Option(help="Key file that they were encrypted with.", show_default=False)],
     cipher: Annotated[
         str | None,
         typer.Option(
             help=f"Of images that lie in no folder of `veil encrypt`; else its run.json says it. {cipher_help()}",
             autocompletion=lambda: list(ciphers()),
+        ),
+    ] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            help="Private folder of their encryption, OUT-private, for images that lie elsewhere now.",
+            show_default=False,
         ),
     ] = None,
     format: Format = "png",
@@ -87,7 +93,8 @@ def decrypt(
     row = cipher_named(cipher, key, per_image=False) if cipher is not None else None
     with FolderProgress({"decrypted": "green"}, files="images") as progress:
         result = decrypt_folder(
-            inputs, out, secret, row, format=format, max_pixels=int(max_megapixels * 1e6), run=progress.run,
+            inputs, out, secret, row, rows=rows, format=format, max_pixels=int(max_megapixels * 1e6),
+            run=progress.run,
         )  # fmt: skip
     _finish(result, "decrypted", out, secret.fingerprint, as_json)
 
@@ -102,7 +109,7 @@ def _finish(result: FolderResult[Any], done: str, out: Path, key: str | None, as
         named = f"key {key}" if key is not None else "no key kept"
         output.print(
             f"{result.total} images: [green]{result.done} {done}[/], [red]{result.failed} failed[/]; {named}; "
-            f"in {escape(printable(out))}",
+            f"in {places(result)}",
             soft_wrap=True,
         )
     raise typer.Exit(FAILED if result.failed else 0)

@@ -14,7 +14,7 @@ from rich.markup import escape
 from veil import images
 from veil.cli.obfuscate_train import train
 from veil.cli.options import MaxMegapixels
-from veil.cli.terminal import FolderProgress, errors, output
+from veil.cli.terminal import FolderProgress, errors, output, places
 from veil.jobs.folders import FolderError, FolderResult
 from veil.runtime.files import PARTIAL, printable
 
@@ -36,7 +36,7 @@ def extract(
         list[Path], typer.Argument(metavar="IN...", help="Images, and folders of images.", show_default=False)
     ],
     client: Annotated[Path, typer.Option(help="Client file of `veil obfuscate train`.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the features, rows.jsonl and run.json.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the features; rows go beside it.")],
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -176,7 +176,7 @@ def _finish(result: FolderResult[ExtractedRow], client: Client, out: Path, as_js
         sizes = f"{sent:,} bytes are sent of an image, its file has {image_bytes:,}; " if result.done else ""
         output.print(
             f"{result.total} images: [green]{result.done} extracted[/], [red]{result.failed} failed[/]; {sizes}"
-            f"{escape(printable(client.name))} ({client.fingerprint}); in {escape(printable(out))}",
+            f"{escape(printable(client.name))} ({client.fingerprint}); in {places(result)}",
             soft_wrap=True,
         )
     raise typer.Exit(FAILED if result.failed else 0)

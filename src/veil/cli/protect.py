@@ -28,7 +28,7 @@ NOT_PROTECTED, FAILED = 3, 1
 def protect(
     photos: Annotated[list[Path], typer.Argument(help="Photos, and folders of photos.", show_default=False)],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the protected photos, rows.jsonl and report.html.")
+        Path, typer.Option("--out", "-o", help="Folder for the protected photos; rows and report go beside it.")
     ],
     given: dict[str, Any],
     scheme: Annotated[str, typer.Option(help=table_help(SCHEMES))] = "crs",
@@ -115,7 +115,10 @@ def protect(
         output.print_json(json.dumps({**summary, "out": printable(out), "report": printable(page)}))
     else:
         _print_summary(summary)
-        output.print(f"report: {escape(printable(page))}", soft_wrap=True)
+        output.print(f"photos: {escape(printable(out))}", soft_wrap=True)
+        output.print(
+            f"report (holds small pictures of the originals; do not share): {escape(printable(page))}", soft_wrap=True
+        )
     raise typer.Exit(FAILED if summary["failed"] else NOT_PROTECTED if summary["not_protected"] else 0)
 
 

@@ -20,12 +20,19 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from veil.jobs.folders import Row, Run
+from veil.jobs.folders import FolderResult, Row, Run, layout_of
 from veil.runtime.files import printable
 
 INTERRUPTED = 130
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 output = Console(highlight=False)
+
+
+def places(result: FolderResult[Any]) -> str:
+    """Where the outputs of a folder job lie, and where its rows do, in words."""
+    layout = layout_of(result.out)
+    rows = "" if layout.old else f"; rows, for yourself, in {escape(printable(layout.private))}"
+    return f"{escape(printable(layout.out))}{rows}"
 
 
 class _Rate(ProgressColumn):

@@ -1,14 +1,10 @@
 """Writes a `Photo` to a file, and reports everything that the format changes.
 
-Equal photos give equal bytes. A file appears whole or not at all: it is written under another name in the same folder,
-synced to disk, and renamed.
+Equal photos give equal bytes. A file appears whole or not at all (`veil.runtime.files`).
 """
 
 from __future__ import annotations
 
-import os
-import secrets
-from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +18,7 @@ from veil.images.formats import FORMATS
 from veil.images.metadata import Metadata, into_tiff
 from veil.images.photo import ImageError, Photo
 from veil.images.pillow_warnings import silent_pillow
+from veil.runtime.files import write_atomically
 from veil.runtime.lazy import torch
 
 
@@ -42,22 +39,11 @@ def save(
         ImageError: if the photo cannot be encoded or written. An existing file stays unchanged.
     """
     data = encode(photo, format, keep_metadata=keep_metadata, quality=quality)
-    path = Path(path)
-    # A short name of its own: the final name plus a suffix could be too long.
-    part = path.parent / f".{secrets.token_hex(8)}.part"
     try:
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_atomically(Path(path), data)
     except (OSError, ValueError) as error:
-        _remove(part)
         reason = error.strerror if isinstance(error, OSError) else "the name is not valid"
         raise ImageError(f"the file cannot be written ({reason})") from error
-    except BaseException:  # stopped by the user: leave nothing behind
-        _remove(part)
-        raise
     return ("alpha flattened over white",) if _flattened(photo, format) else ()
 
 
@@ -121,8 +107,3 @@ def _metadata_options(kept: Metadata, format: str) -> dict[str, Any]:
     elif kept.xmp:
         options["xmp"] = kept.xmp
     return options
-
-
-def _remove(part: Path) -> None:
-    with suppress(OSError, ValueError):
-        part.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from veil.jobs.row_formats import Row, RowFormat, Stamp
 from veil.runtime.errors import UserError
 from veil.runtime.files import printable
 
-ROWS, MANIFEST, LOCK = "rows.jsonl", "run.json", ".lock"
+ROWS, MANIFEST, PAGE, LOCK, UNFINISHED = "rows.jsonl", "run.json", "report.html", ".lock", ".unfinished"
 R = TypeVar("R")
 
 

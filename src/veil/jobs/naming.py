@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 
 from veil.jobs.database import Database, blob
-from veil.jobs.job import MANIFEST, ROWS
+from veil.jobs.job import MANIFEST, PAGE, ROWS
 from veil.runtime import names
 from veil.runtime.names import UnsafeName
 
-RESERVED = (ROWS, MANIFEST, "report.html")
+RESERVED = (ROWS, MANIFEST, PAGE)
+"""Names that the old layout (`veil.jobs.layout`) has a use for."""
 
 
 class OutputNames:
