@@ -115,7 +115,12 @@ def test_features_of_another_client_are_one_error(
     assert error.startswith("veil: ")
     assert error.count("\n") == 1
     assert f"features of the client {Client.load(files[0]).fingerprint}" in error
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "other", "out"]  # no answers, no half of them
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "in",
+        "other",
+        "out",
+        "out-private",
+    ]  # no answers, no half of them
 
 
 def test_a_full_disk_is_a_row_and_an_error(

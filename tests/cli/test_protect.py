@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -271,8 +272,9 @@ def test_a_linked_sub_folder_leads_no_photo_outside(
     folder: Path, tmp_path: Path, card: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    assert veil("protect", folder, "-o", out, "-m", card, *QUICK) == 0
     elsewhere.mkdir()
-    out.mkdir()
+    shutil.rmtree(out / "sub")
     (out / "sub").symlink_to(elsewhere)
     assert veil("protect", folder, "-o", out, "-m", card, *QUICK) == FAILED
     failed = [row for row in rows_of(out) if row["error"]]

@@ -1,6 +1,7 @@
 """`veil encrypt` and `veil decrypt`: folders of images through a cipher and back."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ import typer
 
 from veil import images
 from veil.cli import key as keys
-from veil.cli.options import LOSSLESS, MaxMegapixels, cipher_help, cipher_named, ciphers
+from veil.cli.options import LOSSLESS, KeepDates, MaxMegapixels, cipher_help, cipher_named, ciphers
 from veil.cli.terminal import FolderProgress, errors, output, places
 from veil.jobs.folders import FolderResult
 from veil.runtime.files import printable
@@ -80,6 +81,7 @@ def decrypt(
         ),
     ] = None,
     format: Format = "png",
+    keep_dates: KeepDates = False,
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
     as_json: AsJson = False,
 ) -> None:
@@ -94,7 +96,7 @@ def decrypt(
     with FolderProgress({"decrypted": "green"}, files="images") as progress:
         result = decrypt_folder(
             inputs, out, secret, row, rows=rows, format=format, max_pixels=int(max_megapixels * 1e6),
-            run=progress.run,
+            run=replace(progress.run, keep_dates=keep_dates),
         )  # fmt: skip
     _finish(result, "decrypted", out, secret.fingerprint, as_json)
 

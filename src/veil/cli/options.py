@@ -23,6 +23,9 @@ SCALE_HELP = "; ".join(f"{scale}: {title}" for scale, title in TITLES.items()) +
 LOSSLESS = tuple(name for name, stored in images.FORMATS.items() if stored.lossless)
 """Formats that keep every pixel as it is."""
 MaxMegapixels = Annotated[float, typer.Option(min=0.000001, help="Refuse larger photos.")]
+KeepDates = Annotated[
+    bool, typer.Option("--keep-dates", help="Give outputs the time at which their originals were last modified.")
+]
 
 
 def with_settings(tables: Mapping[str, type[Any]], choose: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from veil import images
 from veil.attacks.noise import NOISE_ATTACKS
-from veil.cli.options import MaxMegapixels, checked, chosen, read_labels, table_help, with_settings
+from veil.cli.options import KeepDates, MaxMegapixels, checked, chosen, read_labels, table_help, with_settings
 from veil.cli.terminal import FolderProgress, errors, output
 from veil.jobs import folders
 from veil.protections.noise import SCHEMES
@@ -58,11 +59,23 @@ def protect(
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="CSV of file and class index: the true classes.")] = None,
     seed: Annotated[int, typer.Option(help="Of the random target classes.")] = 0,
-    format: Annotated[Literal["png", "webp", "tiff", "jpeg"], typer.Option(help="Of the protected photos.")] = "png",
+    format: Annotated[
+        Literal["png", "webp", "tiff", "jpeg", "same"],
+        typer.Option(
+            help="Of the protected photos. same: a JPEG for a JPEG and so on, by their names; PNG for what is not "
+            "written. JPEG takes part of the noise away."
+        ),
+    ] = "png",
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG.")] = 95,
     keep_metadata: Annotated[
-        bool, typer.Option("--keep-metadata", help="Keep EXIF and XMP, without place and thumbnail.")
+        bool,
+        typer.Option(
+            "--keep-metadata",
+            help="Keep camera, lens, exposure, dates and resolution; persons, places, serial numbers and texts go.",
+        ),
     ] = False,
+    keep_copyright: Annotated[bool, typer.Option("--keep-copyright", help="Keep artist and copyright.")] = False,
+    keep_dates: KeepDates = False,
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Photos in work at once.", show_default="8 on a CPU, else 64")
@@ -101,8 +114,8 @@ def protect(
         {"protected": "green", "not": "yellow"}, lambda row: "protected" if row["protected"] else "not"
     ) as progress:
         result = protector.protect_folder(
-            photos, out, format=format, quality=quality, keep_metadata=keep_metadata, truths=truths,
-            max_pixels=int(max_megapixels * 1e6), run=progress.run,
+            photos, out, format=format, quality=quality, keep_metadata=keep_metadata, keep_copyright=keep_copyright,
+            truths=truths, max_pixels=int(max_megapixels * 1e6), run=replace(progress.run, keep_dates=keep_dates),
         )  # fmt: skip
     digest = report.digest(result)
     sources = folders.locate(photos, images.SUFFIXES, out, [row["file"] for row in digest.shown])

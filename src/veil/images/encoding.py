@@ -23,13 +23,20 @@ from veil.runtime.lazy import torch
 
 
 def save(
-    photo: Photo, path: Path | str, format: str = "png", *, keep_metadata: bool = False, quality: int = 95
+    photo: Photo,
+    path: Path | str,
+    format: str = "png",
+    *,
+    keep_metadata: bool = False,
+    keep_copyright: bool = False,
+    quality: int = 95,
 ) -> tuple[str, ...]:
     """Writes ``photo`` to ``path`` and replaces an existing file as a whole; ignores the path's suffix.
 
     Args:
         format: a key of `FORMATS`.
-        keep_metadata: write the cleaned EXIF and XMP of the photo; otherwise the file holds only pixels.
+        keep_metadata: write what `veil.images.metadata` lists as harmless; otherwise the file holds only pixels.
+        keep_copyright: write artist and copyright.
         quality: 1 to 100, for JPEG.
 
     Returns:
@@ -38,7 +45,7 @@ def save(
     Raises:
         ImageError: if the photo cannot be encoded or written. An existing file stays unchanged.
     """
-    data = encode(photo, format, keep_metadata=keep_metadata, quality=quality)
+    data = encode(photo, format, keep_metadata=keep_metadata, keep_copyright=keep_copyright, quality=quality)
     try:
         write_atomically(Path(path), data)
     except (OSError, ValueError) as error:
@@ -47,7 +54,14 @@ def save(
     return ("alpha flattened over white",) if _flattened(photo, format) else ()
 
 
-def encode(photo: Photo, format: str = "png", *, keep_metadata: bool = False, quality: int = 95) -> bytes:
+def encode(
+    photo: Photo,
+    format: str = "png",
+    *,
+    keep_metadata: bool = False,
+    keep_copyright: bool = False,
+    quality: int = 95,
+) -> bytes:
     """The bytes that `save` writes, with the same arguments; the same for the same photo.
 
     Raises:
@@ -61,7 +75,7 @@ def encode(photo: Photo, format: str = "png", *, keep_metadata: bool = False, qu
     if chosen.max_side is not None and max(photo.width, photo.height) > chosen.max_side:
         size = f"{photo.width} × {photo.height} pixels"
         raise ImageError(f"{size}: {chosen.name} holds at most {chosen.max_side} along a side")
-    kept = photo.metadata if keep_metadata else None
+    kept = photo.metadata.chosen(harmless=keep_metadata, credit=keep_copyright) if photo.metadata else None
     options = dict(chosen.options)
     if kept and format != "tiff":
         options |= _metadata_options(kept, format)

@@ -137,6 +137,8 @@ def run(inputs: Sequence[Path], out: Path, job: Job[R], run: Run) -> FolderResul
             with recorder, closing(job.work(plan.wanted(), run.workers)) as work:
                 for item, result in chain(plan.refused(), work):
                     row = failure(item, result, job.rows.failed) if isinstance(result, Exception) else result
+                    if run.keep_dates:
+                        _keep_date(item, row)
                     recorder.add(item, row)
                     run.finished(row)
             recorder.sort()
@@ -174,6 +176,8 @@ class _Plan:
                 fate, reason = self._fate(item, row)
                 if fate == _DONE and place is not None:
                     recorder.keep(number, place)
+                    if run.keep_dates:
+                        _keep_date(item, row)
                     run.resumed(row)
                     done += 1
                 yield number, blob(out_name), fate, reason
@@ -333,6 +337,16 @@ def _remove_old_partials(folder: Path) -> None:
                 _remove_old_partials(Path(entry.path))
             elif _OLD_PARTIAL.fullmatch(entry.name):
                 Path(entry.path).unlink(missing_ok=True)
+
+
+def _keep_date(item: Item, row: Row) -> None:
+    """Gives an output its source's time of modification."""
+    if row["error"]:
+        return
+    with suppress(OSError):  # a file system, or an owner, that does not let us
+        status, modified = item.out.stat(), row["source"]["modified_ns"]
+        if status.st_mtime_ns != modified:
+            os.utime(item.out, ns=(status.st_atime_ns, modified))
 
 
 def _in_the_way(file: Path) -> FolderError:

@@ -41,6 +41,7 @@ _SETTINGS = {
     "format": "format of the files",
     "quality": "JPEG quality",
     "keep_metadata": "metadata kept",
+    "keep_copyright": "artist and copyright kept",
     "verify_with": "unseen networks",
     "universal": "fingerprint of the universal noise",
     "survival": "survival measured",
