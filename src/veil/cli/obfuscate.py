@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from veil.cli.obfuscate_train import train
 from veil.cli.options import MaxMegapixels
 from veil.cli.terminal import FolderProgress, errors, output, places
 from veil.jobs.folders import FolderError, FolderResult
-from veil.runtime.files import PARTIAL, printable
+from veil.runtime.files import printable, replacing
 
 if TYPE_CHECKING:
     from veil.protections.features.feature_files import Answer, ExtractedRow
@@ -211,18 +212,17 @@ def _write(answers: Iterable[Answer], names: Sequence[str], out: Path) -> int:
     Raises:
         FolderError: where it cannot be written.
     """
-    partial, failed = out.with_name(f".{out.name[:100]}{PARTIAL}"), 0
+    failed = 0
     try:
-        with partial.open("w", encoding="utf-8", newline="") as handle:
+        with replacing(out) as file:
+            handle = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
             add = _FORMATS[out.suffix](handle, names)
             for one in answers:
                 add(one)
                 if one.error is not None:
                     failed += 1
                     errors.print(f"[red]failed[/] {escape(printable(one.file))}: {escape(one.error)}")
-        partial.replace(out)
+            handle.detach()
     except OSError as error:
         raise FolderError(f"cannot write to {printable(out)}: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
     return failed
