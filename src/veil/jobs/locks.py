@@ -7,7 +7,7 @@ removes the temporary files that carry it: those, and no other file.
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from veil.jobs.job import LOCK, UNFINISHED, FolderError
@@ -80,7 +80,8 @@ def _unfinished(folder: Path, places: Sequence[Path]) -> Iterator[None]:
     try:
         yield
     finally:
-        file.unlink(missing_ok=True)
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> set[str]:
