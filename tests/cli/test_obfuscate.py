@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import full_disk, rows_of, said, same, veil
+from commands import full_disk, kept_of, rows_of, said, same, veil
 from face_folders import made_folder
 from obfuscators import drawn, write
 
@@ -86,7 +86,7 @@ def test_what_is_done_is_not_done_again(
     assert same(tmp_path / "out") == first
     other, _ = write(tmp_path / "other", seed=1)
     assert veil("obfuscate", "extract", inputs, "--client", other, "-o", tmp_path / "out") == 2
-    assert "other settings (client)" in said(capsys)
+    assert "other settings: client " in said(capsys)
 
 
 def test_failures_are_rows_and_status_1(
@@ -115,7 +115,12 @@ def test_features_of_another_client_are_one_error(
     assert error.startswith("veil: ")
     assert error.count("\n") == 1
     assert f"features of the client {Client.load(files[0]).fingerprint}" in error
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "other", "out"]  # no answers, no half of them
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "in",
+        "other",
+        "out",
+        "out-private",
+    ]  # no answers, no half of them
 
 
 def test_a_full_disk_is_a_row_and_an_error(
@@ -206,7 +211,7 @@ def test_killed_half_way_it_ends_the_same(
     process.send_signal(signal_number)
     process.wait()
     assert process.returncode == (130 if signal_number == signal.SIGINT else -signal.SIGKILL)
-    done = rows_of(out) if (out / "rows.jsonl").exists() else []
+    done = rows_of(out) if kept_of(out, "rows.jsonl").exists() else []
     assert len(done) < 300
     assert all((out / row["out"]).is_file() for row in done)
     veil(*command)

@@ -79,7 +79,7 @@ def test_another_transformation_into_the_same_folder_is_refused(
     tiny(tmp_path / "other.safetensors", seed=1)
     capsys.readouterr()
     assert veil("transform", "apply", inputs, "-o", tmp_path / "out", "--with", tmp_path / "other.safetensors") == 2
-    assert "other settings (transformation)" in said(capsys)
+    assert "other settings: transformation " in said(capsys)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,9 +16,9 @@ from veil import images
 from veil.cli.examples import examples
 from veil.cli.obfuscate_train import train
 from veil.cli.options import AUTO_DEVICE, Device, MaxMegapixels
-from veil.cli.terminal import FolderProgress, errors, output
+from veil.cli.terminal import FolderProgress, errors, output, places
 from veil.jobs.folders import FolderError, FolderResult
-from veil.runtime.files import PARTIAL, printable
+from veil.runtime.files import printable, replacing
 
 if TYPE_CHECKING:
     from veil.protections.features.feature_files import Answer, ExtractedRow
@@ -43,7 +44,7 @@ def extract(
         list[Path], typer.Argument(metavar="IN...", help="Images, and folders of images.", show_default=False)
     ],
     client: Annotated[Path, typer.Option(help="Client file of `veil obfuscate train`.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the features, rows.jsonl and run.json.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the features; rows go beside it.")],
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
     device: Device = AUTO_DEVICE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -185,7 +186,7 @@ def _finish(result: FolderResult[ExtractedRow], client: Client, out: Path, as_js
         sizes = f"{sent:,} bytes are sent of an image, its file has {image_bytes:,}; " if result.done else ""
         output.print(
             f"{result.total} images: [green]{result.done} extracted[/], [red]{result.failed} failed[/]; {sizes}"
-            f"{escape(printable(client.name))} ({client.fingerprint}); in {escape(printable(out))}",
+            f"{escape(printable(client.name))} ({client.fingerprint}); in {places(result)}",
             soft_wrap=True,
         )
     raise typer.Exit(FAILED if result.failed else 0)
@@ -220,18 +221,17 @@ def _write(answers: Iterable[Answer], names: Sequence[str], out: Path) -> int:
     Raises:
         FolderError: where it cannot be written.
     """
-    partial, failed = out.with_name(f".{out.name[:100]}{PARTIAL}"), 0
+    failed = 0
     try:
-        with partial.open("w", encoding="utf-8", newline="") as handle:
+        with replacing(out) as file:
+            handle = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
             add = _FORMATS[out.suffix](handle, names)
             for one in answers:
                 add(one)
                 if one.error is not None:
                     failed += 1
                     errors.print(f"[red]failed[/] {escape(printable(one.file))}: {escape(one.error)}")
-        partial.replace(out)
+            handle.detach()
     except OSError as error:
         raise FolderError(f"cannot write to {printable(out)}: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
     return failed

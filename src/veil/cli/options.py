@@ -40,6 +40,9 @@ Device = Annotated[
     ),
 ]
 MaxMegapixels = Annotated[float, typer.Option(min=0.000001, help="Refuse larger photos.")]
+KeepDates = Annotated[
+    bool, typer.Option("--keep-dates", help="Give outputs the time at which their originals were last modified.")
+]
 
 
 def with_settings(tables: Mapping[str, type[Any]], choose: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from veil.attacks.noise import NOISE_ATTACKS
 from veil.cli.options import (
     AUTO_DEVICE,
     Device,
+    KeepDates,
     MaxMegapixels,
     checked,
     chosen,
@@ -42,7 +44,7 @@ NOT_PROTECTED, FAILED = 3, 1
 def protect(
     photos: Annotated[list[Path], typer.Argument(help="Photos, and folders of photos.", show_default=False)],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the protected photos, rows.jsonl and report.html.")
+        Path, typer.Option("--out", "-o", help="Folder for the protected photos; rows and report go beside it.")
     ],
     given: dict[str, Any],
     scheme: Annotated[str, typer.Option(help=table_help(SCHEMES), autocompletion=completion(SCHEMES))] = "crs",
@@ -80,11 +82,24 @@ def protect(
         typer.Option(help="CSV of file and class index: the true classes.", show_default="what the first network sees"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the random target classes.")] = 0,
-    format: Annotated[str, one_of(images.FORMATS, "Of the protected photos.")] = "png",
+    format: Annotated[
+        str,
+        one_of(
+            [*images.FORMATS, images.SAME],
+            "Of the protected photos. same: a JPEG for a JPEG and so on, by their names; PNG for what is not written. "
+            "JPEG takes part of the noise away.",
+        ),
+    ] = "png",
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG.")] = 95,
     keep_metadata: Annotated[
-        bool, typer.Option("--keep-metadata", help="Keep EXIF and XMP, without place and thumbnail.")
+        bool,
+        typer.Option(
+            "--keep-metadata",
+            help="Keep camera, lens, exposure, dates and resolution; persons, places, serial numbers and texts go.",
+        ),
     ] = False,
+    keep_copyright: Annotated[bool, typer.Option("--keep-copyright", help="Keep artist and copyright.")] = False,
+    keep_dates: KeepDates = False,
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Photos in work at once.", show_default="8 on a CPU, else 64")
@@ -122,8 +137,8 @@ def protect(
         {"protected": "green", "not": "yellow"}, lambda row: "protected" if row["protected"] else "not"
     ) as progress:
         result = protector.protect_folder(
-            photos, out, format=format, quality=quality, keep_metadata=keep_metadata, truths=truths,
-            max_pixels=int(max_megapixels * 1e6), run=progress.run,
+            photos, out, format=format, quality=quality, keep_metadata=keep_metadata, keep_copyright=keep_copyright,
+            truths=truths, max_pixels=int(max_megapixels * 1e6), run=replace(progress.run, keep_dates=keep_dates),
         )  # fmt: skip
     digest = report.digest(result)
     sources = folders.locate(photos, images.SUFFIXES, out, [row["file"] for row in digest.shown])
@@ -136,7 +151,10 @@ def protect(
         output.print_json(json.dumps({**summary, "out": printable(out), "report": printable(page)}))
     else:
         _print_summary(summary)
-        output.print(f"report: {escape(printable(page))}", soft_wrap=True)
+        output.print(f"photos: {escape(printable(out))}", soft_wrap=True)
+        output.print(
+            f"report (holds small pictures of the originals; do not share): {escape(printable(page))}", soft_wrap=True
+        )
     raise typer.Exit(FAILED if summary["failed"] else NOT_PROTECTED if summary["not_protected"] else 0)
 
 

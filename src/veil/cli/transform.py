@@ -17,7 +17,7 @@ from veil.cli.options import (
     starting,
     transformation_named,
 )
-from veil.cli.terminal import FolderProgress, output
+from veil.cli.terminal import FolderProgress, output, places
 from veil.cli.transform_train import train
 from veil.jobs import folders
 from veil.jobs.folders import FolderResult
@@ -52,9 +52,7 @@ def apply(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="IN...", help="Images, and folders of images.", show_default=False)
     ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the transformed images, rows.jsonl and run.json.")
-    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the transformed images; rows go beside it.")],
     transformation: Annotated[
         str,
         typer.Option(
@@ -152,7 +150,7 @@ def _finish(result: FolderResult[Any], name: str, fingerprint: str, out: Path, a
     else:
         output.print(
             f"{result.total} images: [green]{result.done} transformed[/], [red]{result.failed} failed[/]; "
-            f"{escape(printable(name))} ({escape(fingerprint)}); in {escape(printable(out))}",
+            f"{escape(printable(name))} ({escape(fingerprint)}); in {places(result)}",
             soft_wrap=True,
         )
     raise typer.Exit(FAILED if result.failed else 0)

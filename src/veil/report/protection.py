@@ -19,14 +19,13 @@ from typing import Any
 import jinja2
 
 from veil.attacks.noise import NOISE_ATTACKS
+from veil.jobs.layout import layout_of, make_private
 from veil.protections.noise import SCHEMES
 from veil.protections.noise.scheme import Scheme, surer
 from veil.report.pictures import CROP, amplification, card
 from veil.report.row_digest import SHOWN, Digest, digest
 from veil.report.summary import TOP
-from veil.runtime.files import printable, write_atomically
-
-PAGE = "report.html"
+from veil.runtime.files import PRIVATE_FILE, printable, write_atomically
 
 _SETTINGS = {
     "step": "noise step, grey levels",
@@ -42,6 +41,7 @@ _SETTINGS = {
     "format": "format of the files",
     "quality": "JPEG quality",
     "keep_metadata": "metadata kept",
+    "keep_copyright": "artist and copyright kept",
     "verify_with": "unseen networks",
     "universal": "fingerprint of the universal noise",
     "survival": "survival measured",
@@ -65,6 +65,9 @@ def write_protection_report(
     """Writes the page of a run of `veil protect`, whole or not at all.
 
     A photo that cannot be read any more has a card without that picture; it never ends the report.
+
+    The page holds small pictures of the originals. So it lies in the run's private folder (`veil.jobs.layout`), with
+    permissions for its owner alone.
 
     Args:
         out: the run's folder; a photo lies at ``out / row["out"]``, and is shown if that is below the folder.
@@ -114,9 +117,11 @@ def write_protection_report(
         crop=CROP,
         top=TOP,
     )  # fmt: skip
-    page = out / PAGE
-    write_atomically(page, text)
-    return page
+    layout = layout_of(out)
+    if not layout.old:
+        make_private(layout.private)
+    write_atomically(layout.page, text, mode=PRIVATE_FILE)
+    return layout.page
 
 
 def headline(summary: Mapping[str, Any], models: Sequence[str]) -> str:

@@ -74,7 +74,7 @@ def _cipher_of_run(folder: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ValueError(f"{folder / folders.MANIFEST}: cannot be read ({error})") from None
+        raise ValueError(f"{folders.layout_of(folder).manifest}: cannot be read ({error})") from None
     known = run if isinstance(run, dict) else {}
     cipher = TRANSFORMED if TRANSFORMED in known else known.get("cipher")
     return None if cipher is None else str(cipher)

@@ -40,10 +40,15 @@ class NetworkView(TypedDict):
 
 
 class ProtectedRow(DoneRow):
-    """Row of a photo that was written; classes, ICP and ICE are those of the first network."""
+    """Row of a photo that was written; classes, ICP and ICE are those of the first network.
+
+    Attributes:
+        format: of the file, a name of `veil.images.FORMATS`.
+    """
 
     width: int
     height: int
+    format: NotRequired[str]
     class_before: str
     class_after: str
     true_class: str
