@@ -301,6 +301,7 @@ class Protector:
             "targets": targets if few else [],
             "networks": views,
             "source": work.source,
+            "pixels_sha256": images.content_digest(work.photo.pixels).hex(),
         }
 
 
