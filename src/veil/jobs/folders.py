@@ -13,8 +13,8 @@ beside it (`veil.jobs.layout`):
 - ``.lock``: held while a process works here.
 
 The same command goes on where it was: files with a row, an output, and an unchanged source are skipped; files that
-failed are tried again. An output that is not the one that its row speaks of, by its SHA-256, was changed by others: it is
-said, and the file is done again. A first run takes a new or empty folder only, so that no file of others is ever replaced.
+failed are tried again. An output whose SHA-256 is not that of its row was changed by others: the job says so, and does
+the file again. A first run takes a new or empty folder only, so that no file of others is ever replaced.
 
 What lies in both folders may have been made by others (`veil.runtime.names`): a row whose output is not below the
 folder ends the job before anything is written, an output that a link would lead out of the folder is a failure, and a

@@ -21,6 +21,7 @@ from torch import Tensor
 from veil import images
 from veil.images import ImageError, Photo
 from veil.images.conversion import convert
+from veil.images.photo import alike_in_channels
 from veil.images.processing import PLATFORMS, Processing
 from veil.jobs import folders
 from veil.jobs.folders import QUIET, FolderResult, Item, Job, Row, Run
@@ -263,7 +264,7 @@ class Protector:
 
     def _row(self, written: _Written) -> Row:
         work, released = written.work, written.released
-        original, decoded = _alike(work.photo.pixels, written.decoded)
+        original, decoded = alike_in_channels(work.photo.pixels, written.decoded)
         count = len(self.engine.classifiers)
         readings, after = readings_of(self.engine, original, decoded, self._truths(work.truth, 0, count))
         verdict = worst_verdict(readings, after, released.goals, self.scheme.objective)
@@ -322,16 +323,10 @@ def _loaded(models: Iterable[str | Classifier]) -> list[Classifier]:
     return [catalog.load(model) if isinstance(model, str) else model for model in models]
 
 
-def _alike(original: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
-    """A format without grey gives three equal channels back; then the original is compared as three, too."""
-    channels = max(original.shape[0], decoded.shape[0])
-    return original.expand(channels, -1, -1), decoded.expand(channels, -1, -1)
-
-
 def _looks(original: Tensor, decoded: Tensor) -> dict[str, Any]:
     """How visible the noise is: ``linf`` in grey levels, ``l2`` and the means in units of the range [0, 1], ``psnr``
     in dB."""
-    original, decoded = _alike(original, decoded)
+    original, decoded = alike_in_channels(original, decoded)
     noise = fidelity.noise(original, decoded)
     psnr = fidelity.psnr(original, decoded)
     return {
