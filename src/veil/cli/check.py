@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from veil import images
-from veil.cli.options import MaxMegapixels, read_labels
+from veil.cli.options import AUTO_DEVICE, Device, MaxMegapixels, read_labels
 from veil.cli.terminal import errors, output
+from veil.models import names
 from veil.runtime.files import printable
 
 if TYPE_CHECKING:
@@ -30,37 +31,43 @@ def check(
     ],
     against: Annotated[
         Path | None,
-        typer.Option(help="Output folder of the `veil protect` that released them, or its rows.", show_default=False),
+        typer.Option(help="Output folder of the `veil protect` that released them, or its rows.", show_default="none"),
     ] = None,
     originals: Annotated[
         Path | None,
-        typer.Option(help="Folder of the originals, to measure how much of the noise is left.", show_default=False),
+        typer.Option(help="Folder of the originals, to measure how much of the noise is left.", show_default="none"),
     ] = None,
-    labels: Annotated[Path | None, typer.Option(help="CSV of file and class index: the true classes.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV of file and class index: the true classes.", show_default="none")
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
             "--model",
             "-m",
-            help="Network that makes the verdict. [default: those of the run; else things100]",
-            show_default=False,
+            help="Network that makes the verdict. Repeatable.",
+            show_default=f"those of the run; else {names.DEFAULT}",
+            autocompletion=names.packaged,
         ),
     ] = None,
-    verify_with: Annotated[list[str] | None, typer.Option(help="Further network to ask. Repeatable.")] = None,
+    verify_with: Annotated[
+        list[str] | None,
+        typer.Option(help="Further network to ask. Repeatable.", show_default="none", autocompletion=names.packaged),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="New folder for rows.jsonl and report.html, for you alone.", show_default=False
+            "--out", "-o", help="New folder for rows.jsonl and report.html, for you alone.", show_default="none"
         ),
     ] = None,
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = AUTO_DEVICE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Judge photos as they now are, such as downloaded again from a website.
 
-    With --against each photo is compared with what was released, also where it was renamed. Without --against and
-    --labels the true classes are not known: you get answers, and no verdict.
+    Each photo is compared with what was released (--against), also where it was renamed. Without the run and without
+    labels the true classes are not known: you get answers, and no verdict.
 
     Exit status: 0 all protected, or no verdict; 3 some not protected, 1 some failed, 2 wrong usage.
     """
@@ -100,10 +107,8 @@ def _models(typed: Sequence[str] | None, released: "Released | None") -> list[st
     if typed:
         return list(typed)
     if released is None:
-        return ["things100"]
-    from veil.models import catalog
-
-    foreign = [name for name in released.models if name not in catalog.packaged()]
+        return [names.DEFAULT]
+    foreign = [name for name in released.models if name not in names.packaged()]
     if foreign or not released.models:
         named = printable(", ".join(foreign)) or "networks that its run.json does not name"
         raise typer.BadParameter(f"the run's noise was made against {named}; name them with --model")

@@ -13,8 +13,7 @@ def advice(settings: Mapping[str, Any]) -> list[str]:
     """Sentences for a person, the first to be tried first.
 
     Args:
-        settings: of the run, as `veil.protections.noise.protector.Protector.protect_folder` writes them to ``run.json``;
-            ``settings`` among them are the scheme's own.
+        settings: of the run, as ``run.json`` holds them; ``settings`` among them are the scheme's own.
     """
     return list(_advice(settings))
 
@@ -29,11 +28,14 @@ def _advice(settings: Mapping[str, Any]) -> Iterator[str]:
     budget, steps, score = (own.get(name) for name in ("budget", "max_iterations", "required_score"))
     if budget is not None and (larger := next((level for level in BUDGETS if level > budget), None)):
         yield (
-            f"--budget {larger}: changes of up to {larger} grey levels instead of {budget:g}; they are easier to see, in "
-            "skies and other smooth areas first"
+            f"--budget {larger}: changes of up to {larger} grey levels instead of {budget:g}; they are easier to see, "
+            "in skies and other smooth areas first"
         )
     if steps is not None:
-        yield f"--max-iterations {PATIENCE * steps}: more steps for difficult photos; these take up to {PATIENCE} times as long"
+        yield (
+            f"--max-iterations {PATIENCE * steps}: more steps for difficult photos; these take up to {PATIENCE} times "
+            "as long"
+        )
     if len(settings.get("models", ())) > 1:
         yield "fewer --model: to mislead one network is easier than several at once; the others then see the truth"
     if score is not None and score > 0.9:
