@@ -12,7 +12,8 @@ Real photos and the ImageNet networks come from ``../shared/data`` (or VEIL_SHAR
 compares only small pictures and packaged networks, and says so.
 
 Cost: three minutes on two cores.
-Expected: everything is equal.
+Expected: everything is equal; but against revisions that did not build kept metadata from a list, metadata of the jobs
+with `--keep-metadata` differ.
 """
 
 import argparse

@@ -45,7 +45,7 @@ def protect(
     Args:
         what: a photo (path, Pillow image, array or tensor; see `veil.images.conversion`), or, with ``out``, files and
             folders.
-        out: folder for the protected files and their rows; the same call goes on where it was stopped.
+        out: folder for the protected files; rows lie beside it. The same call goes on where it stopped.
         models: networks to mislead: names (`veil models`), or classifiers; several form an ensemble.
         scheme: a name of `veil.SCHEMES`, ``module:object``, or a row.
         options: of a `Protector` (``verify_with``, ``survival``, ``seed``, ``batch``, ``device``, ``precision``,
