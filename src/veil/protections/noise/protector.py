@@ -344,7 +344,7 @@ def _require_one_subject(classifiers: Sequence[Classifier]) -> None:
     for other in classifiers:
         if other.subject != first.subject:
             raise ValueError(
-                f"{other.name} knows {other.subject}, {first.name} {first.subject}: neither can judge the other's pictures"
+                f"{other.name} knows {other.subject}, {first.name} {first.subject}: neither can judge the other's"
             )
 
 
