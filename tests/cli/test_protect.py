@@ -349,3 +349,38 @@ def test_module_and_version_run() -> None:
     found = subprocess.run([sys.executable, "-m", "veil", "--version"], capture_output=True, text=True, check=True)
     assert found.stdout.startswith("veil 0.")
     assert os.environ.get("OMP_NUM_THREADS")
+
+
+def test_defaults_protect_and_the_card_says_which_budget(
+    tmp_path: Path, card: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = Path(card).read_text()
+    asking = Path(card).with_name("asking.toml")
+    asking.write_text(text.replace('name = "small"', 'name = "asking"') + "[noise]\nbudget = 16\n")
+    veil("protect", folder, "-o", tmp_path / "out", "-m", asking, "--required-score", "0.8")
+    assert json.loads(kept_of(tmp_path / "out", "run.json").read_text())["settings"]["budget"] == 16
+    veil("protect", folder, "-o", tmp_path / "own", "-m", asking, "--budget", "2", "--max-iterations", "1")
+    assert json.loads(kept_of(tmp_path / "own", "run.json").read_text())["settings"]["budget"] == 2
+
+
+def test_what_to_try_stands_in_terminal_rows_and_report(
+    tmp_path: Path, card: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, command = tmp_path / "out", ["protect", folder, "-m", card, "--budget", "1", "--max-iterations", "1"]
+    assert veil(*command, "-o", out) == NOT_PROTECTED
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "try in this order, in a new folder: 1. --budget 3: changes of up to 3 grey levels instead of 1" in printed
+    for row in rows_of(out):
+        assert row["protected"] or row["advice"][0].startswith("--budget 3")
+        assert not row["protected"] or "advice" not in row
+    assert "--budget 3: changes of up to 3" in kept_of(out, "report.html").read_text()
+    assert veil(*command, "-o", tmp_path / "lossy", "--format", "jpeg") == NOT_PROTECTED
+    assert rows_of(tmp_path / "lossy")[0]["advice"][0].startswith("--format png")
+
+
+def test_a_network_that_knows_nothing_of_photos_judges_none(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert veil("protect", folder, "-o", tmp_path / "out", "--verify-with", "mnist-cnn") == 2
+    assert "mnist-cnn knows handwritten digits, things100 photos" in said(capsys)
+    assert not (tmp_path / "out").exists()

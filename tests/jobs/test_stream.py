@@ -27,7 +27,7 @@ class Refused(Exception):
 
 
 def items_of(count: int) -> list[Item]:
-    return [Item(number, Path(), str(number), Path(), str(number)) for number in range(count)]
+    return [Item(number, Path(), str(number), Path(__file__), str(number)) for number in range(count)]
 
 
 def read(item: Item) -> Number:

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 import veil
 from veil.cli import key, obfuscate, study, transform
 from veil.cli.audit import audit
+from veil.cli.check import check
 from veil.cli.demo import demo
 from veil.cli.encrypt import decrypt, encrypt
 from veil.cli.examples import examples
@@ -60,6 +61,11 @@ _add(
     "veil fit-noise holiday/ -o noise.safetensors",
     "veil protect holiday/ -o protected --scheme entropy --universal noise.safetensors",
     name="fit-noise",
+)  # fmt: skip
+_add(
+    PHOTOS, check,
+    "veil check downloads/ --against protected/",
+    "veil check cat.jpg --against protected/ --originals holiday/ -o checked",
 )  # fmt: skip
 _add(PHOTOS, demo, "veil demo -o demo")
 _add(

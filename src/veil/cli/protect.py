@@ -1,7 +1,7 @@
 """`veil protect`: photos that look the same and that classifiers misread."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -114,12 +114,13 @@ def protect(
     usage.
     """
     row = chosen(SCHEMES, "scheme", scheme)
-    settings = checked(row.settings, row.name, given)
+    checked(row.settings, row.name, given)
     if universal is not None and not row.universal:
         raise typer.BadParameter(f"--universal does not go with --scheme {row.name}, only with {_UNIVERSAL}")
     if universal is not None and given:
         raise typer.BadParameter(f"--{next(iter(given)).replace('_', '-')} does not go with --universal")
     from veil import report
+    from veil.protections.noise.advice import advice
     from veil.protections.noise.protector import Protector
     from veil.protections.noise.universal import UniversalNoise
 
@@ -128,8 +129,8 @@ def protect(
     truths = read_labels(labels) if labels else None
     with errors.status("loading networks"):
         protector = Protector(
-            model or [names.DEFAULT], row, settings if noise is None else None, verify_with=verify_with or [],
-            survival=processings, seed=seed, batch=batch, device=device, precision=precision, universal=noise,
+            model or [names.DEFAULT], row, verify_with=verify_with or [], survival=processings, seed=seed, batch=batch,
+            device=device, precision=precision, universal=noise, **given,
         )  # fmt: skip
     if noise is not None:
         _name_strangers(protector, noise)
@@ -147,10 +148,12 @@ def protect(
         class_counts={name: len(classes) for name, classes in protector.classes.items()},
     )  # fmt: skip
     summary = digest.summary
+    tips = advice(folders.read_manifest(out)) if summary["not_protected"] else []
     if as_json:
-        output.print_json(json.dumps({**summary, "out": printable(out), "report": printable(page)}))
+        output.print_json(json.dumps({**summary, "advice": tips, "out": printable(out), "report": printable(page)}))
     else:
         _print_summary(summary)
+        _print_advice(tips)
         output.print(f"photos: {escape(printable(out))}", soft_wrap=True)
         output.print(
             f"report (holds small pictures of the originals; do not share): {escape(printable(page))}", soft_wrap=True
@@ -162,6 +165,14 @@ def _name_strangers(protector: "Protector", noise: "UniversalNoise") -> None:
     known = set(noise.models.values())
     if others := [network.name for network in protector.engine.classifiers if network.fingerprint() not in known]:
         errors.print(escape(f"the noise was not fitted to {', '.join(others)}, but to {', '.join(noise.models)}"))
+
+
+def _print_advice(tips: Sequence[str]) -> None:
+    """Says what to try where photos are not protected."""
+    if tips:
+        output.print("For photos that are not protected, try in this order, in a new folder:")
+    for number, tip in enumerate(tips, 1):
+        output.print(f"  {number}. {escape(tip)}", soft_wrap=True)
 
 
 def _print_summary(summary: Mapping[str, Any]) -> None:

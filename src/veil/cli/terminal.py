@@ -121,7 +121,7 @@ class FolderProgress(AbstractContextManager["FolderProgress"]):
     @property
     def run(self) -> Run:
         """What tells of a job here."""
-        return Run(resumed=self._count, started=self.started, finished=self.finished)
+        return Run(resumed=self._count, started=self.started, finished=self.finished, noticed=self.noticed)
 
     def started(self, total: int, done: int, passed_over: int) -> None:
         """Shows how much there is to do and what an earlier run has done."""
@@ -133,6 +133,10 @@ class FolderProgress(AbstractContextManager["FolderProgress"]):
         self.pace.start()
         self.bar.start()
         self.bar.start_task(self.task)
+
+    def noticed(self, line: str) -> None:
+        """Says what an earlier run left."""
+        errors.print(f"[yellow]{escape(line)}[/]")
 
     def finished(self, row: Row) -> None:
         """Counts a row, and says in one line what failed."""

@@ -11,6 +11,8 @@ from veil.images.metadata import Metadata
 from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -53,6 +55,11 @@ class Photo:
     def width(self) -> int:
         return int(self.pixels.shape[2])
 
+    @property
+    def array(self) -> NDArray[np.uint8]:
+        """The pixels as uint8 (H, W), or (H, W, 3)."""
+        return (self.pixels[0] if len(self.pixels) == 1 else self.pixels.permute(1, 2, 0)).contiguous().numpy()
+
     def with_pixels(self, pixels: Tensor) -> Self:
         """The same photo with other pixels: uint8 (1 or 3, H, W) of the same height and width.
 
@@ -62,6 +69,12 @@ class Photo:
         if pixels.shape[1:] != self.pixels.shape[1:]:
             raise ValueError(f"expected {self.height} × {self.width} pixels, not {_described(pixels)}")
         return replace(self, pixels=pixels)
+
+
+def alike_in_channels(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Two photos' values (C, H, W) with as many channels: grey beside colour becomes three equal ones."""
+    channels = max(first.shape[0], second.shape[0])
+    return first.expand(channels, -1, -1), second.expand(channels, -1, -1)
 
 
 def quantise(x: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ beside it (`veil.jobs.layout`):
 - ``.lock``: held while a process works here.
 
 The same command goes on where it was: files with a row, an output, and an unchanged source are skipped; files that
-failed are tried again. A first run takes a new or empty folder only, so that no file of others is ever replaced.
+failed are tried again. An output whose SHA-256 is not that of its row was changed by others: the job says so, and does
+the file again. A first run takes a new or empty folder only, so that no file of others is ever replaced.
 
 What lies in both folders may have been made by others (`veil.runtime.names`): a row whose output is not below the
 folder ends the job before anything is written, an output that a link would lead out of the folder is a failure, and a
@@ -46,7 +47,7 @@ from veil.jobs.job import LOCK as LOCK
 from veil.jobs.job import MANIFEST as MANIFEST
 from veil.jobs.job import QUIET as QUIET
 from veil.jobs.job import ROWS as ROWS
-from veil.jobs.job import UNFINISHED, stamp_of
+from veil.jobs.job import UNFINISHED, digest_of, stamp_of
 from veil.jobs.job import FolderError as FolderError
 from veil.jobs.job import Item as Item
 from veil.jobs.job import Job as Job
@@ -72,6 +73,7 @@ from veil.runtime.names import UnsafeName
 R = TypeVar("R")
 _PAGE = 1000  # files that are taken from the database at once
 _WANTED, _DONE, _REFUSED = range(3)  # what becomes of a file
+_NAMED = 10  # changed outputs that are named
 _CHANGES, _SHOWN = 4, 40  # settings that a message names, and characters of their values
 _NOTHING = object()
 _OLD_PARTIAL = re.compile(r"\.[0-9a-f]{16}\.part")
@@ -165,6 +167,7 @@ class _Plan:
         """
         self._keep_names()
         done = 0
+        notices = _Notices(run)
 
         def fates() -> Iterator[tuple[int, bytes, int, str | None]]:
             nonlocal done
@@ -174,6 +177,8 @@ class _Plan:
                 out_name = row.get("out") or self.output_names.give(name)
                 item = Item(number, source, name, self.out / out_name, out_name)
                 fate, reason = self._fate(item, row)
+                if fate == _DONE:
+                    fate = notices.look(item, row)
                 if fate == _DONE and place is not None:
                     recorder.keep(number, place)
                     if run.keep_dates:
@@ -187,6 +192,7 @@ class _Plan:
                 "CREATE TABLE plan (number INTEGER PRIMARY KEY, out BLOB, fate INTEGER, reason TEXT)"
             )
             self.files.database.insert("INSERT INTO plan VALUES (?, ?, ?, ?)", fates())
+        notices.close()
         return done
 
     def wanted(self) -> Iterator[Item]:
@@ -250,6 +256,38 @@ class _Plan:
             and self.job.rows.problem(row) is None
         )
         return _DONE if is_done else _WANTED, None
+
+
+class _Notices:
+    """Compares outputs with their rows, and says which were changed."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.changed = self.unknown = 0
+
+    def look(self, item: Item, row: Row) -> int:
+        """What becomes of a file that is done by its row: done, or wanted again where its output was changed."""
+        if "out_sha256" not in row:
+            self.unknown += 1
+            return _DONE
+        try:
+            same = digest_of(item.out) == row["out_sha256"]
+        except OSError:  # unreadable: writing it again says why
+            same = False
+        if same:
+            return _DONE
+        self.changed += 1
+        if self.changed <= _NAMED:
+            self.run.noticed(f"{printable(item.out_name)} was changed since it was written; it is done again")
+        return _WANTED
+
+    def close(self) -> None:
+        """Says how many there are, where not all were named."""
+        if self.changed > _NAMED:
+            self.run.noticed(f"{self.changed:,} outputs were changed since they were written; they are done again")
+        if self.unknown:
+            files = "1 output was" if self.unknown == 1 else f"{self.unknown:,} outputs were"
+            self.run.noticed(f"{files} written by an older Veil, and cannot be compared with what was written then")
 
 
 def read_rows(file: Path) -> list[Row]:

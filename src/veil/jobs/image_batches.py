@@ -39,6 +39,7 @@ class ReadImage:
         plain: uint8 (3, H, W), to be changed.
         notes: conversions between the file and ``plain``.
         source: size and time of the file when it was read.
+        digest: of the decoded image, as rows have it.
         begun: when reading began, by `time.perf_counter`.
     """
 
@@ -49,6 +50,7 @@ class ReadImage:
     plain: Tensor
     notes: list[str]
     source: Stamp
+    digest: str
     begun: float
 
     @property
@@ -71,6 +73,7 @@ class ReadImage:
             "error": None,
             "notes": [*self.notes, *notes],
             "source": self.source,
+            "pixels_sha256": self.digest,
         }
 
 
@@ -88,8 +91,8 @@ def read(item: Item, prepare: Callable[[Photo], tuple[Tensor, list[str]]], *, ma
     photo = images.load(item.source, max_pixels=max_pixels)
     source = stamp(item.source)
     plain, notes = prepare(photo)
-    channels = photo.pixels.shape[0]
-    return ReadImage(item, photo.width, photo.height, channels, plain, [*photo.notes, *notes], source, begun)
+    channels, digest = photo.pixels.shape[0], images.content_digest(photo.pixels).hex()
+    return ReadImage(item, photo.width, photo.height, channels, plain, [*photo.notes, *notes], source, digest, begun)
 
 
 def three_colours(

@@ -1,5 +1,6 @@
 """The parts of a folder job: its files, what it does with them, and how it is run."""
 
+import hashlib
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ class Run:
         resumed: called with every row of an earlier run whose file need not be done again, before ``started``.
         started: called with the number of files, how many of them are done already, and how many were passed over.
         finished: called with every new row.
+        noticed: called with a line about what an earlier run left, such as an output that was changed since.
     """
 
     workers: int = 2
@@ -80,6 +82,7 @@ class Run:
     resumed: Callable[[Row], None] = lambda row: None
     started: Callable[[int, int, int], None] = lambda total, done, passed_over: None
     finished: Callable[[Row], None] = lambda row: None
+    noticed: Callable[[str], None] = lambda line: None
 
 
 QUIET = Run()
@@ -94,6 +97,12 @@ def stamp(source: Path) -> Stamp:
 def stamp_of(status: os.stat_result) -> Stamp:
     """The same, of a file whose status is known."""
     return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits. A row holds it, so that a changed output is noticed."""
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def failure(item: Item, error: Exception, fields: Mapping[str, Any]) -> Row:

@@ -12,7 +12,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Generic, TypedDict, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import (
+    Any,
+    Generic,
+    NotRequired,
+    TypedDict,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 from veil.runtime.files import printable
 
@@ -49,6 +60,9 @@ class DoneRow(TypedDict):
         out: name of the output, relative to the output folder.
         seconds: from reading to writing, including time spent waiting.
         notes: conversions that the user did not ask for.
+        out_sha256: of the bytes of the output, by which a later run sees whether it was changed. Rows of older
+            versions have none.
+        pixels_sha256: of size and pixels of the decoded source (`veil.images.content_digest`).
     """
 
     file: str
@@ -57,6 +71,8 @@ class DoneRow(TypedDict):
     error: None
     notes: list[str]
     source: Stamp
+    out_sha256: NotRequired[str]
+    pixels_sha256: NotRequired[str]
 
 
 class FailedRow(TypedDict):

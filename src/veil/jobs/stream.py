@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from threading import Condition
 from typing import Generic, Protocol, TypeVar
 
-from veil.jobs.job import Item
+from veil.jobs.job import Item, digest_of
 from veil.jobs.row_formats import Row
 
 PIXELS = 1 << 24  # of colour images: 48 MB
@@ -57,8 +57,8 @@ class Stages(Generic[L, C, W]):
     Attributes:
         read: runs in threads.
         change: runs in the calling thread, on many files.
-        write: runs in threads; writes the output.
-        row: runs in the calling thread; makes the row from what ``write`` returned.
+        write: runs in threads; writes the output, whose digest is taken at once, beside the other threads.
+        row: runs in the calling thread; makes the row, but for that digest, from what ``write`` returned.
         fails: errors of ``read``, ``write`` and ``row`` that become the file's row; any other ends the job.
         ahead: files that wait to be changed at most.
         behind: files that wait to be written at most.
@@ -109,7 +109,7 @@ def stream(
         workers: threads that read, and as many that write.
     """
     gate, readers, writers = _Gate(PIXELS), ThreadPoolExecutor(workers), ThreadPoolExecutor(workers)
-    waiting: deque[tuple[L, Future[W]]] = deque()  # to be written
+    waiting: deque[tuple[L, Future[tuple[W, str]]]] = deque()  # to be written
     pixels = 0  # of all of them
 
     def settled() -> tuple[Item, Row | Exception]:
@@ -117,16 +117,20 @@ def stream(
         loaded, written = waiting.popleft()
         pixels -= loaded.pixels
         try:
-            return loaded.item, stages.row(written.result())
+            result, digest = written.result()
+            return loaded.item, {**stages.row(result), "out_sha256": digest}
         except stages.fails as error:
             return loaded.item, error
+
+    def write(loaded: L, changed: C) -> tuple[W, str]:
+        return stages.write(loaded, changed), digest_of(loaded.item.out)
 
     try:
         for done in stages.change(_read_ahead(items, stages, gate, readers)):
             if isinstance(done, Failed):
                 yield done.item, done.error
                 continue
-            waiting.append((done[0], writers.submit(stages.write, *done)))
+            waiting.append((done[0], writers.submit(write, *done)))
             pixels += done[0].pixels
             del done  # not to be held while the next one is waited for
             while waiting and (waiting[0][1].done() or pixels > PIXELS or len(waiting) > stages.behind):

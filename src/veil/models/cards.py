@@ -16,6 +16,9 @@
     [accuracy]                              # optional; top-1 and top-5 in percent, and on what
     top1 = 89.2
     on = "..."
+    [noise]                                 # optional
+    budget = 8                              # limit in grey levels that most photos need on this network
+    subject = "handwritten digits"          # what its pictures show; photos, unless it says so
 
 A card may come from a stranger. Paths may not leave its folder, not even through a link. Weights are read as plain
 tensors, never unpickled, and must fit the architecture exactly. A constructor can do more than build a network: timm's
@@ -58,6 +61,7 @@ class Card:
     options: Mapping[str, Any] = field(default_factory=dict)
     preprocessing: Preprocessing
     accuracy: Mapping[str, Any] = field(default_factory=dict)
+    noise: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _beside(card: Path, name: object, suffixes: tuple[str, ...]) -> Path:
@@ -103,12 +107,12 @@ def read(path: Path) -> Card:
         CardError: where it is not TOML, lacks a field, has an unknown one, or points to what is not there.
     """
     content = _content(path)
-    known = {"name", "architecture", "weights", "labels", "options", "input", "accuracy", "training"}
+    known = {"name", "architecture", "weights", "labels", "options", "input", "accuracy", "noise", "training"}
     if unknown := set(content) - known:
         raise CardError(f"{path}: unknown field {sorted(unknown)[0]!r}; a card has {', '.join(sorted(known))}")
     if missing := {"name", "architecture", "weights", "labels", "input"} - set(content):
         raise CardError(f"{path}: the field {sorted(missing)[0]!r} is missing")
-    for name in ("options", "input", "accuracy"):
+    for name in ("options", "input", "accuracy", "noise"):
         if not isinstance(content.get(name, {}), dict):
             raise CardError(f"{path}: [{name}] must be a table")
     try:
@@ -126,7 +130,20 @@ def read(path: Path) -> Card:
         options=content.get("options", {}),
         preprocessing=preprocessing,
         accuracy=content.get("accuracy", {}),
+        noise=_noise(path, content.get("noise", {})),
     )
+
+
+def _noise(card: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of ``[noise]``, as `Classifier` takes them."""
+    budget, subject = fields.get("budget"), fields.get("subject", "photos")
+    if unknown := set(fields) - {"budget", "subject"}:
+        raise CardError(f"{card}: unknown field {min(unknown)!r:.80}; [noise] has budget, subject")
+    if budget is not None and not (type(budget) in (int, float) and 1 <= budget <= 255):
+        raise CardError(f"{card}: [noise] budget must be from 1 to 255 grey levels")
+    if not isinstance(subject, str) or not subject.isprintable() or not 0 < len(subject) <= 80:
+        raise CardError(f"{card}: [noise] subject must be a few words")
+    return {"budget": budget, "subject": subject}
 
 
 def build_network(architecture: str, options: Mapping[str, Any], row: Architecture | None = None) -> nn.Module:
@@ -177,7 +194,7 @@ def load(path: Path, architecture: Architecture | None = None) -> Classifier:
     with weights.reading(card.weights, f"weights of {card.architecture}", CardError):
         weights.load_into(network, card.weights)
     classes = [line.strip() for line in card.labels.read_text(encoding="utf-8").splitlines() if line.strip()]
-    classifier = Classifier(card.name, network, card.preprocessing, classes)
+    classifier = Classifier(card.name, network, card.preprocessing, classes, **card.noise)
     with torch.inference_mode():
         outputs = classifier(torch.zeros(1, card.preprocessing.channels, *card.preprocessing.size)).shape
     if tuple(outputs) != (1, len(classes)):

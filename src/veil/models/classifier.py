@@ -175,10 +175,22 @@ class Classifier(nn.Module):
         network: maps the preprocessed input to logits (N, K).
         preprocessing: the network's own resize, crop and normalisation.
         classes: K names, in the order of the logits.
+        subject: what its pictures show, in the plural; networks of different subjects cannot judge each other.
+        budget: noise limit in grey levels that most photos need on it; None where the scheme's own is enough.
     """
 
-    def __init__(self, name: str, network: nn.Module, preprocessing: Preprocessing, classes: Sequence[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        network: nn.Module,
+        preprocessing: Preprocessing,
+        classes: Sequence[str],
+        *,
+        subject: str = "photos",
+        budget: float | None = None,
+    ) -> None:
         super().__init__()
+        self.subject, self.budget = subject, budget
         self.name = name
         self.preprocessing = preprocessing
         self.classes = tuple(classes)

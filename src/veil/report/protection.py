@@ -21,6 +21,7 @@ import jinja2
 from veil.attacks.noise import NOISE_ATTACKS
 from veil.jobs.layout import layout_of, make_private
 from veil.protections.noise import SCHEMES
+from veil.protections.noise.advice import advice
 from veil.protections.noise.scheme import Scheme, surer
 from veil.report.pictures import CROP, amplification, card
 from veil.report.row_digest import SHOWN, Digest, digest
@@ -98,6 +99,7 @@ def write_protection_report(
         summary=summary,
         headline=headline(summary, _models(summary, settings)),
         findings=findings(summary),
+        advice=advice(settings) if summary["not_protected"] else [],
         models=_models(summary, settings),
         protected_when=_protected_when(settings, _models(summary, settings), scheme),
         ice_note=scheme.ice_note if scheme is not None else "",

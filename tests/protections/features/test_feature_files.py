@@ -94,7 +94,8 @@ def test_a_folder_becomes_what_the_client_sends(inputs: Path, tmp_path: Path, va
         assert row["notes"] == notes
         assert row["source"] == folders.stamp(inputs / row["file"])
     assert rows[2]["notes"] == ["grey became three equal colours", "resized from 50×24 to 36×32"]
-    assert set(rows[0]) == {"file", "out", "width", "height", "bytes", "seconds", "error", "notes", "source"}
+    assert set(rows[0]) == {"file", "out", "width", "height", "bytes", "seconds", "error", "notes", "source",
+                            "out_sha256", "pixels_sha256"}  # fmt: skip
     assert json.loads(kept_of(tmp_path / "out", "run.json").read_text()) == {
         "version": 1, "client": client.fingerprint, "name": "tiny",
     }  # fmt: skip

@@ -11,7 +11,7 @@ While the engine works on some photos, others are read, written and measured bes
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from torch import Tensor
 from veil import images
 from veil.images import ImageError, Photo
 from veil.images.conversion import convert
+from veil.images.photo import alike_in_channels
 from veil.images.processing import PLATFORMS, Processing
 from veil.jobs import folders
 from veil.jobs.folders import QUIET, FolderResult, Item, Job, Row, Run
@@ -30,6 +31,7 @@ from veil.models import catalog
 from veil.models.classifier import Classifier
 from veil.models.names import DEFAULT
 from veil.protections.noise import SCHEMES
+from veil.protections.noise.advice import advice
 from veil.protections.noise.engine import Engine, Precision
 from veil.protections.noise.readings import label_spaces, left_after_processing, readings_of, worst_verdict
 from veil.protections.noise.results import Protected
@@ -125,7 +127,10 @@ class Protector:
         chosen = [models] if isinstance(models, str | Classifier) else list(models)
         self.engine = Engine(_loaded(chosen), batch=batch, device=device, precision=precision)
         self.judges = Engine(_loaded(verify_with), batch=4, device=device) if verify_with else None
+        if settings is None and "budget" not in options:
+            self.settings = _as_needed(self.settings, self.engine.classifiers)
         everyone = [*self.engine.classifiers, *(self.judges.classifiers if self.judges else ())]
+        _require_one_subject(everyone)
         self.spaces = label_spaces(everyone)
         self.classes = {classifier.name: classifier.classes for classifier in everyone}
         if len(self.classes) < len(everyone):
@@ -263,7 +268,7 @@ class Protector:
 
     def _row(self, written: _Written) -> Row:
         work, released = written.work, written.released
-        original, decoded = _alike(work.photo.pixels, written.decoded)
+        original, decoded = alike_in_channels(work.photo.pixels, written.decoded)
         count = len(self.engine.classifiers)
         readings, after = readings_of(self.engine, original, decoded, self._truths(work.truth, 0, count))
         verdict = worst_verdict(readings, after, released.goals, self.scheme.objective)
@@ -282,6 +287,7 @@ class Protector:
         targets = [target for targets in released.targets for target in targets]
         names = self.classes[first["network"]]
         few = len(targets) <= NAMED and len(set(targets)) < len(names)
+        protected = self.protects(verdict, self.settings)
         return {
             "file": work.item.name,
             "out": work.item.out_name,
@@ -294,14 +300,24 @@ class Protector:
             "target_score": verdict.target_score,
             "iterations": released.iterations,
             **written.looks,
-            "protected": self.protects(verdict, self.settings),
+            "protected": protected,
+            **({} if protected else {"advice": self._advice(written.format)}),
             "seconds": round(time.perf_counter() - work.started, 3),
             "error": None,
             "notes": list(written.notes),
             "targets": targets if few else [],
             "networks": views,
             "source": work.source,
+            "pixels_sha256": images.content_digest(work.photo.pixels).hex(),
         }
+
+    def _advice(self, format: str | None) -> list[str]:
+        """What to try for a photo that is not protected in a file of that format; None for a photo in memory."""
+        lossy = bool(format) and not images.FORMATS[str(format)].lossless
+        return advice({
+            "settings": asdict(self.settings), "models": self.engine.classifiers,
+            "universal": self.universal is not None, "quality": 0 if lossy else None,
+        })  # fmt: skip
 
 
 def _settings(scheme: Scheme, options: Mapping[str, Any]) -> StepSettings:
@@ -310,6 +326,26 @@ def _settings(scheme: Scheme, options: Mapping[str, Any]) -> StepSettings:
         if name not in known:
             raise ValueError(f"there is no option {name!r}; the scheme {scheme.name} has {', '.join(known)}")
     return scheme.settings(**options)
+
+
+def _as_needed(settings: StepSettings, classifiers: Sequence[Classifier]) -> StepSettings:
+    """The settings with the largest noise limit that a network needs, where that is larger than theirs."""
+    needed = max((c.budget for c in classifiers if c.budget is not None), default=0)
+    return replace(settings, budget=needed) if getattr(settings, "budget", needed) < needed else settings
+
+
+def _require_one_subject(classifiers: Sequence[Classifier]) -> None:
+    """Refuses networks for pictures of another kind than the first one's, which know nothing of what these show.
+
+    Raises:
+        ValueError: then.
+    """
+    first = classifiers[0]
+    for other in classifiers:
+        if other.subject != first.subject:
+            raise ValueError(
+                f"{other.name} knows {other.subject}, {first.name} {first.subject}: neither can judge the other's"
+            )
 
 
 def _nothing() -> Plan:
@@ -321,16 +357,10 @@ def _loaded(models: Iterable[str | Classifier]) -> list[Classifier]:
     return [catalog.load(model) if isinstance(model, str) else model for model in models]
 
 
-def _alike(original: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
-    """A format without grey gives three equal channels back; then the original is compared as three, too."""
-    channels = max(original.shape[0], decoded.shape[0])
-    return original.expand(channels, -1, -1), decoded.expand(channels, -1, -1)
-
-
 def _looks(original: Tensor, decoded: Tensor) -> dict[str, Any]:
     """How visible the noise is: ``linf`` in grey levels, ``l2`` and the means in units of the range [0, 1], ``psnr``
     in dB."""
-    original, decoded = _alike(original, decoded)
+    original, decoded = alike_in_channels(original, decoded)
     noise = fidelity.noise(original, decoded)
     psnr = fidelity.psnr(original, decoded)
     return {

@@ -44,6 +44,7 @@ class ProtectedRow(DoneRow):
 
     Attributes:
         format: of the file, a name of `veil.images.FORMATS`.
+        advice: what to try, in order, where it is not protected; not there otherwise.
     """
 
     width: int
@@ -69,6 +70,7 @@ class ProtectedRow(DoneRow):
     protected: bool
     targets: list[int]
     networks: list[NetworkView]
+    advice: NotRequired[list[str]]
 
 
 class NotProcessedRow(FailedRow):

@@ -30,7 +30,10 @@ class StepSettings:
     step: float = field(default=1.0, metadata={"help": "Noise step η_step, in grey levels."})
     budget: float = field(
         default=3.0,
-        metadata={"help": "Noise limit η_max, in grey levels (1 to 255); the file holds whole levels."},
+        metadata={
+            "help": "Noise limit η_max, in grey levels (1 to 255); the file holds whole levels. Unless it is set, the "
+            "card of a model may ask for more, as that of things100 does: 8."
+        },
     )
     required_score: float = field(default=0.99, metadata={"help": "Score at which a photo counts as done."})
     max_iterations: int = field(default=100, metadata={"help": "Steps before an attempt is given up."})
