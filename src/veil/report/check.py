@@ -87,6 +87,15 @@ def write_check_report(out: Path, summary: CheckSummary, *, about: Iterable[str]
     return write_html(page(summary, about), out)
 
 
+def headline(summary: CheckSummary) -> str:
+    """The verdict in one sentence, with the networks that it speaks of."""
+    judged = summary.protected + summary.not_protected
+    judging = [name for name, network in summary.networks.items() if network.role == "descent"]
+    if not judged:
+        return f"Of {summary.photos:,} photos none has a verdict"
+    return f"{summary.protected:,} of {judged:,} photos are protected against {' and '.join(judging)}, as they are now"
+
+
 def page(summary: CheckSummary, about: Iterable[str]) -> Page:
     """The page as an object."""
     verdict = (
@@ -105,11 +114,11 @@ def page(summary: CheckSummary, about: Iterable[str]) -> Page:
     more = f" The first {LISTED:,} of {summary.photos:,}." if summary.photos > LISTED else ""
     photos = Table(
         f"Every photo as it is now.{more}",
-        ("photo", "verdict", "released as", "size", "PSNR to it, dB", "noise left", "answers"),
+        ("photo", "verdict", "released as", "size (× released)", "PSNR to it, dB", "noise left", "answers"),
         tuple(_line(row) for row in summary.listed),
     )
     return Page(
-        "Photos, checked again", "", tuple(about),
+        headline(summary), "", (*about, "Networks that were not asked may still see what the photos show."),
         (
             Section("networks", "What networks see", (verdict,), (networks,)),
             Section("photos", "Photos", (), (photos,)),
@@ -125,7 +134,7 @@ def _line(row: Mapping[str, Any]) -> tuple[str, ...]:
     if row["matched"] == "look":
         released += " (by its look)"
     verdict = VERDICTS[row["protected"]] + (f": {row['reason']}" if row["reason"] else "")
-    scale = "" if row["scale"] is None or row["scale"] == 1 else f" ({row['scale']:.2f} of what was released)"
+    scale = "" if row["scale"] is None or row["scale"] == 1 else f" (×{row['scale']:.2f})"
     psnr = "unchanged" if row["unchanged"] else "" if row["psnr"] is None else f"{row['psnr']:.1f}"
     left = "" if row["noise_left"] is None else f"{row['noise_left']:.2f}"
     answers = "; ".join(f"{view['network']}: {_answer(view)}" for view in row["networks"])
