@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from veil.attacks.features import FeatureAttacker
-from veil.audits.features import attributes, people, pictures
+from veil.audits.features import attributes, floors, people, pictures
 
 if TYPE_CHECKING:
     from veil.audits.features.running import RunningAudit
     from veil.jobs.rows import Row
 
 MEASURES = (
-    attributes.service, attributes.sent, attributes.floors, attributes.in_loop, attributes.attackers, pictures.floors,
+    attributes.service, attributes.sent, floors.floors, attributes.in_loop, attributes.attackers, pictures.floors,
     pictures.reconstructions, people.identities,
 )  # fmt: skip
 
