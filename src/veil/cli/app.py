@@ -11,6 +11,7 @@ from veil.cli import key, obfuscate, study, transform
 from veil.cli.audit import audit
 from veil.cli.demo import demo
 from veil.cli.encrypt import decrypt, encrypt
+from veil.cli.evaluate import evaluate
 from veil.cli.fit_noise import fit_noise
 from veil.cli.models import inspect, models
 from veil.cli.protect import protect
@@ -29,6 +30,7 @@ app.command()(protect)
 app.command("fit-noise")(fit_noise)
 app.command()(models)
 app.command()(inspect)
+app.command()(evaluate)
 app.command()(train)
 app.command()(reproduce)
 app.command()(report)

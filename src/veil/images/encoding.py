@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from veil.images import marks
 from veil.images.colour import Array
 from veil.images.formats import FORMATS
+from veil.images.marks import Mark
 from veil.images.metadata import Metadata, into_tiff
 from veil.images.photo import ImageError, Photo
 from veil.images.pillow_warnings import silent_pillow
@@ -61,8 +63,13 @@ def save(
     return ("alpha flattened over white",) if _flattened(photo, format) else ()
 
 
-def encode(photo: Photo, format: str = "png", *, keep_metadata: bool = False, quality: int = 95) -> bytes:
+def encode(
+    photo: Photo, format: str = "png", *, keep_metadata: bool = False, quality: int = 95, mark: Mark | None = None
+) -> bytes:  # fmt: skip
     """The bytes that `save` writes, with the same arguments; the same for the same photo.
+
+    Args:
+        mark: what the file of an encrypted image says of itself, see `veil.images.marks`; it goes with no metadata.
 
     Raises:
         ImageError: for an unknown format, a quality outside 1 to 100, or a photo too large for the format.
@@ -79,6 +86,8 @@ def encode(photo: Photo, format: str = "png", *, keep_metadata: bool = False, qu
     options = dict(chosen.options)
     if kept and format != "tiff":
         options |= _metadata_options(kept, format)
+    if mark is not None and mark.line is not None:
+        options |= marks.options(mark.line, format)
     if not chosen.lossless:
         options["quality"] = quality
     buffer = BytesIO()

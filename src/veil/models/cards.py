@@ -16,6 +16,9 @@
     [accuracy]                              # optional; top-1 and top-5 in percent, and on what
     top1 = 89.2
     on = "..."
+    [training]                              # optional, for people, but for two fields: how its images were encrypted
+    cipher = "tanaka"
+    key = "0123456789abcdef"                # fingerprint of the key
 
 A card may come from a stranger. Paths may not leave its folder, not even through a link. Weights are read as plain
 tensors, never unpickled, and must fit the architecture exactly. A constructor can do more than build a network: timm's
@@ -32,6 +35,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from veil.images.marks import Mark
 from veil.models import weights, zoo
 from veil.models.architectures import ARCHITECTURES, Architecture
 from veil.models.classifier import Classifier, Preprocessing
@@ -49,7 +53,7 @@ class CardError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """The checked content of a card. Paths are absolute."""
+    """The checked content of a card. Paths are absolute; ``reads`` says how its training images were encrypted."""
 
     name: str
     architecture: str
@@ -58,6 +62,7 @@ class Card:
     options: Mapping[str, Any] = field(default_factory=dict)
     preprocessing: Preprocessing
     accuracy: Mapping[str, Any] = field(default_factory=dict)
+    reads: Mark | None = None
 
 
 def _beside(card: Path, name: object, suffixes: tuple[str, ...]) -> Path:
@@ -126,7 +131,16 @@ def read(path: Path) -> Card:
         options=content.get("options", {}),
         preprocessing=preprocessing,
         accuracy=content.get("accuracy", {}),
+        reads=_reads(content.get("training", {})),
     )
+
+
+def _reads(training: object) -> Mark | None:
+    """How the training images were encrypted, by ``cipher`` and ``key`` of a card's ``[training]``."""
+    if not isinstance(training, dict) or not isinstance(cipher := training.get("cipher"), str):
+        return None
+    key = training.get("key")
+    return Mark(cipher, key if isinstance(key, str) else None)
 
 
 def build_network(architecture: str, options: Mapping[str, Any], row: Architecture | None = None) -> nn.Module:
@@ -177,7 +191,7 @@ def load(path: Path, architecture: Architecture | None = None) -> Classifier:
     with weights.reading(card.weights, f"weights of {card.architecture}", CardError):
         weights.load_into(network, card.weights)
     classes = [line.strip() for line in card.labels.read_text(encoding="utf-8").splitlines() if line.strip()]
-    classifier = Classifier(card.name, network, card.preprocessing, classes)
+    classifier = Classifier(card.name, network, card.preprocessing, classes, card.reads)
     with torch.inference_mode():
         outputs = classifier(torch.zeros(1, card.preprocessing.channels, *card.preprocessing.size)).shape
     if tuple(outputs) != (1, len(classes)):

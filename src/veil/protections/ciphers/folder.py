@@ -5,7 +5,7 @@ that does not hold the encrypted pixels is a failure.
 
 Threat model: as for the cipher (`veil.protections.ciphers`). Hidden are pixels, in the measure that the cipher hides
 them, and metadata, which is left out. Not hidden are file names, sizes, and what ``rows.jsonl`` says of each image; the
-key is in no file, only its fingerprint.
+key is in no file, only its fingerprint: in ``run.json``, and in every encrypted image (`veil.images.marks`).
 
 What lies beside the encrypted images (`veil.jobs.folders`) is needed to decrypt them. ``run.json`` says which cipher
 and which key; a row says how large an image was, which Tanaka's padding hides, and whether it was grey. Decryption
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from veil import images
 from veil.images import ImageError, Photo
+from veil.images.marks import NO_KEY, Mark
 from veil.jobs import folders, image_batches, lossless
 from veil.jobs.folders import QUIET, FolderError, FolderResult, Item, Job, Row, Run
 from veil.jobs.image_batches import FAILS, ReadImage
@@ -120,7 +121,10 @@ def encrypt_folder(
     settings = {
         "version": VERSION, "cipher": row.name, "key": key.fingerprint if key else None, "format": format, "size": size,
     }  # fmt: skip
-    job = Lossless(change=scheme, output=output, settings=settings, rows=ENCRYPTED_ROWS, describe=describe)
+    job = Lossless(
+        change=scheme, output=output, settings=settings, rows=ENCRYPTED_ROWS, describe=describe,
+        mark=Mark(row.name, key.fingerprint if key else NO_KEY),
+    )  # fmt: skip
     return lossless.run(inputs, out, job, run)
 
 
