@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SMOKE: dict[str, Any] = {
     "width": 8, "reader": 16, "pretraining": 4, "attackers": 1, "reconstructor": None, "epochs": 2, "batch_size": 16,
 }  # fmt: skip
+SMOKE_FACES = 600
+"""About how many faces of a data set the scale smoke takes."""
 _SIDES = {"smoke": 32, "full": 64}
 
 
@@ -78,7 +80,7 @@ def train(
                      autocompletion=completion(PRESETS)),
     ] = next(iter(PRESETS.names())),
     scale: Annotated[
-        Literal["smoke", "full"], typer.Option(help="smoke: seconds, on drawn faces where there is no --data.")
+        Literal["smoke", "full"], typer.Option(help="smoke: seconds, on some 600 faces of --data, or on drawn ones.")
     ] = "full",
     side: Annotated[
         int | None, typer.Option(min=STRIDE, help="Of the images, a multiple of 4. [default: 64; smoke: 32]",
@@ -109,6 +111,7 @@ def train(
     The same command goes on from the last finished epoch and ends with the same weights.
     """
     from veil import training
+    from veil.data import faces
     from veil.jobs import folders
     from veil.protections.features import trainer
     from veil.training.run import Run
@@ -124,8 +127,9 @@ def train(
         raise typer.BadParameter(f"--side is a multiple of {STRIDE}, not {side}")
     runner = training.fabric(device, precision)
     with errors.status("reading faces"):
-        parts = _faces(data, side, split, seed)
+        parts = _faces(data, side, split, seed, SMOKE_FACES if scale == "smoke" else None)
     trainer.check(parts.train, wanted, hidden)
+    faces.require_auditable(parts, hidden)
     with folders.locked(out):
         errors.print(escape(
             f"{parts.name}: {len(parts.train):,} training images; for {', '.join(wanted)}, "
@@ -157,11 +161,11 @@ def _settings(preset: str, of_scale: Mapping[str, Any], changes: Mapping[str, An
         raise typer.BadParameter(str(error)) from None
 
 
-def _faces(data: Path | None, side: int, split: Split, seed: int) -> FaceParts:
+def _faces(data: Path | None, side: int, split: Split, seed: int, most: int | None) -> FaceParts:
     from veil.data import faces
     from veil.protections.features.trainer import drawn_faces
 
-    return drawn_faces(side, seed) if data is None else faces.read(data, side, split=split, seed=seed)
+    return drawn_faces(side, seed) if data is None else faces.read(data, side, split=split, seed=seed, most=most)
 
 
 def _finish(pair: TrainedPair, out: Path, data: Path | None, as_json: bool) -> None:

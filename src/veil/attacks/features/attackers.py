@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from veil.attacks.errors import AttackFailed
 from veil.runtime.lazy import torch
 from veil.runtime.scales import SCALES, Scale
-from veil.training.curves import flat
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -113,7 +112,9 @@ class TrainedAttack:
 
     @property
     def flat(self) -> bool | None:
-        """Whether its validation curve had gone flat (`veil.training.curves`); None where it has none."""
+        """Whether its validation curve had gone flat (`veil.metrics.curves`); None where it has none."""
+        from veil.metrics.curves import flat
+
         if self.solved or not self.log:
             return None
         return flat([float(row["validation"]) for row in self.log])

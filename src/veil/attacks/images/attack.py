@@ -26,7 +26,7 @@ class Reconstruct(Protocol):
     """What an attack comes to.
 
     It may have attributes that rows keep: ``settled``, the share of the key that it knows for certain, and ``flat``,
-    whether the curve of its training had gone flat (`veil.training.curves`).
+    whether the curve of its training had gone flat (`veil.metrics.curves`).
     """
 
     def __call__(self, protected: Tensor, /) -> Tensor:

@@ -7,9 +7,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from veil import images
+from veil.metrics.curves import flat
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
-from veil.training.curves import flat
 from veil.training.order import epoch_generator, whole_batches
 from veil.training.run import Run
 
@@ -33,7 +33,7 @@ class Reconstruction:
 
     @property
     def flat(self) -> bool | None:
-        """Whether its curve had gone flat (`veil.training.curves`); None where there is none."""
+        """Whether its curve had gone flat (`veil.metrics.curves`); None where there is none."""
         return None if self.curve is None else flat([-float(row[self.curve]) for row in self.log], least=0.0)
 
     @torch.inference_mode()

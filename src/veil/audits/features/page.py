@@ -26,10 +26,10 @@ from veil.audits.features.verdicts import FeatureVerdict, distances, verdicts
 from veil.audits.images.page import SMOKE, strip
 from veil.audits.levels import at_scale, people_of
 from veil.jobs.rows import Row
+from veil.metrics.curves import RULE
 from veil.report import figures
 from veil.report.numbers import interval, signed_interval, spread
 from veil.report.page import Page, Picture, Section, Table
-from veil.training.curves import RULE
 
 FLOORS = {"plain": "the photo itself", "mean": "guess: the mean face", "unrelated": "guess: another face",
           "grey": "guess: grey"}  # fmt: skip

@@ -11,7 +11,7 @@ from veil.attacks.features import FEATURE_ATTACKERS, PersonFinder
 from veil.attacks.features.in_loop import IN_LOOP
 from veil.audits.features.settings import ALL
 from veil.jobs.rows import Row
-from veil.training.curves import best_was_early
+from veil.metrics.curves import best_was_early
 
 GUESSES = ("mean", "unrelated", "grey")
 RECOGNISED = {

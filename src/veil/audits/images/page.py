@@ -12,10 +12,10 @@ from veil.audits.images.verdicts import Verdict, control_of, flatness, floor, in
 from veil.audits.levels import at_scale
 from veil.images.forms import FORMS
 from veil.jobs.rows import Row, unpack
+from veil.metrics.curves import RULE
 from veil.protections.image_protection import KEYS, ImageProtection
 from veil.report import figures
 from veil.report.page import Page, Picture, Section, Table
-from veil.training.curves import RULE
 
 FLOORS = {
     "plain": "the plain image",

@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 from veil.data import synthetic_faces
 from veil.data.faces import FaceParts, Faces, Split
 from veil.metrics import attributes
+from veil.protections.features import framing
 from veil.protections.features.deep_obfuscator import train
 from veil.protections.features.encoding import Encoding, Sent
 from veil.protections.features.file import Client, Service, pair
@@ -79,6 +80,7 @@ def train_pair(
         ranged = obfuscator(faces.images[:_RANGED].float() / 255)
     training = {
         "data": parts.name, "fingerprint": parts.fingerprint, "split": parts.split, "split_seed": parts.seed,
+        **({} if parts.most is None else {"faces_at_most": parts.most}), **framing.described(parts.name, parts.aspect),
         "images": len(faces), "seed": run.seed, "precision": loop.precision_of(run.runner),
         "settings": asdict(settings),
         "adversary": {
@@ -96,7 +98,7 @@ def train_pair(
 
 def drawn_faces(side: int, seed: int) -> FaceParts:
     """Faces for who has none, to see that something works; the same for training and audit."""
-    return replace(synthetic_faces.faces(DRAWN, seed, side), seed=seed)
+    return replace(synthetic_faces.faces(DRAWN, seed, side), seed=seed, aspect=1.0)
 
 
 def check(faces: Faces, target: Sequence[str], hides: Sequence[str]) -> None:
@@ -156,12 +158,14 @@ class TrainedWith:
     Attributes:
         name, fingerprint: of the set, as `FaceParts` has them.
         split, seed: how they were split.
+        most: about how many of them there were, where they were cut down (``--scale smoke``).
     """
 
     name: str
     fingerprint: str
     split: Split
     seed: int
+    most: int | None = None
 
 
 def trained_with(training: Mapping[str, Any]) -> TrainedWith | None:
@@ -170,7 +174,8 @@ def trained_with(training: Mapping[str, Any]) -> TrainedWith | None:
     split = next((known for known in get_args(Split) if known == training.get("split")), None)
     if not isinstance(name, str) or not isinstance(fingerprint, str) or type(seed) is not int or split is None:
         return None
-    return TrainedWith(name, fingerprint, split, seed)
+    most = training.get("faces_at_most")
+    return TrainedWith(name, fingerprint, split, seed, most if type(most) is int and most > 0 else None)
 
 
 def adversary(training: Mapping[str, Any]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from veil.training.curves import best_was_early, flat
+from veil.metrics.curves import best_was_early, flat
 
 
 @pytest.mark.parametrize(
