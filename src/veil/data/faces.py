@@ -111,7 +111,7 @@ class FaceParts:
 
     Attributes:
         name: of the set.
-        split, seed, most: the arguments of `read` that gave these parts.
+        split, seed, most: the arguments of `read` that gave these parts; ``most`` is None where it left nothing out.
         aspect: width by height of the training's photos before they were resized, the median of some; None where that
             is not known.
     """
@@ -208,7 +208,8 @@ def read(
         first = open_photo(known.files[0])
         size = first.height, first.width
     part_of = _partition(known, split, seed)
-    if most is not None and len(known.files) > most:
+    most = None if most is None or len(known.files) <= most else most
+    if most is not None:
         part_of = _fewer(known, part_of, most, seed)
     parts = []
     for number, part in enumerate(PARTS):
@@ -230,10 +231,9 @@ def _aspect(files: Sequence[Path]) -> float:
 
 
 def _fewer(known: FaceList, part_of: Tensor, most: int, seed: int) -> Tensor:
-    """Parts of images with -1 for those that are left out: whole people in the order of their hashes."""
-    people = (
-        list(map(str, known.identities.tolist())) if known.identities is not None else [f.name for f in known.files]
-    )
+    """Parts of images with -1 for those that are left out: people are taken in the order of their hashes."""
+    names = known.files if known.identities is None else known.identities.tolist()
+    people = [name.name if isinstance(name, Path) else str(name) for name in names]
     wanted = [share * most for share in OWN_SHARES]
     chosen = torch.full_like(part_of, -1)
     order = _hash(("fewer faces", seed))

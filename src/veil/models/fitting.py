@@ -2,13 +2,15 @@
 
 A network answers whatever it is shown. One that was trained on encrypted images knows nothing of plain ones, nor of
 images under another key. Its card names cipher and key, an encrypted file carries a mark (`veil.images.marks`): what
-does not fit is refused, and what nobody can tell is warned of.
+does not fit is refused, and what nobody can tell is warned of. Where every training image had a key of its own, no key
+is special: such a network reads images under any key, and plain ones, which is one more.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from veil.images.marks import NO_KEY
 from veil.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ def require(classifier: Classifier, mark: Mark | None, pixels: Tensor | None = N
             return None
         how = "transformed" if mark.cipher == TRANSFORMED else mark.words
         raise Misfit(f"{name} was trained on plain images; this one is {how}")
+    if reads.key == NO_KEY and (mark is None or _family(mark) == _family(reads)):
+        plain = "; it reads a plain one as if it were one of these"
+        return None if mark is not None else f"{name} was trained on images {reads.words}{plain}"
     if mark is None:
         if pixels is not None and neighbours(pixels) < _ALIKE:
             return (
@@ -62,6 +67,11 @@ def require(classifier: Classifier, mark: Mark | None, pixels: Tensor | None = N
     if None in (mark.key, reads.key):
         return f"{name} was trained on images {reads.words}; under which key is not known (an older version trained it)"
     return None
+
+
+def _family(mark: Mark) -> str:
+    """What a cipher is called whatever its keys are used for: ``pixel`` of ``pixel-same`` and ``pixel-different``."""
+    return mark.cipher.split("-")[0]
 
 
 def neighbours(pixels: Tensor) -> float:

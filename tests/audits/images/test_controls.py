@@ -149,3 +149,14 @@ def test_a_later_line_of_the_page_never_says_less(
         assert ("nothing found" in line[1]) == (verdict.level == "nothing")
         if verdict.level == "nothing":
             assert "the same attack breaks pixel-same" in line[1]
+
+
+def test_rates_have_their_n_and_interval(tmp_path: Path) -> None:
+    shared = {"ssim": 0.1, "visible": 0.0, "exact": 0.0, "count": 24}
+    rows = [row | {"accuracy": 1.0 if row["floor"] == "plain" else 0.0} for row in FLOORS]
+    rows.append({"kind": "attack", "attack": "affine", "pairs": None, "accuracy": 0.75, **shared, "flat": None})
+    last = verdicts(rows, "cpu")[3]
+    assert "75 % (18 of 24 images) named rightly, 95 %: 55.1 to 88.0 %," in last.text
+    assert last.over == "1 attack, 24 images, cpu scale"
+    table = pages.attack_table(rows)
+    assert table.rows[-1][-2] == "75.0 (95 %: 55.1 to 88.0 %)"

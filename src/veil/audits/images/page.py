@@ -13,8 +13,10 @@ from veil.audits.levels import at_scale
 from veil.images.forms import FORMS
 from veil.jobs.rows import Row, unpack
 from veil.metrics.curves import RULE
+from veil.metrics.intervals import wilson
 from veil.protections.image_protection import KEYS, ImageProtection
 from veil.report import figures
+from veil.report.numbers import interval
 from veil.report.page import Page, Picture, Section, Table
 
 FLOORS = {
@@ -146,14 +148,16 @@ def _has(row: Row) -> str:
 
 
 def _cells(row: Row, columns: Sequence[str]) -> list[str]:
-    return [_cell(name, row.get(name)) for name in columns]
+    return [_cell(name, row.get(name), row.get("count")) for name in columns]
 
 
-def _cell(name: str, value: float | None) -> str:
+def _cell(name: str, value: float | None, count: int | None) -> str:
+    """A metric; a share with its interval, where it is known over how many images it is."""
     if value is None:
         return "–"
     if name in ("accuracy", "exact"):
-        return f"{100 * value:.1f}"
+        bounds = "" if count is None else f" ({interval(wilson(round(value * count), count))})"
+        return f"{100 * value:.1f}{bounds}"
     return f"{value:.1f}" if name == "psnr" else f"{value:.3f}"
 
 

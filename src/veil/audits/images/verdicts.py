@@ -17,6 +17,8 @@ from veil.audits.levels import LEAKS as LEAKS
 from veil.audits.levels import LEVELS as LEVELS
 from veil.audits.levels import Evidence, Judgement, at_scale, level_of, of_nothing, share
 from veil.jobs.rows import Row
+from veil.metrics.intervals import wilson
+from veil.report.numbers import interval
 from veil.runtime.scales import Scale
 
 ATTACKERS: Mapping[str, int] = {knowledge.attacker: knowledge.rank for knowledge in KNOWLEDGE.values()}
@@ -268,7 +270,10 @@ def _reached(metric: str, row: Row) -> str:
     value, count = row[metric], row.get("count")
     if metric != "accuracy":
         return f"{_TITLES[metric]} {value:.2f}"
-    return f"{value:.0%} named rightly" if count is None else f"{share(value, count, 'images')} named rightly"
+    if count is None:
+        return f"{value:.0%} named rightly"
+    bounds = interval(wilson(round(value * count), count))
+    return f"{share(value, count, 'images')} named rightly, {bounds},"
 
 
 def _number(metric: str, value: float) -> str:
