@@ -57,12 +57,12 @@ def measure(scale: Scale, given: Namespace) -> Iterator[Row]:
     """The one row."""
     times: dict[str, list[float]] = {"kept": [], "returned": []}
     for _ in range(scale.turns):
-        for way, found in times.items():
+        for way, measured in times.items():
             command = [sys.executable, __file__, "work", json.dumps([given.model, scale.passes, way])]
-            found += json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            measured += json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     yield (
         {"model": Path(given.model).stem, "batch": BATCH}
-        | {f"ms_per_photo_{way}": round(median(found), 2) for way, found in times.items()}
+        | {f"ms_per_photo_{way}": round(median(measured), 2) for way, measured in times.items()}
         | {"ratio": round(median(times["returned"]) / median(times["kept"]), 3)}
     )
 

@@ -44,7 +44,7 @@ PRECISIONS = {0: "auto", 7: "float32"}
 """By seed: the descent in either precision, where the processor has both."""
 STEPS = ("--budget", "8", "--step", "2", "--max-iterations", "5", "--required-score", "0.7")
 REAL_PHOTOS, ODD_PHOTOS = 3, ("exif.jpg", "grey.png", "deep.png", "alpha.png")
-_BESIDE = {"rows.jsonl", "run.json", "report.html", ".lock"}
+_BESIDE = {"rows.jsonl", "run.json", "report.html", ".lock"}  # of the outputs, in revisions before OUT-private
 _PLACES_IN_FILE = {273, 279, 324, 325}  # TIFF's tags of where pixels lie, and how many bytes they take
 _GOOD = (0, 3)  # 3: some photos are not protected
 _XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">

@@ -53,11 +53,11 @@ def job(folder: Path) -> None:
     from veil.protections.noise.rows import PROTECTED_ROWS
 
     def work(items: Iterable[Item], workers: int) -> Generator[tuple[Item, Row], None, None]:
-        made: set[Path] = set()
+        existing: set[Path] = set()
         for item in items:
-            if item.out.parent not in made:
+            if item.out.parent not in existing:
                 item.out.parent.mkdir(parents=True, exist_ok=True)
-                made.add(item.out.parent)
+                existing.add(item.out.parent)
             item.out.touch()
             yield item, row_of(item.number, item.name, item.out_name) | {"source": folders.stamp(item.source)}
 
@@ -93,7 +93,7 @@ def by_output(folder: Path) -> None:
     """Rows by the names of their outputs, of every hundredth."""
     from veil.jobs.row_index import RowIndex
 
-    index = RowIndex(folder / "out/rows.jsonl")
+    index = RowIndex(folder / "out-private/rows.jsonl")
     for number in range(0, len(index), 100):
         row = index.row_of_output(name_of(number, ".png"))
         assert row is not None
@@ -133,7 +133,7 @@ def measure(scale: Scale, given: Namespace) -> Iterator[Row]:
             for stage in STAGES:
                 command = [sys.executable, __file__, "work", stage, folder]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
-                size = (Path(folder) / "out/rows.jsonl").stat().st_size
+                size = (Path(folder) / "out-private/rows.jsonl").stat().st_size
                 yield {"stage": stage, "rows": count, "mb": round(size / 1e6), **json.loads(done.stdout)}
 
 

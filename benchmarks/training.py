@@ -34,6 +34,7 @@ from veil.protections import PROTECTIONS
 from veil.protections.ciphers.keys import Key
 from veil.training import classification
 from veil.training.classification import ClassifierSettings, Input, Protection, unprotected
+from veil.training.run import Run
 
 CLASSES, SIDE = 10, 32
 CONTESTANTS = ("plain", "tanaka", "pixel-same", "pixel-different")
@@ -85,10 +86,8 @@ class Contest:
     def loop(self) -> float:
         """Seconds of an epoch."""
         with tempfile.TemporaryDirectory() as folder:
-            log = classification.train(
-                self.network(), self.data, self.settings, prepare=self.prepare, folder=Path(folder), seed=0,
-                runner=self.runner, logged=lambda row: None,
-            )  # fmt: skip
+            run = Run(folder=Path(folder), seed=0, runner=self.runner, logged=lambda row: None)
+            log = classification.train(self.network(), self.data, self.settings, run, prepare=self.prepare)
         return float(log[0]["seconds"])
 
     def bare(self) -> float:

@@ -80,8 +80,8 @@ def measure(scale: Scale, given: Namespace) -> Iterator[Row]:
             seconds[name].append(time.perf_counter() - began)
     least = median(seconds["floor"])
     yield (
-        {f"seconds, {name}": [round(each, 2) for each in found] for name, found in seconds.items()}
-        | {f"ratio to the floor, {name}": round(median(found) / least, 3) for name, found in seconds.items()}
+        {f"seconds, {name}": [round(value, 2) for value in measured] for name, measured in seconds.items()}
+        | {f"ratio to the floor, {name}": round(median(measured) / least, 3) for name, measured in seconds.items()}
     )
 
 

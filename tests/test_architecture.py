@@ -1,9 +1,11 @@
 """The house rules that a machine can hold: which way imports go, what is public, what is never loaded."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+from repository import REPOSITORY
 
 import veil
 
@@ -133,3 +135,26 @@ def test_no_package_exports_a_name_that_one_of_its_modules_has() -> None:
         names |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
         modules = {module.removeprefix(f"{package}.") for module in MODULES if module.startswith(f"{package}.")}
         assert not names & modules, f"{package} exports {names & modules}"
+
+
+HOUSE = REPOSITORY / "docs/house.md"
+
+
+def test_the_map_of_the_house_names_every_room_on_its_floor() -> None:
+    """Rooms are the packages of the tree; the page's table goes from floor to floor as `FLOORS` does."""
+    cells = re.findall(r"^\| *(\d*) *\| `([^`]+)/` \|", HOUSE.read_text(encoding="utf-8"), re.MULTILINE)
+    rooms = [room for _, room in cells]
+    packages = {file.parent.relative_to(SOURCE).as_posix() for file in FILES if file.name == "__init__.py"} - {"."}
+    assert sorted(rooms) == sorted(packages)
+    floor = 0
+    for number, room in cells:
+        floor = int(number or floor)
+        assert floor_of(room.replace("/", ".")) == floor - 1, f"{room} is not on floor {floor}"
+
+
+def test_the_walks_through_the_house_name_files_that_exist() -> None:
+    named = re.findall(r"`([a-z0-9_/]+\.py)`", HOUSE.read_text(encoding="utf-8"))
+    files = {file.relative_to(SOURCE).as_posix() for file in FILES}
+    known = files | {file.name for file in FILES}
+    assert len(named) > 30
+    assert not [name for name in named if name not in known and not (REPOSITORY / name).is_file()]

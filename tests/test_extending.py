@@ -10,6 +10,7 @@ from pathlib import Path
 import cards
 import numpy as np
 import pytest
+from commands import kept_of
 from contracts import check_feature_attacker, check_image_attack, check_scheme
 from networks import photos
 from PIL import Image
@@ -102,10 +103,10 @@ def test_the_example_protects_audits_and_is_reported(example: Path, tmp_path: Pa
         ["protect", "in", "-o", "typed", "--scheme", "veil_example.least_likely:SCHEME", "-m", card, *quick],
         ["audit", "plain", "--scale", "smoke", "-o", "audit", "--attacks", "nearest-pair"],
     )  # fmt: skip
-    page = (tmp_path / "out/report.html").read_text()
+    page = kept_of(tmp_path / "out", "report.html").read_text()
     assert "name the class that they held for least likely" in page
-    assert json.loads((tmp_path / "out/run.json").read_text())["scheme"] == "least-likely"
-    assert "name the class that they held for least likely" in (tmp_path / "typed/report.html").read_text()
+    assert json.loads(kept_of(tmp_path / "out", "run.json").read_text())["scheme"] == "least-likely"
+    assert "name the class that they held for least likely" in kept_of(tmp_path / "typed", "report.html").read_text()
     assert (tmp_path / "typed/a.png").read_bytes() == (tmp_path / "out/a.png").read_bytes()
     assert "plain image of the nearest pair" in (tmp_path / "audit/report.html").read_text()
 
@@ -150,9 +151,9 @@ def test_the_package_of_the_documentation(tmp_path: Path) -> None:
     run(tmp_path / "installed", tmp_path, *commands, ["report", "doe2031", "--scale", "smoke"])
 
     assert "inverted" in (tmp_path / "audit/report.html").read_text()
-    (row,) = map(json.loads, (tmp_path / "out/rows.jsonl").read_text().splitlines())
+    (row,) = map(json.loads, kept_of(tmp_path / "out", "rows.jsonl").read_text().splitlines())
     assert list(row["networks"][0]["survival"]) == ["jpeg90", "jpeg75", "half size and back", "blur"]
-    assert "blurred a little" in (tmp_path / "out/report.html").read_text()
+    assert "blurred a little" in kept_of(tmp_path / "out", "report.html").read_text()
     assert 'architecture = "veil/two-layers"' in (tmp_path / "net/model.toml").read_text()
     page = tmp_path / "results/doe2031/report/smoke/report.html"
     assert "Brightness (Table 1)" in page.read_text()

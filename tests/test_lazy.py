@@ -23,6 +23,8 @@ TORCH_FREE = (
     "import veil.cli.audit, veil.cli.encrypt, veil.cli.key, veil.cli.transform",
     "import veil.runtime.lazy, veil.runtime.tables, veil.jobs.folders, veil.jobs.rows",
     "import veil.models.weights",
+    "from veil.models.names import packaged; packaged()",
+    "from veil.training.classifier_settings import PRESETS; dict(PRESETS)",
     "from veil.models.architectures import ADAPTATIONS, ARCHITECTURES; dict(ADAPTATIONS), dict(ARCHITECTURES)",
     "from veil.data.layouts import DATASETS; dict(DATASETS)",
     "from veil.recipes import PAPERS; [r.cost('cpu') for p in PAPERS.values() for r in p.recipes]",
@@ -38,23 +40,46 @@ def test_torch_is_not_imported() -> None:
 
 
 def test_help_and_completion_do_not_wait_for_torch() -> None:
-    """Nor for NumPy or Pillow: the help of all commands, and what a shell is offered for options of `veil protect`."""
+    """Nor for NumPy or Pillow: the help of every command, and what a shell is offered for values and options."""
     code = """
 import os, sys
+import typer.main
 from veil.cli import main
-for command in ([], ["protect"], ["audit"], ["train"], ["obfuscate", "train"], ["transform", "train"], ["reproduce"]):
+from veil.cli.app import app
+
+HEAVY = {"torch", "numpy", "PIL", "scipy", "matplotlib", "lightning_fabric"}
+
+def run(*words, after):
     try:
-        main([*command, "--help"])
+        main(words or None)
     except SystemExit as stop:
-        assert stop.code == 0
-os.environ |= {"_VEIL_COMPLETE": "complete_bash", "COMP_WORDS": "veil train --network res", "COMP_CWORD": "3"}
+        assert stop.code == 0, after
+    assert not HEAVY & sys.modules.keys(), (after, HEAVY & sys.modules.keys())
+
+def helped(group, words):
+    run(*words, "--help", after=words)
+    for name, command in getattr(group, "commands", {}).items():
+        helped(command, [*words, name])
+
+def completed(command, words):
+    os.environ |= {"COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+    run(after=words)
+
+def values(group, words):
+    for parameter in group.params:
+        if parameter.opts[0].startswith("--") and not parameter.is_flag:
+            completed(group, [*words, parameter.opts[0], ""])
+    completed(group, [*words, ""])
+    completed(group, [*words, "--"])
+    for name, command in getattr(group, "commands", {}).items():
+        values(command, [*words, name])
+
+program = typer.main.get_command(app)
+helped(program, [])
+os.environ |= {"_VEIL_COMPLETE": "complete_bash"}
 sys.argv = ["veil"]
-try:
-    main()
-except SystemExit:
-    pass
-heavy = {"torch", "numpy", "PIL", "scipy", "matplotlib", "lightning_fabric"} & sys.modules.keys()
-assert not heavy, heavy
+values(program, ["veil"])
+completed(program, ["veil", "train", "--network", "res"])
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "resnet18" in done.stdout.splitlines()[-1] + done.stdout.splitlines()[-2]

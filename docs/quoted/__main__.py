@@ -17,11 +17,11 @@ def main() -> int:
     everything, wrong = quoted(), 0
     for page in pages():
         text, name = page.read_text(encoding="utf-8"), page.relative_to(REPOSITORY)
-        found = [*faults(text, everything), *naked(text, name.as_posix())]
-        for fault in found:
+        problems = [*faults(text, everything), *naked(text, name.as_posix())]
+        for fault in problems:
             print(f"{name}: {fault}", file=sys.stderr)
-        wrong += len(found)
-        new = text if found else filled(text, everything)
+        wrong += len(problems)
+        new = text if problems else filled(text, everything)
         if new != text:
             write_atomically(page, new)
             print(f"written: {name}")

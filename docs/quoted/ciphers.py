@@ -76,8 +76,8 @@ def learned(data: str, protection: str) -> float:
 
 def known_pairs(protection: str) -> int:
     """The least number of known images that gives all others back, byte for byte."""
-    found = (row for row in audit(protection) if row.get("attack") == "known-plaintext" and row.get("exact") == 1)
-    return min(int(row["pairs"]) for row in found)
+    exact = (row for row in audit(protection) if row.get("attack") == "known-plaintext" and row.get("exact") == 1)
+    return min(int(row["pairs"]) for row in exact)
 
 
 def exact(protection: str, name: str) -> bool:
@@ -114,6 +114,8 @@ NUMBERS: Numbers = {
     "pixel-same.shows": lambda: f"{strongest('pixel-same', 'visible'):.2f}",
     "pixel-same.ga.shows": lambda: f"{attack('pixel-same', 'ga')['visible']:.2f}",
     "pixel-same.uwa.shows": lambda: f"{attack('pixel-same', 'uwa')['visible']:.2f}",
+    "tanaka.inverse.ssim": lambda: f"{attack('tanaka', 'inverse')['ssim']:.2f}",
+    "pixel-same.inverse.ssim": lambda: f"{attack('pixel-same', 'inverse')['ssim']:.2f}",
     "tanaka.ga.ssim": lambda: f"{attack('tanaka', 'ga')['ssim']:.2f}",
     "tanaka.ga.ssim.photos": lambda: (
         f"{one(ATTACKED, data='nips17', protection='tanaka', attack='ga', kind='attack')['ssim']:.2f}"

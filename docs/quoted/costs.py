@@ -24,7 +24,7 @@ def whole(paper: Paper) -> float:
 
 def costs() -> str:
     """A line for each paper, and one for each of its items."""
-    found = [
+    lines = [
         line
         for paper in papers.PAPERS.values()
         for line in (
@@ -32,7 +32,7 @@ def costs() -> str:
             *(_line(paper, recipe) for recipe in paper.recipes),
         )
     ]
-    return table(("item", "", "`--scale cpu`", "took", "`--scale paper`"), found)
+    return table(("item", "", "`--scale cpu`", "took", "`--scale paper`"), lines)
 
 
 def _line(paper: Paper, recipe: Recipe) -> tuple[str, ...]:

@@ -118,8 +118,8 @@ def sent(rows: list[Row]) -> Row:
 
 def faces(share: float | str) -> int:
     """How many faces an attacker has: all, or a share of their own."""
-    (found,) = {row["faces"] for row in audit("paper") if row["kind"] == "attribute" and row["share"] == share}
-    return int(found)
+    (count,) = {row["faces"] for row in audit("paper") if row["kind"] == "attribute" and row["share"] == share}
+    return int(count)
 
 
 def judged() -> Row:
@@ -139,11 +139,11 @@ def point_auroc(kind: str, values: int) -> float:
 
 def of_lambdas(metric: str) -> list[float]:
     """The service's balanced accuracy, or the AUROC of the strongest attacker of gender, on maps, by λ."""
-    found = [point("paper", weight=each) for each in LAMBDAS]
-    return [served(rows) if metric == "smile" else read(rows, GENDER, "auroc") for rows in found]
+    by_weight = [point("paper", weight=weight) for weight in LAMBDAS]
+    return [served(rows) if metric == "smile" else read(rows, GENDER, "auroc") for rows in by_weight]
 
 
-def hidden() -> Iterator[tuple[str, str]]:
+def hidden_attributes() -> Iterator[tuple[str, str]]:
     """Sets and their hidden attributes."""
     for name in ASKED:
         yield name, GENDER
@@ -153,24 +153,24 @@ def hidden() -> Iterator[tuple[str, str]]:
 
 def over_sets(variant: str, attribute: str) -> list[float]:
     """What the strongest attacker reads of an attribute, by set."""
-    return [read(of_set(name, variant), hides) for name, hides in hidden() if hides == attribute]
+    return [read(of_set(name, variant), hides) for name, hides in hidden_attributes() if hides == attribute]
 
 
 def set_floors(metric: str = "balanced_accuracy") -> list[float]:
     """What the true answers give away, by set and hidden attribute."""
-    return [least(floor_of(of_set(name, "undefended"), hides), metric) for name, hides in hidden()]
+    return [least(floor_of(of_set(name, "undefended"), hides), metric) for name, hides in hidden_attributes()]
 
 
 def above_floors(metric: str) -> list[float]:
     """By how much attackers of Veil's training read more than true answers give away."""
-    read_by = [read(of_set(name, "veil"), hides, metric) for name, hides in hidden()]
+    read_by = [read(of_set(name, "veil"), hides, metric) for name, hides in hidden_attributes()]
     return [value - floor for value, floor in zip(read_by, set_floors(metric), strict=True)]
 
 
 def own_over_sets() -> list[float]:
     """Accuracies of the own adversaries of the paper's training, by set and hidden attribute."""
-    found = (own(of_set(name, "paper"), hides, "accuracy") for name, hides in hidden())
-    return [value for value in found if value is not None]
+    shares = (own(of_set(name, "paper"), hides, "accuracy") for name, hides in hidden_attributes())
+    return [value for value in shares if value is not None]
 
 
 def lost(variant: str) -> list[float]:
@@ -257,7 +257,7 @@ NUMBERS: Numbers = {
     "trade-off.auroc.bottleneck.128": lambda: f"{point_auroc('bottleneck', 128):.2f}",
     "trade-off.auroc.veil.128": lambda: f"{point_auroc('veil', 128):.2f}",
     "trade-off.maps.smile": lambda: ", ".join(map(percent, of_lambdas("smile"))),
-    "trade-off.maps.auroc": lambda: ", ".join(f"{each:.3f}" for each in of_lambdas("auroc")),
+    "trade-off.maps.auroc": lambda: ", ".join(f"{value:.3f}" for value in of_lambdas("auroc")),
     "figure7.gender.paper": lambda: span([100 * value for value in over_sets("paper", GENDER)]),
     "figure7.gender.undefended": lambda: span([100 * value for value in over_sets("undefended", GENDER)]),
     "figure7.gender.veil": lambda: span([100 * value for value in over_sets("veil", GENDER)]),

@@ -41,8 +41,8 @@ class Quoted:
 
 def names(page: str) -> Iterator[tuple[str, str]]:
     """Kind and name of each mark of a page."""
-    for found in _MARK.finditer(page):
-        yield found["kind"], found["name"]
+    for mark in _MARK.finditer(page):
+        yield mark["kind"], mark["name"]
 
 
 def filled(page: str, quoted: Quoted) -> str:
@@ -52,9 +52,9 @@ def filled(page: str, quoted: Quoted) -> str:
         KeyError: for a name that is not there.
     """
     return _MARK.sub(
-        lambda found: (
-            f"<!--{found['kind']} {found['name']}-->"
-            f"{quoted.written(found['kind'], found['name'], found['text'])}<!--/{found['kind']}-->"
+        lambda mark: (
+            f"<!--{mark['kind']} {mark['name']}-->"
+            f"{quoted.written(mark['kind'], mark['name'], mark['text'])}<!--/{mark['kind']}-->"
         ),
         page,
     )
@@ -76,4 +76,4 @@ def faults(page: str, quoted: Quoted) -> Iterator[str]:
 
 def without(page: str) -> str:
     """The page with blanks in place of everything that is marked, and of the marks."""
-    return _MARK.sub(lambda found: re.sub(r"[^\n]", " ", found.group()), page)
+    return _MARK.sub(lambda mark: re.sub(r"[^\n]", " ", mark.group()), page)

@@ -49,6 +49,7 @@ NUMBERS: Numbers = {
     "crs.reached": lambda: count(reached("crs")),
     "crs.icp.before": lambda: f"{mean(of('crs'), 'icp_before'):.3f}",
     "crs.icp": lambda: f"{mean(of('crs'), 'icp_after'):.5f}",
+    "crs.on-top": lambda: count(on_top("crs", "descent")),
     "crs.unseen.on-top": lambda: count(on_top("crs", "unseen")),
     "crs.jpeg": lambda: count(after_jpeg("crs")),
     "cis.ice": lambda: f"{mean(of('cis'), 'ice_after'):.1f}",

@@ -40,7 +40,7 @@ def parameters(file: Path) -> int:
     with file.open("rb") as handle:
         header = json.loads(handle.read(int.from_bytes(handle.read(8), "little")))
     shapes = (
-        each["shape"] for name, each in header.items() if name != "__metadata__" and not name.endswith(STATISTICS)
+        tensor["shape"] for name, tensor in header.items() if name != "__metadata__" and not name.endswith(STATISTICS)
     )
     return sum(map(prod, shapes))
 

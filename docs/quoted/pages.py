@@ -35,10 +35,10 @@ def quoted() -> Quoted:
 
 
 def _joined(tables: Iterable[Mapping[str, T]]) -> dict[str, T]:
-    found: dict[str, T] = {}
-    for each in tables:
-        twice = found.keys() & each.keys()
+    merged: dict[str, T] = {}
+    for table in tables:
+        twice = merged.keys() & table.keys()
         if twice:
             raise ValueError(f"quoted twice: {', '.join(sorted(twice))}")
-        found |= each
-    return found
+        merged |= table
+    return merged

@@ -45,10 +45,10 @@ def some(file: str, **fields: object) -> list[Row]:
     Raises:
         LookupError: where there is none.
     """
-    found = [row for row in rows(file) if all(row.get(name) == value for name, value in fields.items())]
-    if not found:
+    matching = [row for row in rows(file) if all(row.get(name) == value for name, value in fields.items())]
+    if not matching:
         raise LookupError(f"no row of {file} has {fields}")
-    return found
+    return matching
 
 
 def one(file: str, **fields: object) -> Row:
@@ -57,15 +57,15 @@ def one(file: str, **fields: object) -> Row:
     Raises:
         LookupError: where there is none, or another.
     """
-    found = some(file, **fields)
-    if len(found) > 1:
-        raise LookupError(f"{len(found)} rows of {file} have {fields}")
-    return found[0]
+    matching = some(file, **fields)
+    if len(matching) > 1:
+        raise LookupError(f"{len(matching)} rows of {file} have {fields}")
+    return matching[0]
 
 
-def mean(found: Iterable[Row], field: str) -> float:
+def mean(matching: Iterable[Row], field: str) -> float:
     """The mean of a field."""
-    return fmean(row[field] for row in found)
+    return fmean(row[field] for row in matching)
 
 
 def count(flags: Iterable[bool]) -> str:

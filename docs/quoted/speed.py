@@ -40,8 +40,8 @@ def to_floor(name: str = "veil", floor: str = "floor (network alone)") -> float:
 
 def memory(largest: bool) -> Row:
     """The row of the smaller folder, or of the larger one."""
-    found = sorted((row for row in compared() if row["kind"] == "memory"), key=lambda row: row["photos"])
-    return found[-1 if largest else 0]
+    measured = sorted((row for row in compared() if row["kind"] == "memory"), key=lambda row: row["photos"])
+    return measured[-1 if largest else 0]
 
 
 def noise() -> str:
@@ -52,7 +52,7 @@ def noise() -> str:
             continue
         kind = "bf16" if row["precision"] == "bfloat16" else ""
         floor = f"floor{'-' * bool(kind)}{kind} (network alone)"
-        shares = ["–" if row[each] is None else percent(row[each], 0) for each in ("success", "misread")]
+        shares = ["–" if row[share] is None else percent(row[share], 0) for share in ("success", "misread")]
         rival = f"{rate(row['contender']) / rate(best_rival()):.2f}" if row["kind"] == "contender" else "–"
         lines.append((row["contender"], f"{row['images_per_second']:.3g}", *shares, rival,
                       f"{to_floor(row['contender'], floor):.2f}", f"{row['peak_mib']:.0f}"))  # fmt: skip
@@ -86,11 +86,11 @@ def training() -> str:
 
 def transformation() -> str:
     """Both runs, by what was done."""
-    found = rows(TRANSFORMATION)
-    done = list(dict.fromkeys(row["what"] for row in found))
-    by_what = {what: [row["to_bare"] for row in found if row["what"] == what] for what in done}
+    measured = rows(TRANSFORMATION)
+    done = list(dict.fromkeys(row["what"] for row in measured))
+    by_what = {what: [row["to_bare"] for row in measured if row["what"] == what] for what in done}
     heads = [f"run {n}, to bare passes" for n in range(1, 1 + max(map(len, by_what.values())))]
-    return table(("", *heads), [(what, *(f"{each:.2f}" for each in ratios)) for what, ratios in by_what.items()])
+    return table(("", *heads), [(what, *(f"{ratio:.2f}" for ratio in ratios)) for what, ratios in by_what.items()])
 
 
 def obfuscation() -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from veil.protections.features.api import Answers, FeatureFolder, Features, classify, obfuscate
     from veil.protections.image_transforms import ImageTransform, decrypt, encrypt, transform
     from veil.protections.noise import SCHEMES
-    from veil.protections.noise.protect import protect
+    from veil.protections.noise.api import protect
     from veil.protections.noise.protector import Protector
     from veil.protections.noise.results import Protected, ProtectedFolder
 
@@ -47,7 +47,7 @@ _WHERE = {
     "images": "veil.images",
     "load_classifier": "veil.models.catalog:load",
     "obfuscate": "veil.protections.features.api:obfuscate",
-    "protect": "veil.protections.noise.protect:protect",
+    "protect": "veil.protections.noise.api:protect",
     "transform": "veil.protections.image_transforms:transform",
 }
 __all__ = [
@@ -86,8 +86,8 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'veil' has no attribute {name!r}")
     module, _, attribute = _WHERE[name].partition(":")
-    found = importlib.import_module(module)
-    return getattr(found, attribute) if attribute else found
+    holder = importlib.import_module(module)
+    return getattr(holder, attribute) if attribute else holder
 
 
 def __dir__() -> list[str]:

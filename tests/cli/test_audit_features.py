@@ -15,7 +15,7 @@ from face_folders import made_folder
 from repository import REPOSITORY
 
 from veil import images
-from veil.audits.features import pictures as feature_pictures
+from veil.audits.features import picture_rows
 from veil.audits.protocol import faces_for
 from veil.cli import audit_pictures
 from veil.data import faces, synthetic_faces
@@ -78,7 +78,7 @@ def test_an_audit_says_the_gap_and_leaves_what_a_study_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     """With a reconstructor that draws negatives, in place of the one that is trained."""
-    monkeypatch.setattr(feature_pictures, "drawn_again", lambda audit, faces: 255 - faces)
+    monkeypatch.setattr(picture_rows, "drawn_again", lambda audit, faces: 255 - faces)
     drawn = synthetic_faces.faces(600, 0, 32)
     training = card(drawn) | {"adversary": {"on": "60 validation images", "balanced_accuracy": {"Male": 0.5125}}}
     client(training).save(tmp_path / "client")

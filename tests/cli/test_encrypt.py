@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import change_rows, full_disk, rows_of, said, same, veil
+from commands import change_rows, full_disk, kept_of, rows_of, said, same, veil
 from PIL import Image
 
 from veil import images
@@ -71,7 +71,7 @@ def test_per_image_says_that_nobody_decrypts(inputs: Path, tmp_path: Path, key: 
     out = tmp_path / "out"
     assert veil("encrypt", inputs, "-o", out, "--cipher", "pixel", "--per-image") == 0
     assert "nobody can decrypt these images, so keep the originals" in said(capsys)
-    assert json.loads((out / "run.json").read_text())["key"] is None
+    assert json.loads(kept_of(out, "run.json").read_text())["key"] is None
     first = same(out)
     assert veil("encrypt", inputs, "-o", out, "--cipher", "pixel", "--per-image") == 0
     assert "6 of 6 images are done already" in said(capsys)
@@ -89,7 +89,7 @@ def test_another_key_is_refused(inputs: Path, tmp_path: Path, key: Path, capsys:
     assert f"was encrypted with the key {Key.load(key).fingerprint}, not with" in said(capsys)
     assert not (tmp_path / "back").exists()
     assert veil("encrypt", inputs, "-o", tmp_path / "out", "--cipher", "tanaka", "--key", tmp_path / "other.key") == 2
-    assert "other settings (key)" in said(capsys)
+    assert "other settings: key " in said(capsys)
 
 
 def test_the_key_is_nowhere(inputs: Path, tmp_path: Path, key: Path, capsys: Captured) -> None:
@@ -190,17 +190,12 @@ def test_two_rows_cannot_name_one_output(inputs: Path, tmp_path: Path, key: Path
     assert "the row of 002.png names an output that cannot be used: '000.png' belongs to another row" in said(capsys)
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_a_linked_sub_folder_leads_no_output_outside(
-    inputs: Path, tmp_path: Path, key: Path, first: bool, capsys: Captured
-) -> None:
-    """Neither on the first run nor later; the images beside it are encrypted all the same."""
+def test_a_linked_sub_folder_leads_no_output_outside(inputs: Path, tmp_path: Path, key: Path, capsys: Captured) -> None:
+    """The images beside it are encrypted all the same."""
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     command = ["encrypt", inputs, "-o", out, "--cipher", "tanaka", "--key", key]
-    if not first:
-        veil(*command)
-        (out / "sub").rename(tmp_path / "moved")
-    out.mkdir(exist_ok=True)
+    veil(*command)
+    (out / "sub").rename(tmp_path / "moved")
     elsewhere.mkdir()
     (elsewhere / "001.png").write_text("precious")
     (out / "sub").symlink_to(elsewhere)
@@ -239,10 +234,10 @@ def test_a_linked_file_of_the_job_is_refused(
     out, victim = tmp_path / "out", tmp_path / "victim.txt"
     command = ["encrypt", inputs, "-o", out, "--cipher", "tanaka", "--key", key]
     veil(*command)
-    victim.write_bytes((out / name).read_bytes() + b"\n")
+    victim.write_bytes(kept_of(out, name).read_bytes() + b"\n")
     before = victim.read_bytes()
-    (out / name).unlink()
-    (out / name).symlink_to(victim)
+    kept_of(out, name).unlink()
+    (tmp_path / "out-private" / name).symlink_to(victim)
     (inputs / "000.png").unlink()
     assert veil(*command) == 2
     assert "is a link that leads out of the folder; remove it" in said(capsys)
@@ -268,7 +263,7 @@ def test_a_line_that_is_no_row_is_said(
     out = tmp_path / "out"
     command = ["encrypt", inputs, "-o", out, "--cipher", "tanaka", "--key", key]
     veil(*command)
-    with (out / "rows.jsonl").open("ab") as rows:
+    with kept_of(out, "rows.jsonl").open("ab") as rows:
         rows.write(os.fsencode(line + "\n"))
     capsys.readouterr()
     for again in (command, ["decrypt", out, "-o", tmp_path / "back", "--key", key]):

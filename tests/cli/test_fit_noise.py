@@ -8,7 +8,7 @@ from pathlib import Path
 import cards
 import pytest
 import torch
-from commands import rows_of, said, veil
+from commands import kept_of, rows_of, said, veil
 from networks import photos
 from PIL import Image
 from torch.nn import functional as F
@@ -64,7 +64,7 @@ def test_fit_then_protect(fitted: Path, card: str, tmp_path: Path, capsys: pytes
         assert row["protected"] == (row["class_after"] != row["true_class"] and row["ice_after"] >= row["ice_before"])
     assert sum(row["ice_after"] for row in rows) > sum(row["ice_before"] for row in rows)
     assert sum(row["icp_after"] for row in rows) < sum(row["icp_before"] for row in rows)
-    manifest = json.loads((out / "run.json").read_text())
+    manifest = json.loads(kept_of(out, "run.json").read_text())
     assert (manifest["universal"], manifest["settings"]) == (noise.fingerprint, {})
     assert veil(*protect) in (0, NOT_PROTECTED)
     assert "8 of 8 photos are done already" in said(capsys)
@@ -86,9 +86,9 @@ def test_another_noise_in_the_same_folder_is_refused(
     protect = ["protect", inputs, "-o", out, "-m", card, "--scheme", "entropy"]
     veil(*protect, "--universal", fitted)
     assert veil(*protect, "--universal", tmp_path / "other.safetensors") == 2
-    assert "other settings (universal)" in said(capsys)
+    assert "other settings: universal " in said(capsys)
     assert veil(*protect) == 2
-    assert "other settings (settings)" in said(capsys)
+    assert "other settings: universal " in said(capsys)
     renamed = shutil.copy(fitted, tmp_path / "renamed.safetensors")
     assert veil(*protect, "--universal", renamed) in (0, NOT_PROTECTED)
 

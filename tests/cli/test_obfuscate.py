@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import full_disk, rows_of, said, same, veil
+from commands import full_disk, kept_of, rows_of, said, same, veil
 from face_folders import made_folder
 from obfuscators import drawn, write
 
@@ -17,9 +17,9 @@ from veil import images
 from veil.cli.obfuscate import FAILED
 from veil.data import faces, synthetic_faces
 from veil.images import Photo
-from veil.protections.features import feature_files, trainer
+from veil.protections.features import feature_files
+from veil.protections.features.card import TrainedWith, adversary_accuracies, trained_with
 from veil.protections.features.file import Client, Service
-from veil.protections.features.trainer import TrainedWith
 
 Captured = pytest.CaptureFixture[str]
 SMOKE = ("--scale", "smoke", "--pretraining", "1", "--epochs", "1", "--side", "32")
@@ -86,7 +86,7 @@ def test_what_is_done_is_not_done_again(
     assert same(tmp_path / "out") == first
     other, _ = write(tmp_path / "other", seed=1)
     assert veil("obfuscate", "extract", inputs, "--client", other, "-o", tmp_path / "out") == 2
-    assert "other settings (client)" in said(capsys)
+    assert "other settings: client " in said(capsys)
 
 
 def test_failures_are_rows_and_status_1(
@@ -115,7 +115,12 @@ def test_features_of_another_client_are_one_error(
     assert error.startswith("veil: ")
     assert error.count("\n") == 1
     assert f"features of the client {Client.load(files[0]).fingerprint}" in error
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "other", "out"]  # no answers, no half of them
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "in",
+        "other",
+        "out",
+        "out-private",
+    ]  # no answers, no half of them
 
 
 def test_a_full_disk_is_a_row_and_an_error(
@@ -206,7 +211,7 @@ def test_killed_half_way_it_ends_the_same(
     process.send_signal(signal_number)
     process.wait()
     assert process.returncode == (130 if signal_number == signal.SIGINT else -signal.SIGKILL)
-    done = rows_of(out) if (out / "rows.jsonl").exists() else []
+    done = rows_of(out) if kept_of(out, "rows.jsonl").exists() else []
     assert len(done) < 300
     assert all((out / row["out"]).is_file() for row in done)
     veil(*command)
@@ -227,11 +232,11 @@ def test_train_makes_both_files(tmp_path: Path, capsys: Captured) -> None:
     assert (client.name, client.target, client.hides) == ("made", ("Smiling",), ("Male", "Heavy_Makeup"))
     assert 0 <= result["utility"]["Smiling"]["balanced_accuracy"] <= 1
     assert client.measured["on"] == "made-faces, 120 test images"
-    with_what = trainer.trained_with(client.training)
-    assert trainer.trained_with(service.training) == with_what
+    with_what = trained_with(client.training)
+    assert trained_with(service.training) == with_what
     assert with_what == TrainedWith("made-faces", synthetic_faces.faces(600, 0, 32).fingerprint, "official", 0)
-    assert trainer.adversary(client.training) == trainer.adversary(service.training)
-    assert set(trainer.adversary(client.training)) == {"Male", "Heavy_Makeup"}
+    assert adversary_accuracies(client.training) == adversary_accuracies(service.training)
+    assert set(adversary_accuracies(client.training)) == {"Male", "Heavy_Makeup"}
     assert veil(*command) == 0  # from its checkpoints
     shown = " ".join(capsys.readouterr().out.split())
     assert "Smiling: the service is right in" in shown
@@ -266,14 +271,14 @@ def test_a_card_says_with_which_split_it_was_trained_and_what_its_adversary_read
     log = json.loads(capsys.readouterr().out)["logs"]["adversarial"]
     parts = faces.read(data, 32, split="paper", seed=4)
     for card in (Client.load(out / "client.safetensors").training, Service.load(out / "service.safetensors").training):
-        assert trainer.trained_with(card) == TrainedWith("faces", parts.fingerprint, "paper", 4)
-        assert trainer.adversary(card) == {"Male": pytest.approx(log[-1]["watched_adversary"], abs=1e-4)}
+        assert trained_with(card) == TrainedWith("faces", parts.fingerprint, "paper", 4)
+        assert adversary_accuracies(card) == {"Male": pytest.approx(log[-1]["watched_adversary"], abs=1e-4)}
         assert card["adversary"]["on"] == f"{len(parts.validation)} validation images"
 
 
 def test_what_hides_nothing_had_no_adversary(tmp_path: Path) -> None:
     assert veil("obfuscate", "train", "--target", "Smiling", "-o", tmp_path / "out", *SMOKE) == 0
-    assert trainer.adversary(Client.load(tmp_path / "out/client.safetensors").training) == {}
+    assert adversary_accuracies(Client.load(tmp_path / "out/client.safetensors").training) == {}
 
 
 PRINT = "0123456789abcdef"
@@ -295,13 +300,13 @@ PRINT = "0123456789abcdef"
     ],
 )  # fmt: skip
 def test_what_a_card_says_of_its_faces(card: dict[str, object], found: TrainedWith | None) -> None:
-    assert trainer.trained_with(card) == found
+    assert trained_with(card) == found
 
 
 @pytest.mark.parametrize("said", [None, 7, {}, {"balanced_accuracy": [0.5]}, {"balanced_accuracy": {"Male": "much"}},
                                   {"balanced_accuracy": {"Male": float("nan")}}])  # fmt: skip
 def test_what_a_card_does_not_say_of_adversaries_is_nothing(said: object) -> None:
-    assert trainer.adversary({"adversary": said}) == {}
+    assert adversary_accuracies({"adversary": said}) == {}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import rows_of, said, veil
+from commands import kept_of, rows_of, said, veil
 from PIL import Image
 
 from veil import images
@@ -68,7 +68,7 @@ def own(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_cipher_of_ones_own(own: str, tmp_path: Path, capsys: Captured) -> None:
     Key.new().save(tmp_path / "a.key")
     assert veil("encrypt", "in", "-o", "out", "--cipher", f"{own}:XOR", "--key", "a.key") == 0
-    assert json.loads((tmp_path / "out/run.json").read_text())["cipher"] == "xor"
+    assert json.loads(kept_of(tmp_path / "out", "run.json").read_text())["cipher"] == "xor"
     capsys.readouterr()
     assert veil("decrypt", "out", "-o", "back", "--key", "a.key") == 2  # a name in a file imports nothing
     assert "out was encrypted with xor, which this Veil does not have; say --cipher" in said(capsys)

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
-from commands import rows_of, same, veil
+from commands import kept_of, rows_of, same, veil
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared]
 
@@ -52,7 +52,7 @@ def test_killed_five_times_it_ends_with_the_same_bytes(nips17: Path, shared: Pat
     card = shared / "weights/mobilenetv2_100.toml"
     arguments = ["protect", str(photos), "-m", str(card), "-o"]
     veil(*arguments, tmp_path / "whole")
-    rows, chance, kills = tmp_path / "killed" / "rows.jsonl", random.Random(0), 0
+    rows, chance, kills = kept_of(tmp_path / "killed", "rows.jsonl"), random.Random(0), 0
     while kills < 5:
         process = subprocess.Popen(
             [sys.executable, "-m", "veil", *arguments, str(tmp_path / "killed")],

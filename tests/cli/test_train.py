@@ -303,7 +303,7 @@ def test_networks_without_options_for_it_take_no_width_and_no_adaptation(data: P
         (("--network", "mnist-cnn"), "mnist-cnn takes grey images of 28×28 pixels, not RGB images of 16×16"),
         (("--network", "residual", "--adaptation", "block"), "residual takes no adaptation network"),
         (("--adaptation", "fourier"), "there is no adaptation 'fourier'; there are block, pixel, pixel-random"),
-        (("--schedule", "slow"), "there is no --schedule slow; there are paper, fast"),
+        (("--schedule", "slow"), "there is no 'slow'; there are paper, fast"),
         (("--width", "5000"), "width = 5000: width is 1 to 1,024"),
     ],
 )

@@ -654,29 +654,31 @@ class TestMetadata:
         content = (tmp_path / "kept").read_bytes()
         assert not any(secret in content for secret in PRIVATE)
         with Image.open(tmp_path / "kept") as image:
-            exif, packet = image.getexif(), image.info["xmp"]
+            exif = image.getexif()
             inner, second = exif.get_ifd(ExifTags.IFD.Exif), exif.get_ifd(ExifTags.IFD.IFD1)
         assert exif[ExifTags.Base.Make] == "Maker"
-        assert exif[ExifTags.Base.ImageDescription] == "A description"
+        assert ExifTags.Base.ImageDescription not in exif
         assert exif[ExifTags.Base.Orientation] == 1
         assert inner[ExifTags.Base.DateTimeOriginal] == "2026:01:02 03:04:05"
         assert inner[ExifTags.Base.ExposureTime] == 1 / 125
-        assert inner[ExifTags.Base.UserComment] == b"ASCII\0\0\0a comment"
+        assert ExifTags.Base.UserComment not in inner
         assert ExifTags.Base.MakerNote not in inner
         assert ExifTags.Base.GPSInfo not in exif
         assert not second
-        assert b"A. Person" in packet
-        assert b"Orientation" not in packet
+        assert b"A. Person" not in content
         back = load(tmp_path / "kept")
         assert back.notes == ()
         assert format == "jpeg" or torch.equal(back.pixels, source.pixels)
 
     def test_kept_from_a_tiff(self, tmp_path: Path) -> None:
-        source = loaded(tmp_path, picture("RGB"), "TIFF", software="Darkroom", description="A cat")
+        exif = Image.Exif()
+        exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "Maker", "A camera"
+        source = loaded(tmp_path, picture("RGB"), "TIFF", software="Darkroom", description="A cat", exif=exif)
         back = loaded(tmp_path, encode(source, "png", keep_metadata=True))
         with Image.open(tmp_path / "photo") as image:
             exif = image.getexif()
-        assert (exif[ExifTags.Base.Software], exif[ExifTags.Base.ImageDescription]) == ("Darkroom", "A cat")
+        assert (exif[ExifTags.Base.Make], exif[ExifTags.Base.Model]) == ("Maker", "A camera")
+        assert ExifTags.Base.Software not in exif
         assert ExifTags.Base.StripOffsets not in exif
         assert torch.equal(back.pixels, source.pixels)
 
@@ -692,14 +694,11 @@ class TestMetadata:
             b"",
             b"<x>" + b"a" * 70_000 + b"</x>",
             b"<x>it speaks of GPS</x>",
+            b"<rdf:Description xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'/>",
         ],
     )
     def test_xmp_that_is_not_to_be_trusted_is_dropped(self, packet: bytes) -> None:
         assert cleaned_xmp(packet) is None
-
-    def test_long_values_are_dropped(self) -> None:
-        packet = b'<x a="' + b"b" * 5000 + b'" c="d"><y>' + b"e" * 5000 + b"</y></x>"
-        assert cleaned_xmp(packet) == b'<x c="d"><y/></x>'
 
     @given(st.data())
     def test_damaged_exif_never_raises(self, data: st.DataObject) -> None:

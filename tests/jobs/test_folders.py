@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import TextIO, TypedDict
@@ -11,7 +13,7 @@ import pytest
 from veil.jobs import folders, recorder
 from veil.jobs.folders import FolderError, Item, Job, Row, Run
 from veil.jobs.row_formats import RowFormat, Stamp
-from veil.runtime.files import printable, write_atomically
+from veil.runtime.files import printable
 
 SUFFIXES = frozenset({".jpg", ".png", ".webp"})
 
@@ -65,7 +67,7 @@ def test_mirrors_sub_folders_and_keeps_the_order(inputs: Path, tmp_path: Path) -
     assert [row["out"] for row in rows] == ["a.png", "b.png", "sub/c.png", "sub/deep/d.png"]
     assert all((tmp_path / "out" / row["out"]).read_text() == row["file"] for row in rows)
     assert seen == [(4, 1)]
-    assert folders.read_rows(tmp_path / "out/rows.jsonl") == rows
+    assert folders.read_rows(tmp_path / "out-private/rows.jsonl") == rows
 
 
 def test_names_never_collide(tmp_path: Path) -> None:
@@ -109,7 +111,7 @@ def test_several_inputs_get_their_folders_names(inputs: Path, tmp_path: Path) ->
     (other / "a.jpg").write_text("other")
     rows = run([inputs, other, inputs / "b.jpg"], tmp_path / "out")
     names = [row["file"] for row in rows]
-    assert names == ["in/a.jpg", "in/b.jpg", "in/sub/c.jpg", "in/sub/deep/d.webp", "in-2/a.jpg", "b.jpg"]
+    assert names == ["in/a.jpg", "in/b.jpg", "in/sub/c.jpg", "in/sub/deep/d.webp", "in-2/a.jpg"]
 
 
 def test_goes_on_and_does_nothing_twice(inputs: Path, tmp_path: Path) -> None:
@@ -139,9 +141,9 @@ def test_goes_on_and_does_nothing_twice(inputs: Path, tmp_path: Path) -> None:
 def test_a_row_cut_off_by_a_crash_is_done_again(inputs: Path, tmp_path: Path, torn: str) -> None:
     rows = run([inputs], tmp_path / "out")
     lines = [json.dumps(row) for row in rows[:2]]
-    (tmp_path / "out/rows.jsonl").write_text("\n".join([*lines, torn]))
+    (tmp_path / "out-private/rows.jsonl").write_text("\n".join([*lines, torn]))
     assert run([inputs], tmp_path / "out") == rows
-    assert folders.read_rows(tmp_path / "out/rows.jsonl") == rows
+    assert folders.read_rows(tmp_path / "out-private/rows.jsonl") == rows
 
 
 def test_missing_outputs_changed_sources_and_failures_are_done_again(inputs: Path, tmp_path: Path) -> None:
@@ -160,30 +162,58 @@ def test_missing_outputs_changed_sources_and_failures_are_done_again(inputs: Pat
 
 def test_other_settings_are_refused(inputs: Path, tmp_path: Path) -> None:
     run([inputs], tmp_path / "out")
-    with pytest.raises(FolderError, match="other settings \\(budget\\)"):
+    with pytest.raises(FolderError, match="other settings: budget 3 → 8; choose another folder"):
         run([inputs], tmp_path / "out", settings={"budget": 8})
-    (tmp_path / "out/run.json").write_text("{broken")
-    with pytest.raises(FolderError, match="other settings"):
+    (tmp_path / "out-private/run.json").write_text("{broken")
+    with pytest.raises(FolderError, match="cannot be read; choose another folder"):
         run([inputs], tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ({"seed": 0}, {"seed": 7}, "seed 0 → 7"),
+        ({"settings": {"budget": 3.0, "step": 1}}, {"settings": {"budget": 8.0, "step": 1}}, "budget 3.0 → 8.0"),
+        ({"key": None, "format": "png"}, {"key": "0f0f", "format": "webp"}, "key none → 0f0f; format png → webp"),
+        ({"models": ["a"]}, {"models": ["a", "b"]}, 'models ["a"] → ["a", "b"]'),
+        ({"threads": 2}, {}, "threads 2 → none"),
+        ({}, {"torch": "2.9"}, "torch none → 2.9"),
+        ({"name": "x" * 99}, {"name": "a\nb"}, f"name {'x' * 39}… → a\\nb"),
+        ({str(n): 0 for n in range(6)}, {str(n): 1 for n in range(6)}, "3 0 → 1; and 2 more"),
+    ],
+)  # fmt: skip
+def test_other_settings_are_named_old_and_new(
+    inputs: Path, tmp_path: Path, old: dict[str, object], new: dict[str, object], message: str
+) -> None:
+    run([inputs], tmp_path / "out", settings=old)
+    with pytest.raises(FolderError, match=re.escape(f"{message}; choose another folder")):
+        run([inputs], tmp_path / "out", settings=new)
+
+
 def test_one_process_at_a_time(inputs: Path, tmp_path: Path) -> None:
-    with folders.locked(tmp_path / "out"), pytest.raises(FolderError, match="another process"):
+    with folders.locked(tmp_path / "out-private"), pytest.raises(FolderError, match="another process"):
         run([inputs], tmp_path / "out")
     assert len(run([inputs], tmp_path / "out")) == 4
 
 
-def test_partial_files_of_a_killed_run_are_cleared_away(inputs: Path, tmp_path: Path) -> None:
-    rest = tmp_path / "out/sub/.0123.part"
-    rest.parent.mkdir(parents=True)
-    rest.write_text("half")
+def test_partial_files_of_a_killed_run_are_cleared_away_and_no_others(inputs: Path, tmp_path: Path) -> None:
     run([inputs], tmp_path / "out")
-    assert not rest.exists()
+    (tmp_path / "out-private/.unfinished").write_text(f"{'a' * 16}\n{'b' * 16}\n{'c' * 16}")
+    names = [f".{letter * 16}-{'0' * 16}.part" for letter in "abcd"] + [".0123456789abcdef.part", ".mine.part"]
+    for name in names:
+        (tmp_path / "out/sub" / name).write_text("half")
+    run([inputs], tmp_path / "out")
+    assert sorted(file.name for file in (tmp_path / "out/sub").glob(".*")) == sorted(names[2:])
+    assert sorted(file.name for file in (tmp_path / "out-private").iterdir()) == [".lock", "rows.jsonl", "run.json"]
 
 
-def test_output_below_the_input_is_not_read(inputs: Path) -> None:
-    first = run([inputs], inputs / "out")
-    assert run([inputs], inputs / "out") == first
+@pytest.mark.parametrize("content", ["precious\n", "a" * 16 + "\nprecious\n", "x" * 100_000])
+def test_a_list_of_unfinished_processes_that_others_wrote_is_left(inputs: Path, tmp_path: Path, content: str) -> None:
+    run([inputs], tmp_path / "out")
+    (tmp_path / "out-private/.unfinished").write_text(content)
+    with pytest.raises(FolderError, match=r"\.unfinished was not written by Veil"):
+        run([inputs], tmp_path / "out")
+    assert (tmp_path / "out-private/.unfinished").read_text() == content
 
 
 def test_link_loops_end(inputs: Path, tmp_path: Path) -> None:
@@ -233,17 +263,17 @@ def test_files_of_one_name_get_their_folders_names(tmp_path: Path) -> None:
 def test_rows_that_no_run_can_have_written_are_refused(inputs: Path, tmp_path: Path, out: object) -> None:
     rows = run([inputs], tmp_path / "out")
     lines = [json.dumps(row | ({"out": out} if number == 1 else {})) for number, row in enumerate(rows)]
-    (tmp_path / "out/rows.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "out-private/rows.jsonl").write_text("\n".join(lines) + "\n")
     with pytest.raises(FolderError, match=r"rows\.jsonl: the row of b\.jpg names an output that cannot be used"):
         run([inputs], tmp_path / "out")
-    assert (tmp_path / "out/rows.jsonl").read_text() == "\n".join(lines) + "\n"
+    assert (tmp_path / "out-private/rows.jsonl").read_text() == "\n".join(lines) + "\n"
 
 
 @pytest.mark.parametrize("lacks", ["error", "out", "source"])
 def test_rows_that_lack_something_are_done_again(inputs: Path, tmp_path: Path, lacks: str) -> None:
     rows = run([inputs], tmp_path / "out")
     short = [{key: value for key, value in row.items() if key != lacks} for row in rows]
-    (tmp_path / "out/rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in short))
+    (tmp_path / "out-private/rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in short))
     done: list[int] = []
     again = run([inputs], tmp_path / "out", started=lambda total, already, passed_over: done.append(already))
     assert done == [0]
@@ -251,42 +281,29 @@ def test_rows_that_lack_something_are_done_again(inputs: Path, tmp_path: Path, l
     assert all((tmp_path / "out" / row["out"]).read_text() == row["file"] for row in again)
 
 
+def linked(inputs: Path, out: Path, to: Path) -> list[Row]:
+    """The rows of a second run, for which the folder of two outputs has become a link."""
+    run([inputs], out)
+    shutil.rmtree(out / "sub")
+    (out / "sub").symlink_to(to)
+    return run([inputs], out)
+
+
 def test_failures_by_links_have_the_fields_of_the_job(inputs: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/sub").symlink_to(tmp_path)
-    rows = run([inputs], tmp_path / "out")
+    rows = linked(inputs, tmp_path / "out", tmp_path)
     assert [row["error"] is None for row in rows] == [True, True, False, False]
     assert rows[2] == {
         "file": "sub/c.jpg", "out": None, "protected": False,
         "error": "the output is not written: 'sub/c.png' leads out of its folder, by a link",
     }  # fmt: skip
-    assert folders.read_rows(tmp_path / "out/rows.jsonl") == rows
+    assert folders.read_rows(tmp_path / "out-private/rows.jsonl") == rows
 
 
 def test_a_link_within_the_folder_may_stay(inputs: Path, tmp_path: Path) -> None:
-    (tmp_path / "out/other").mkdir(parents=True)
-    (tmp_path / "out/sub").symlink_to("other")
-    assert not any(row["error"] for row in run([inputs], tmp_path / "out"))
+    (tmp_path / "in/other").mkdir()
+    (tmp_path / "in/other/e.jpg").touch()
+    assert not any(row["error"] for row in linked(inputs, tmp_path / "out", Path("other")))
     assert (tmp_path / "out/other/c.png").read_text() == "sub/c.jpg"
-
-
-def test_files_that_are_no_outputs_are_never_replaced(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_text("precious")
-    with pytest.raises(FolderError, match=r"a\.png exists and would be replaced"):
-        run([tmp_path / "a.png"], tmp_path)
-    (tmp_path / "rows.jsonl").write_text("precious")
-    (tmp_path / "b.jpg").write_text("b")
-    with pytest.raises(FolderError, match=r"rows\.jsonl exists and would be replaced"):
-        run([tmp_path / "b.jpg"], tmp_path)
-    assert (tmp_path / "a.png").read_text() == (tmp_path / "rows.jsonl").read_text() == "precious"
-    assert not (tmp_path / "run.json").exists()
-
-
-def test_an_output_is_not_replaced_by_itself(inputs: Path, tmp_path: Path) -> None:
-    (inputs / "e.png").write_text("e")
-    run([inputs], tmp_path / "out")
-    with pytest.raises(FolderError, match=r"e\.png exists and would be replaced"):
-        run([tmp_path / "out/e.png"], tmp_path / "out")
 
 
 def test_what_runs_leave_is_not_counted_as_passed_over(inputs: Path, tmp_path: Path) -> None:
@@ -327,7 +344,11 @@ def test_rows_that_wait_are_written_however_the_work_ends(
     monkeypatch.setattr(recorder, "_SECONDS", 1e9)
     with pytest.raises(end):
         run([inputs], tmp_path / "out", ending, synced=False)
-    assert [row["file"] for row in folders.read_rows(tmp_path / "out/rows.jsonl")] == ["a.jpg", "b.jpg", "sub/c.jpg"]
+    assert [row["file"] for row in folders.read_rows(tmp_path / "out-private/rows.jsonl")] == [
+        "a.jpg",
+        "b.jpg",
+        "sub/c.jpg",
+    ]
 
 
 def test_rows_wait_no_longer_than_a_moment(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,7 +356,7 @@ def test_rows_wait_no_longer_than_a_moment(inputs: Path, tmp_path: Path, monkeyp
 
     def looking(items: Iterable[Item], workers: int) -> Results:
         for pair in copying(items):
-            found.append(len(folders.read_rows(tmp_path / "out/rows.jsonl")))
+            found.append(len(folders.read_rows(tmp_path / "out-private/rows.jsonl")))
             yield pair
 
     monkeypatch.setattr(recorder, "_SECONDS", 0)
@@ -350,34 +371,3 @@ def test_failures_say_why_in_a_line() -> None:
     }  # fmt: skip
     assert folders.failure(item, KeyError(), {})["error"] == "KeyError"
     assert folders.failure(item, ValueError("two\nlines"), {})["error"] == "two lines"
-
-
-def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    longest = tmp_path / ("x" * 255)
-    write_atomically(longest, "new", synced=False)
-    assert longest.read_text() == "new"
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(longest, "newer")
-    assert longest.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [longest]
-
-
-def test_a_file_is_not_written_through_a_link_under_its_first_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The name that it has until it is whole can be known beforehand."""
-    partial: list[Path] = []
-    replace = Path.replace
-    monkeypatch.setattr(Path, "replace", lambda self, target: partial.append(self) or replace(self, target))
-    write_atomically(tmp_path / "a.txt", "first")
-    (tmp_path / "victim.txt").write_text("precious")
-    partial[0].symlink_to(tmp_path / "victim.txt")
-    write_atomically(tmp_path / "a.txt", "second")
-    assert (tmp_path / "victim.txt").read_text() == "precious"
-    assert (tmp_path / "a.txt").read_text() == "second"
-    assert not (tmp_path / "a.txt").is_symlink()

@@ -9,6 +9,7 @@ from commands import said, veil
 from PIL import Image
 
 from veil.jobs.folders import FolderError, locked
+from veil.runtime.files import TOKEN
 
 HOLD = """
 import sys
@@ -35,28 +36,37 @@ def test_another_process_is_kept_out_until_it_dies(tmp_path: Path) -> None:
 
 
 def test_a_lock_file_that_a_killed_process_left_does_no_harm(tmp_path: Path) -> None:
-    (tmp_path / ".lock").write_text("of an older Veil")
+    (tmp_path / ".lock").touch()
     for _ in range(2):
         with locked(tmp_path):
-            pass
+            assert (tmp_path / ".unfinished").read_text() == f"{TOKEN}\n"
+        assert [file.name for file in tmp_path.iterdir()] == [".lock"]
+
+
+def test_a_lock_file_of_others_is_left_as_it_is(tmp_path: Path) -> None:
+    """In 7c1583f it was emptied."""
+    (tmp_path / ".lock").write_text("precious")
+    with pytest.raises(FolderError, match=r"\.lock is not a lock of Veil"), locked(tmp_path):
+        pass
+    assert (tmp_path / ".lock").read_text() == "precious"
 
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_lock_is_not_taken_through_a_link(tmp_path: Path, inside: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """What emptied the file that such a link led to."""
-    out = tmp_path / "out"
-    victim = (out if inside else tmp_path) / "victim.txt"
-    out.mkdir()
-    victim.write_text("precious")
-    (out / ".lock").symlink_to(victim)
+    private = tmp_path / "out-private"
+    victim = (private if inside else tmp_path) / "victim.txt"
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     key = tmp_path / "a.key"
-    assert veil("key", "new", key) == 0
+    command = ["encrypt", tmp_path / "a.png", "-o", tmp_path / "out", "--cipher", "tanaka", "--key", key]
+    assert veil("key", "new", key) == veil(*command) == 0
+    victim.write_text("precious")
+    (private / ".lock").unlink()
+    (private / ".lock").symlink_to(victim)
     capsys.readouterr()
-    assert veil("encrypt", tmp_path / "a.png", "-o", out, "--cipher", "tanaka", "--key", key) == 2
+    assert veil(*command) == 2
     assert victim.read_text() == "precious"
     assert ".lock is a link" in said(capsys)
-    assert sorted(path.name for path in out.iterdir()) == sorted([".lock", *(["victim.txt"] if inside else [])])
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -68,5 +68,5 @@ def test_a_job_forgets_a_row_when_it_is_written(tmp_path: Path) -> None:
     folders.run([tmp_path / "in"], tmp_path / "warm", job, QUIET)
     results = []
     assert held(lambda: results.append(folders.run([tmp_path / "in"], tmp_path / "out", job, QUIET))) < KEPT
-    assert (tmp_path / "out/rows.jsonl").stat().st_size > 20_000_000
+    assert (tmp_path / "out-private/rows.jsonl").stat().st_size > 20_000_000
     assert held(lambda: sum(1 for _ in results[0])) < KEPT

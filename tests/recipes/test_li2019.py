@@ -50,7 +50,8 @@ def test_everything_is_measured_and_shown(tmp_path: Path) -> None:
     assert {item: evidence.rows(item) for item in rows} == rows
 
 
-def test_what_is_defended_tells_a_retrained_attacker_less(tmp_path: Path) -> None:
+def test_what_is_defended_tells_a_retrained_attacker_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(variants, "SMOKE_FACES", 900)
     given, learning = conditions(tmp_path), {"width": 8, "reader": 16, "head": "pool", "batch_size": 32}
     setting = Setting(
         data=None, side=32, common={**learning, "learning_rate": 2e-3, "pretraining": 6, "epochs": 6},

@@ -97,7 +97,9 @@ def test_a_network_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path)
     assert measured(conditions(tmp_path / "cut"), transformation.ITEM) == measured(whole, transformation.ITEM)
 
 
-def test_an_interrupted_recipe_goes_on_to_the_same_rows(tmp_path: Path) -> None:
+def test_an_interrupted_recipe_goes_on_to_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table1_accuracy, "PROTECTIONS", ("plain", "pixel-same"))
+    monkeypatch.setattr(table1_accuracy, "PIXEL_BASED", ())
     whole = conditions(tmp_path / "whole")
     papers.reproduce(PAPER, [ITEM], whole)
     count = 0

@@ -20,6 +20,7 @@ from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 from PIL import Image
 
+from veil.jobs.folders import FolderError
 from veil.report import figures, label_placement
 from veil.report.figures import Curve, Panel
 from veil.report.page import Page, Picture, Section, Table, markdown, write_html
@@ -243,7 +244,7 @@ def test_a_figure_tells_neither_when_nor_by_what_it_was_made() -> None:
 
 def test_figures_that_the_page_lost_are_removed_and_nothing_else(tmp_path: Path) -> None:
     write_html(page(section(), section(item="old", pictures=(Picture("old-one", "Old.", dot),))), tmp_path)
-    kept = ["Mine.png", "old-one.svg", "notes.txt"]
+    kept = ["Mine.png", "mine.png", "old-one.svg", "notes.txt"]
     for name in kept:
         (tmp_path / "figures" / name).touch()
     (tmp_path / "figures" / "folder.png").mkdir()
@@ -252,6 +253,16 @@ def test_figures_that_the_page_lost_are_removed_and_nothing_else(tmp_path: Path)
     left = sorted(path.name for path in (tmp_path / "figures").iterdir())
     assert left == sorted([*kept, "folder.png", "table2.png"])
     assert (tmp_path / "elsewhere.png").exists()
+
+
+@pytest.mark.parametrize("name", ["report.html", "figures/table2.png"])
+def test_files_of_others_are_not_replaced(tmp_path: Path, name: str) -> None:
+    """REVIEW S10. In 7c1583f they were."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(FolderError, match="was not written by Veil, and is left as it is"):
+        write_html(page(section()), tmp_path)
+    assert [file.read_text() for file in tmp_path.rglob("*") if file.is_file()] == ["precious"]
 
 
 def test_a_drawing_that_fails_leaves_the_earlier_page(tmp_path: Path) -> None:

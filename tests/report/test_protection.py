@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from commands import kept_of
 from PIL import Image
 from protection_rows import Row, failure, row, view
 from torch import Tensor
@@ -92,7 +93,7 @@ def survived(*on_top: bool) -> Row:
 def written(out: Path, rows: list[Row], sources: Mapping[str, Path] | None = None, **options: Any) -> Page:
     settings = options.pop("settings", SETTINGS)
     page = report.write_protection_report(out, rows, settings=settings, sources=sources or {}, **options)
-    assert page == out / "report.html"
+    assert page == out.with_name(f"{out.name}-private") / "report.html"
     return Page(page.read_text(encoding="utf-8"))
 
 
@@ -172,7 +173,7 @@ def test_summaries_are_strict_json(rows: list[Row]) -> None:
 )
 def test_the_verdict_in_words(tmp_path: Path, rows: list[Row], expected: str) -> None:
     assert report.headline(report.summarise(rows), ["net"]) == expected
-    assert expected in written(tmp_path, rows, shown=2).text
+    assert expected in written(tmp_path / "out", rows, shown=2).text
 
 
 def test_the_verdict_names_every_network_of_the_descent() -> None:
@@ -190,7 +191,7 @@ def test_bad_news_stands_beside_the_verdict() -> None:
 
 
 def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
-    text = written(tmp_path, [row()]).text
+    text = written(tmp_path / "out", [row()]).text
     assert "Whether other networks are misled was not measured" in text
     assert "What is left after re-compression and scaling was not measured" in text
     assert text.count("--verify-with") >= 2
@@ -198,16 +199,16 @@ def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
 
 
 def test_every_number_has_its_floor_beside_it(tmp_path: Path) -> None:
-    page = written(tmp_path, [row()], class_counts={"net": 1000}).text
+    page = written(tmp_path / "out", [row()], class_counts={"net": 1000}).text
     assert "mean ICP 0.500 0.0020 0.0010" in page
     assert f"mean ICE, nats 1.50 0.25 {math.log(1000):.2f}" in page
     assert "true class on top 1 of 1 (100 %) 0 of 1 (0 %) 0.10 %" in page
     assert "now in place 4 of 1,000" in page
-    assert "mean ICP 0.500 0.0020 1/K" in written(tmp_path, [row()]).text
+    assert "mean ICP 0.500 0.0020 1/K" in written(tmp_path / "out", [row()]).text
 
 
 def test_noise_has_both_units(tmp_path: Path) -> None:
-    text = written(tmp_path, [row()]).text
+    text = written(tmp_path / "out", [row()]).text
     assert "1.02 grey levels 0.0040 of the range 0 to 1" in text
     assert "−0.026 grey levels −0.00010 of the range" in text
     assert "3 of 255 grey levels" in text
@@ -218,7 +219,7 @@ def test_survival_is_a_table_per_network(tmp_path: Path) -> None:
         view(survival=survived(False, True, False)),
         view("other", role="unseen", survival=survived(True, True, True)),
     ]
-    text = written(tmp_path, [row(views=views)]).text
+    text = written(tmp_path / "out", [row(views=views)]).text
     assert "protected, saved again as JPEG, quality 90 0 of 1 (0 %) ICP 0.250 1 of 1 (100 %) ICP 0.250" in text
     assert "the photo net other (unseen)" in text
 
@@ -236,21 +237,22 @@ def test_survival_is_a_table_per_network(tmp_path: Path) -> None:
 def test_a_photo_that_is_not_protected_says_why(
     tmp_path: Path, scheme: str, changes: dict[str, Any], expected: str
 ) -> None:
-    assert expected in written(tmp_path, [row(**changes)], settings=SETTINGS | {"scheme": scheme}).text
+    assert expected in written(tmp_path / "out", [row(**changes)], settings=SETTINGS | {"scheme": scheme}).text
 
 
 def test_settings_are_listed_and_may_be_missing(tmp_path: Path) -> None:
-    assert "noise limit, grey levels 3.0" in written(tmp_path, [row()]).text
-    assert "protected against net" in written(tmp_path, [row()], settings={}).text
+    assert "noise limit, grey levels 3.0" in written(tmp_path / "out", [row()]).text
+    assert "protected against net" in written(tmp_path / "out", [row()], settings={}).text
 
 
 def test_hostile_names_are_text_and_nothing_else(tmp_path: Path) -> None:
-    plain = written(tmp_path, [row("a.jpg"), failure("b.jpg")])
+    plain = written(tmp_path / "out", [row("a.jpg"), failure("b.jpg")])
     tags = {tag for tag, _ in plain.elements}
     for name in HOSTILE:
         views = [view(name, class_after_name=name), view("other", role="unseen", true_class_name=name)]
         rows = [row(name, views=views, target=name, notes=[name]), failure("b.jpg", name), failure(name)]
-        page = written(tmp_path, rows, settings=SETTINGS | {"models": [name], name: name}, class_counts={name: 3})
+        settings = SETTINGS | {"models": [name], name: name}
+        page = written(tmp_path / "out", rows, settings=settings, class_counts={name: 3})
         assert {tag for tag, _ in page.elements} == tags
         assert [each for each in page.elements if any(key.startswith("on") for key in each[1])] == []
         shown = " ".join(printable(name).split())
@@ -262,7 +264,7 @@ def test_hostile_names_are_text_and_nothing_else(tmp_path: Path) -> None:
 def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
     out, each, sources = folder(tmp_path, Photo(photo(40, 30)), Photo(photo(40, 30, seed=1)))
     page = written(out, [each], sources)
-    text = (out / "report.html").read_text(encoding="utf-8")
+    text = kept_of(out, "report.html").read_text(encoding="utf-8")
     assert "://" not in text
     assert not re.search(r"@import|url\s*\(", text)
     assert page.named("script") == page.named("iframe") == page.named("form") == []
@@ -320,7 +322,7 @@ def test_strong_noise_is_clipped_around_grey(tmp_path: Path) -> None:
     shown = np.array(decoded(written(out, [each], sources).named("img")[2]["src"]))
     assert (shown[0] == 128).all()
     assert (shown[1:] == 255).all()
-    assert "whole photo" in Page((out / "report.html").read_text()).text
+    assert "whole photo" in Page(kept_of(out, "report.html").read_text()).text
 
 
 @pytest.mark.parametrize("format", ["png", "webp", "jpeg"])
@@ -436,8 +438,8 @@ def test_cards_show_the_unprotected_first_and_a_spread_of_the_others() -> None:
 
 def test_thousands_of_photos_keep_the_page_small(tmp_path: Path) -> None:
     rows = [row(f"holiday/{i:05}.jpg", views=[view(), view("other", role="unseen")]) for i in range(3000)]
-    page = written(tmp_path, rows + [failure(f"broken/{i:05}.jpg") for i in range(2500)])
-    assert (tmp_path / "report.html").stat().st_size < 2_000_000
+    page = written(tmp_path / "out", rows + [failure(f"broken/{i:05}.jpg") for i in range(2500)])
+    assert kept_of(tmp_path / "out", "report.html").stat().st_size < 2_000_000
     assert "The first 2,000 of 3,000 photos" in page.text
     assert "The first 2,000 of 2,500; all are in rows.jsonl" in page.text
     assert page.text.count("broken/") == 2000
@@ -449,17 +451,17 @@ def test_thousands_of_photos_keep_the_page_small(tmp_path: Path) -> None:
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     out, each, sources = folder(tmp_path, Photo(photo(40, 30)), Photo(photo(40, 30, seed=1)))
     written(out, [each, failure()], sources)
-    first = (out / "report.html").read_bytes()
+    first = kept_of(out, "report.html").read_bytes()
     elsewhere = out.rename(tmp_path / "moved")
     written(elsewhere, [each | {"seconds": 99.0}, failure()], sources)
-    assert (elsewhere / "report.html").read_bytes() == first
+    assert kept_of(elsewhere, "report.html").read_bytes() == first
     assert str(tmp_path).encode() not in first
     assert [path.name for path in elsewhere.iterdir() if path.name.startswith(".")] == []
 
 
 @pytest.mark.parametrize("rows", [[], [failure("a.jpg", "the file is empty"), failure("b.jpg", "no photo")]])
 def test_a_run_without_any_photo_has_a_page(tmp_path: Path, rows: list[Row]) -> None:
-    page = written(tmp_path, rows)
+    page = written(tmp_path / "out", rows)
     assert page.named("article") == page.named("img") == []
     assert ("the file is empty" in page.text) is bool(rows)
     assert "What this does not promise" in page.text

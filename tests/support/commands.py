@@ -23,21 +23,30 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
+def kept_of(out: Path, name: str = "") -> Path:
+    """Where a folder job keeps what is not for others: a file of that name, or the folder."""
+    inside = any((out / each).exists() for each in ("run.json", "rows.jsonl"))  # of folders of an older Veil
+    return (out if inside else out.with_name(out.name + "-private")) / name
+
+
 def rows_of(out: Path) -> list[dict[str, Any]]:
     """The rows of a folder job."""
-    return [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in kept_of(out, "rows.jsonl").read_text().splitlines()]
 
 
 def change_rows(out: Path, /, **fields: Any) -> None:
     """Sets fields in every row of a folder job, as somebody would who passes the folder on."""
     rows = [row | fields for row in rows_of(out)]
-    (out / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kept_of(out, "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def same(out: Path) -> dict[str, Any]:
     """Everything that two runs of one command must share: all files' bytes, and rows apart from times."""
-    files = {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
-    files.pop("rows.jsonl")
+    places = {"out": out, "kept": kept_of(out)}
+    files = {
+        f"{name}/{p.relative_to(place).as_posix()}": p.read_bytes()
+        for name, place in places.items() for p in place.rglob("*") if p.is_file() and p.name != "rows.jsonl"
+    }  # fmt: skip
     return {"files": files, "rows": [row | {"seconds": None} for row in rows_of(out)]}
 
 

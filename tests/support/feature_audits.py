@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from veil import training
-from veil.audits.features.client import about
+from veil.audits.features.api import about
 from veil.audits.features.running import RunningAudit
 from veil.audits.features.settings import FeatureAuditSettings, named
 from veil.audits.features.subject import FeatureSubject

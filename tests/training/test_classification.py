@@ -1,5 +1,6 @@
 """Classifiers of small images: what enters the network, that it learns, that a stopped run ends the same."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from veil.protections import PROTECTIONS
 from veil.protections.ciphers.keys import Key
 from veil.training import classification
 from veil.training.classification import PRESETS, ClassifierSettings, Input, Protection, TrainedClassifier, unprotected
+from veil.training.run import Run
 
 TINY = ClassifierSettings(epochs=3, batch_size=20, learning_rate=0.05)
 
@@ -29,15 +31,17 @@ def parts() -> Parts:
 
 
 def fit(parts: Parts, folder: Path, *, stop_after: int | None = None, settings: ClassifierSettings = TINY,
-        protects: Protection = unprotected, **other: Any) -> TrainedClassifier:  # fmt: skip
+        protects: Protection = unprotected, about: Mapping[str, object] | None = None,
+        **other: Any) -> TrainedClassifier:  # fmt: skip
     def stepped(done: int, total: int) -> None:
         if done == stop_after:
             raise Stop
 
-    return classification.fit(
-        parts, settings, protection=protects, width=4, folder=folder, seed=0,
-        runner=training.fabric("cpu", "32-true"), stepped=stepped, logged=lambda row: None, **other,
+    run = Run(
+        folder=folder, seed=0, runner=training.fabric("cpu", "32-true"), about=about or {}, stepped=stepped,
+        logged=lambda row: None,
     )  # fmt: skip
+    return classification.fit(parts, settings, run, protection=protects, width=4, **other)
 
 
 @pytest.mark.parametrize("cipher", [None, "tanaka", "pixel-same", "pixel-different"])
@@ -104,11 +108,11 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(tmp_path: Path) -> None
     for accumulate in (1, 4):
         torch.manual_seed(0)
         network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 4))
-        classification.train(
-            network, parts.train, replace(TINY, accumulate=accumulate), folder=tmp_path / str(accumulate), seed=0,
-            prepare=Input.of(parts.train.images, unprotected, 0), runner=training.fabric("cpu", "32-true"),
-            logged=lambda row: None,
-        )  # fmt: skip
+        run = Run(
+            folder=tmp_path / str(accumulate), seed=0, runner=training.fabric("cpu", "32-true"), logged=lambda row: None
+        )
+        prepare = Input.of(parts.train.images, unprotected, 0)
+        classification.train(network, parts.train, replace(TINY, accumulate=accumulate), run, prepare=prepare)
         weights.append(network[1].weight.detach().clone())
     torch.testing.assert_close(*weights)
 

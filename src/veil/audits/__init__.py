@@ -38,7 +38,7 @@ def audit(
             in a temporary folder, which is removed with the result.
         seed: of images, keys and attackers.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        options: of `veil.audits.images.job.audit_images`, or of `veil.audits.features.audit_client`.
+        options: of `veil.audits.images.api.audit_images`, or of `veil.audits.features.audit_client`.
 
     Returns:
         `veil.audits.images.result.ImageAuditResult`, or `veil.audits.features.FeatureAuditResult` for a client.
@@ -52,7 +52,7 @@ def audit(
         from veil.audits.features import audit_client
 
         return audit_client(client, data, **shared, **options)
-    from veil.audits.images.job import audit_images
+    from veil.audits.images.api import audit_images
 
     return audit_images(what, data, **shared, **options)
 

@@ -22,11 +22,6 @@ LEVELS: Mapping[str, str] = {
     "untried": "not tried",
     "smoke": "smoke scale: shows that everything runs; no verdict",
 }
-COLOURS: Mapping[str, str] = {
-    "exact": "red", "broken": "red", "leaks": "yellow", "nothing": "green", "lower": "yellow", "unshown": "yellow",
-    "untried": "dim", "smoke": "dim",
-}  # fmt: skip
-"""Of the levels, on a terminal."""
 BROKEN, LEAKS = 0.5, 0.1
 """Lifts from which something counts as given back, and as showing in part."""
 NO_CONTROL = "no control"

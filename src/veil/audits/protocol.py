@@ -1,13 +1,12 @@
-"""The protocol of an audit of features: who has which faces, who is judged, and what is refused.
+"""The protocol of an audit of features: which faces attackers have, which faces are judged, and what is refused.
 
-Nobody is judged whom the client was trained with, or whom an attacker learns from. A client's card says which faces it
-was trained with and how they were split. Where the audit is given the same ones (`faces_for`), it splits them the same
-way, and half of the people of the test part, whom nobody has seen yet, are the attackers' own; the other half are
-judged. Another set was seen by nobody: its training part is the attackers', its test part is judged. A set that is
-called as the client's own and holds other faces is refused: some of those that would be judged may be among them.
+Nobody is judged who was among the client's training faces or an attacker's. The client's card says which faces it was
+trained with and how they were split. If the audit is given the same faces (`faces_for`), it splits them the same way.
+Nobody has seen the people of the test part: half of them become the attackers' own, the other half are judged. If the
+audit is given another set, which nobody has seen, attackers get its training part, and its test part is judged. A set
+with the name of the client's own faces but other content is refused, because training faces might then be judged.
 
-Where a service is trained for an experiment, `shared` gives it some people of the training part and attackers the
-others.
+For experiments that train a service, `shared` gives it some people of the training part, and attackers the others.
 """
 
 from __future__ import annotations
@@ -22,9 +21,10 @@ from veil.runtime.files import printable
 from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
-    from veil.data.faces import FaceParts, Faces, Split
+    from veil.data.face_lists import Split
+    from veil.data.faces import FaceParts, Faces
+    from veil.protections.features.card import TrainedWith
     from veil.protections.features.file import Client
-    from veil.protections.features.trainer import TrainedWith
 
 _PARTS = {"own": "the attackers' own", "validation": "for validation", "judged": "judged"}
 
@@ -35,7 +35,7 @@ class UnknownTrainingFaces(UserWarning):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AuditFaces:
-    """Faces of an audit; nobody is judged who is in another part.
+    """Faces of an audit. The people who are judged are in no other part.
 
     Attributes:
         name: of the data.
@@ -127,7 +127,7 @@ def parts_for(
     Raises:
         ValueError: as `faces_for` does.
     """
-    from veil.protections.features.trainer import trained_with
+    from veil.protections.features.card import trained_with
 
     trained = trained_with(client.training)
     for parts in _read(client, data, trained):
@@ -168,7 +168,7 @@ def _read(client: Client, data: FaceParts | Path | str | None, trained: TrainedW
 
 
 def shared(parts: FaceParts, share: float) -> AuditFaces:
-    """Faces of an experiment: the training part is the service's and the attackers', who share nobody.
+    """Faces of an experiment: the service and the attackers divide the people of the training part.
 
     Args:
         share: of the training part's images for attackers, between 0 and 1.

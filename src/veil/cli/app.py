@@ -1,10 +1,12 @@
 """All commands as one program."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import typer
 from rich.markup import escape
+from typer.core import TyperGroup
 
 import veil
 from veil.cli import key, obfuscate, study, transform
@@ -12,6 +14,7 @@ from veil.cli.audit import audit
 from veil.cli.demo import demo
 from veil.cli.encrypt import decrypt, encrypt
 from veil.cli.evaluate import evaluate
+from veil.cli.examples import examples
 from veil.cli.fit_noise import fit_noise
 from veil.cli.models import inspect, models
 from veil.cli.protect import protect
@@ -22,26 +25,70 @@ from veil.runtime.errors import UserError
 from veil.runtime.files import printable
 from veil.runtime.memory import keep_memory
 
+PHOTOS, IMAGES, FEATURES = "Photos", "Images for networks", "Features"
+MEASURE, PAPERS = "Attack and measure", "Models and papers"
+GROUPS = (PHOTOS, IMAGES, FEATURES, MEASURE, PAPERS)
+"""Of commands, as the help shows them."""
+
+
+class _Grouped(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of the commands, by group."""
+        panels = {name: getattr(command, "rich_help_panel", GROUPS[-1]) for name, command in self.commands.items()}
+        return sorted(panels, key=lambda name: GROUPS.index(panels[name]))
+
+
 app = typer.Typer(
+    cls=_Grouped,
     name="veil", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
     help="Keep private images private from deep networks.",
+    epilog=examples("veil protect holiday/ -o protected", "veil protect --help"),
 )  # fmt: skip
-app.command()(protect)
-app.command("fit-noise")(fit_noise)
-app.command()(models)
-app.command()(inspect)
-app.command()(evaluate)
-app.command()(train)
-app.command()(reproduce)
-app.command()(report)
-app.add_typer(key.commands, name="key")
-app.command()(encrypt)
-app.command()(decrypt)
-app.add_typer(transform.commands, name="transform")
-app.add_typer(obfuscate.commands, name="obfuscate")
-app.command()(audit)
-app.add_typer(study.commands, name="study")
-app.command()(demo)
+
+
+def _add(group: str, command: Callable[..., Any], *shown: str, name: str | None = None) -> None:
+    """Adds a command to a group of the help, with examples."""
+    app.command(name, rich_help_panel=group, epilog=examples(*shown))(command)
+
+
+_add(
+    PHOTOS, protect,
+    "veil protect holiday/ -o protected",
+    "veil protect cat.jpg -o protected --scheme entropy --budget 8 --survival",
+)  # fmt: skip
+_add(
+    PHOTOS, fit_noise,
+    "veil fit-noise holiday/ -o noise.safetensors",
+    "veil protect holiday/ -o protected --scheme entropy --universal noise.safetensors",
+    name="fit-noise",
+)  # fmt: skip
+_add(PHOTOS, demo, "veil demo -o demo")
+_add(
+    IMAGES, encrypt,
+    "veil encrypt cifar10/ -o encrypted --cipher tanaka --key my.key",
+    "veil encrypt cifar10/ -o encrypted --cipher pixel --per-image",
+)  # fmt: skip
+_add(IMAGES, decrypt, "veil decrypt encrypted/ -o decrypted --key my.key")
+app.add_typer(key.commands, name="key", rich_help_panel=IMAGES)
+app.add_typer(transform.commands, name="transform", rich_help_panel=IMAGES)
+_add(
+    IMAGES, train,
+    "veil train --data cifar10/ -o plain",
+    "veil train --data cifar10/ -o encrypted --cipher tanaka --key my.key",
+)  # fmt: skip
+app.add_typer(obfuscate.commands, name="obfuscate", rich_help_panel=FEATURES)
+_add(
+    MEASURE, audit,
+    "veil audit tanaka -o audit --data cifar10/",
+    "veil audit plain -o audit --scale smoke",
+    "veil audit pair/client.safetensors -o audit --data celeba/",
+)  # fmt: skip
+app.add_typer(study.commands, name="study", rich_help_panel=MEASURE)
+_add(PAPERS, models, "veil models", "veil models --search resnet50")
+_add(PAPERS, inspect, "veil inspect cat.jpg", "veil inspect cat.jpg -m mnist-cnn --top 3")
+_add(PAPERS, evaluate, "veil evaluate plain/model.toml cifar10/", "veil evaluate things100 photos-by-class/")
+_add(PAPERS, reproduce, "veil reproduce --list", "veil reproduce liu2019 --scale smoke")
+_add(PAPERS, report, "veil report liu2019")
 
 
 def _version(show: bool) -> None:

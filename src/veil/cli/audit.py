@@ -9,9 +9,9 @@ from rich.markup import escape
 
 from veil.attacks.features import FEATURE_ATTACKERS
 from veil.attacks.images import ATTACKS
-from veil.audits.levels import COLOURS
 from veil.cli import key as keys
-from veil.cli.terminal import TrainingProgress, output
+from veil.cli.options import ALL, AUTO_DEVICE, Device, attacks_of, completion_of_names, starting
+from veil.cli.terminal import LEVEL_COLOURS, TrainingProgress, output
 from veil.protections import PROTECTIONS
 from veil.runtime.files import printable
 from veil.runtime.scales import Scale
@@ -19,64 +19,61 @@ from veil.runtime.scales import Scale
 if TYPE_CHECKING:
     from veil.audits.images.result import ImageAuditResult
 
-ALL = "all"
 
 Protection = Annotated[
     str,
     typer.Argument(
         help=f"{', '.join(PROTECTIONS)}; a transformation file, the client's file of an obfuscator, or "
         "package.module:callable on uint8 images (N, 3, H, W). With plain nothing is done to images.",
-        autocompletion=PROTECTIONS.names,
+        autocompletion=starting(PROTECTIONS.names()),
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for rows.jsonl, report.html and checkpoints.")]
 Data = Annotated[
-    str | None, typer.Option(help="Folder of a data set, as for `veil train`, or hub:NAME.", show_default=False)
+    str | None,
+    typer.Option(
+        help="Folder of a data set, as for `veil train`, or hub:NAME.", show_default="drawn images, with --scale smoke"
+    ),
 ]
 Attacks = Annotated[
     str,
     typer.Option(
         help=f"all, or some of {', '.join(ATTACKS)} (of a client: {', '.join(FEATURE_ATTACKERS)}), or "
         "package.module:attack, with commas between.",
-        autocompletion=lambda: [ALL, *ATTACKS.names(), *FEATURE_ATTACKERS.names()],
+        autocompletion=completion_of_names(lambda: [ALL, *ATTACKS.names(), *FEATURE_ATTACKERS.names()]),
     ),
 ]
 AtScale = Annotated[
     Scale, typer.Option(help="smoke: seconds, on made images; cpu: an hour on two cores; paper: a GPU.")
 ]
-Side = Annotated[
-    int | None, typer.Option(min=1, help="Resize images to this. [default: as they are]", show_default=False)
-]
+Side = Annotated[int | None, typer.Option(min=1, help="Resize images to this.", show_default="as they are")]
 Reader = Annotated[
     str | None,
     typer.Option(
-        help="Reads what came back: a model of these classes, see `veil models`. [default: none]",
-        show_default=False,
+        help="Reads what came back: a model of these classes, see `veil models`.",
+        show_default="none",
     ),
 ]
-KeyFile = Annotated[
-    Path | None, typer.Option(help="Key file of the cipher. [default: one that is drawn]", show_default=False)
-]
+KeyFile = Annotated[Path | None, typer.Option(help="Key file of the cipher.", show_default="one that is drawn")]
 ServiceFile = Annotated[
-    Path | None, typer.Option(help="Of a client: its service's file, to say what it reads.", show_default=False)
+    Path | None, typer.Option(help="Of a client: its service's file, to say what it reads.", show_default="none")
 ]
 Embedder = Annotated[
     Path | None,
-    typer.Option(help="Of a client: a face recogniser, ONNX, to say who is found again.", show_default=False),
+    typer.Option(help="Of a client: a face recogniser, ONNX, to say who is found again.", show_default="none"),
 ]
 Pictures = Annotated[
     Path | None,
     typer.Option(
         help="Of a client: new folder for faces and what the strongest reconstructor draws of them, as "
         "`veil study new` takes them.",
-        show_default=False,
+        show_default="none",
     ),
 ]
 HowMany = Annotated[
     int, typer.Option(min=1, help="With --save-reconstructions: of how many faces, the first of those judged.")
 ]
 Seed = Annotated[int, typer.Option(help="Of images, keys and attackers.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Control = Annotated[
     bool,
     typer.Option(
@@ -102,7 +99,7 @@ def audit(
     save_reconstructions: Pictures = None,
     reconstructions: HowMany = 100,
     seed: Seed = 0,
-    device: Device = "auto",
+    device: Device = AUTO_DEVICE,
     control: Control = True,
     as_json: AsJson = False,
 ) -> None:
@@ -112,7 +109,7 @@ def audit(
     measured; the same command goes on where it was stopped.
     """
     from veil.audits import client_of
-    from veil.audits.images.job import audit_images
+    from veil.audits.images.api import audit_images
     from veil.cli import audit_features
 
     client = client_of(protection)
@@ -127,12 +124,11 @@ def audit(
             save_reconstructions=save_reconstructions is not None)  # fmt: skip
     if data is None and scale != "smoke":
         raise typer.BadParameter("give --data, or --scale smoke, which makes its own")
-    chosen = None if attacks == ALL else [name.strip() for name in attacks.split(",")]
     secret = keys.load(key) if key is not None else None
     with TrainingProgress(shown=True) as progress:
         result = audit_images(
-            protection, data, scale=scale, attacks=chosen, side=side, classifier=classifier, key=secret, out=out,
-            seed=seed, device=device, control=control, progress=progress,
+            protection, data, scale=scale, attacks=attacks_of(attacks), side=side, classifier=classifier, key=secret,
+            out=out, seed=seed, device=device, control=control, progress=progress,
         )  # fmt: skip
     _print(result, as_json)
 
@@ -163,7 +159,7 @@ def _print(result: "ImageAuditResult", as_json: bool) -> None:
         }))  # fmt: skip
         return
     for verdict in result.verdicts:
-        words = f"[{COLOURS[verdict.level]}]{escape(verdict.words)}[/]"
+        words = f"[{LEVEL_COLOURS[verdict.level]}]{escape(verdict.words)}[/]"
         output.print(f"an attacker who {verdict.attacker}: {words} ({escape(verdict.over)})", soft_wrap=True)
         output.print(f"  {escape(verdict.text)}", soft_wrap=True)
         if verdict.alarm:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.markup import escape
 
-from veil.audits.levels import COLOURS, people_of
+from veil.audits.levels import people_of
 from veil.cli import audit_pictures
-from veil.cli.terminal import TrainingProgress, errors, output
+from veil.cli.options import ALL, attacks_of
+from veil.cli.terminal import LEVEL_COLOURS, TrainingProgress, errors, output
 from veil.runtime.files import printable
 from veil.runtime.scales import Scale
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from veil.audits.features.verdicts import FeatureVerdict
     from veil.jobs.rows import Row
     from veil.protections.features.file import Client
-
-ALL = "all"
 
 
 def audit(
@@ -36,7 +35,7 @@ def audit(
         control: whether attackers that report nothing are given plain features, too.
         pictures: folder for the first ``drawn`` judged faces and for what the strongest reconstructor draws of them.
     """
-    from veil.audits.features.client import Progress, audit_client
+    from veil.audits.features.api import Progress, audit_client
 
     if data is None and scale != "smoke":
         raise typer.BadParameter("give --data, or --scale smoke, which draws its own faces")
@@ -45,8 +44,7 @@ def audit(
     with TrainingProgress(shown=True) as progress:
         result = audit_client(
             client, data, scale=scale, out=out, seed=seed, device=device, service=service, embedder=embedder,
-            attacks=None if attacks == ALL else [name.strip() for name in attacks.split(",")],
-            control=control, reconstructed=0 if pictures is None else drawn,
+            attacks=attacks_of(attacks), control=control, reconstructed=0 if pictures is None else drawn,
             progress=Progress(say=progress.say, stepped=progress.stepped, warn=_warn),
         )  # fmt: skip
     if pictures is not None and result.reconstructed is not None:
@@ -69,7 +67,7 @@ def _print(result: FeatureAuditResult, pictures: Path | None, as_json: bool) -> 
         output.print_json(json.dumps(plain))
         return
     for one in result.verdicts:
-        words = f"[{COLOURS[one.level]}]{escape(one.words)}[/]"
+        words = f"[{LEVEL_COLOURS[one.level]}]{escape(one.words)}[/]"
         output.print(f"{escape(one.about)}: {words} ({escape(one.over)})", soft_wrap=True)
         output.print(f"  {escape(one.text)}", soft_wrap=True)
         if one.alarm:

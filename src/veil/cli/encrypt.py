@@ -1,31 +1,28 @@
 """`veil encrypt` and `veil decrypt`: folders of images through a cipher and back."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from veil import images
 from veil.cli import key as keys
-from veil.cli.options import LOSSLESS, MaxMegapixels, cipher_help, cipher_named, ciphers
-from veil.cli.terminal import FolderProgress, errors, output
+from veil.cli.options import KeepDates, LosslessFormat, MaxMegapixels, cipher_help, cipher_named, ciphers, starting
+from veil.cli.terminal import FolderProgress, errors, output, places
 from veil.jobs.folders import FolderResult
 from veil.runtime.files import printable
 
 FAILED = 1
-Format = Annotated[str, typer.Option(help=f"Of the files that are written: {', '.join(LOSSLESS)}; none with loss.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
 
 def encrypt(
     inputs: Annotated[list[Path], typer.Argument(help="Images, and folders of images.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the encrypted images, rows.jsonl and run.json.")],
-    cipher: Annotated[
-        str, typer.Option(help=cipher_help(), show_default=False, autocompletion=lambda: list(ciphers()))
-    ],
-    key: Annotated[Path | None, typer.Option(help="Key file, made by `veil key new`.", show_default=False)] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the encrypted images; rows go beside it.")],
+    cipher: Annotated[str, typer.Option(help=cipher_help(), show_default=False, autocompletion=starting(ciphers()))],
+    key: Annotated[Path | None, typer.Option(help="Key file, made by `veil key new`.", show_default="none")] = None,
     per_image: Annotated[
         bool, typer.Option("--per-image", help="A key for every image that nobody keeps (pixel): nobody decrypts it.")
     ] = False,
@@ -33,12 +30,11 @@ def encrypt(
         int | None,
         typer.Option(
             min=1,
-            help="Resize to this side first, for a network of that input: encrypted images cannot be resized. "
-            "[default: as they are]",
-            show_default=False,
+            help="Resize to this side first, for a network of that input: encrypted images cannot be resized.",
+            show_default="as they are",
         ),
     ] = None,
-    format: Format = "png",
+    format: LosslessFormat = "png",
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
     as_json: AsJson = False,
 ) -> None:
@@ -64,16 +60,25 @@ def decrypt(
     inputs: Annotated[
         list[Path], typer.Argument(help="Folders that `veil encrypt` wrote, parts of them, files.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the decrypted images, rows.jsonl and run.json.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the decrypted images; rows go beside it.")],
     key: Annotated[Path, typer.Option(help="Key file that they were encrypted with.", show_default=False)],
     cipher: Annotated[
         str | None,
         typer.Option(
-            help=f"Of images that lie in no folder of `veil encrypt`; else its run.json says it. {cipher_help()}",
-            autocompletion=lambda: list(ciphers()),
+            help=f"Of images that lie in no folder of `veil encrypt`. {cipher_help()}",
+            show_default="what the folder's run.json says",
+            autocompletion=starting(ciphers()),
         ),
     ] = None,
-    format: Format = "png",
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            help="Private folder of their encryption, OUT-private, for images that lie elsewhere now.",
+            show_default="none",
+        ),
+    ] = None,
+    format: LosslessFormat = "png",
+    keep_dates: KeepDates = False,
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
     as_json: AsJson = False,
 ) -> None:
@@ -87,7 +92,8 @@ def decrypt(
     row = cipher_named(cipher, key, per_image=False) if cipher is not None else None
     with FolderProgress({"decrypted": "green"}, files="images") as progress:
         result = decrypt_folder(
-            inputs, out, secret, row, format=format, max_pixels=int(max_megapixels * 1e6), run=progress.run,
+            inputs, out, secret, row, rows=rows, format=format, max_pixels=int(max_megapixels * 1e6),
+            run=replace(progress.run, keep_dates=keep_dates),
         )  # fmt: skip
     _finish(result, "decrypted", out, secret.fingerprint, as_json)
 
@@ -102,7 +108,7 @@ def _finish(result: FolderResult[Any], done: str, out: Path, key: str | None, as
         named = f"key {key}" if key is not None else "no key kept"
         output.print(
             f"{result.total} images: [green]{result.done} {done}[/], [red]{result.failed} failed[/]; {named}; "
-            f"in {escape(printable(out))}",
+            f"in {places(result)}",
             soft_wrap=True,
         )
     raise typer.Exit(FAILED if result.failed else 0)

@@ -14,9 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from veil import images
-from veil.cli.options import checked, read_labels, with_settings
+from veil.cli.options import AUTO_DEVICE, Device, checked, read_labels, with_settings
 from veil.cli.terminal import INTERRUPTED, errors, output
 from veil.jobs import folders
+from veil.models import names
 from veil.protections.noise.fitting import Effect, FitSettings, by_size, fit_groups
 from veil.protections.noise.universal import Size, named
 from veil.runtime.files import printable
@@ -57,16 +58,17 @@ def fit_noise(
         typer.Option(
             "--model",
             "-m",
-            help="Network to make unsure: see `veil models`. Several form an ensemble. [default: things100]",
-            show_default=False,
+            help="Network to make unsure: see `veil models`. Several form an ensemble.",
+            show_default=names.DEFAULT,
+            autocompletion=names.packaged,
         ),
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(help="CSV of file and class index: the true classes. Without: what the first network sees."),
+        typer.Option(help="CSV of file and class index: the true classes.", show_default="what the first network sees"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the batches, and of which photos are drawn.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = AUTO_DEVICE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
     """Fit one noise for all photos of a size, to be added by `veil protect --scheme entropy --universal`.
@@ -82,7 +84,7 @@ def fit_noise(
     _check_out(out)
     listing = folders.find(photos, images.SUFFIXES, out)
     with errors.status("loading networks"):
-        classifiers = [catalog.load(name).to(devices.choose(device)) for name in model or ["things100"]]
+        classifiers = [catalog.load(name).to(devices.choose(device)) for name in model or [names.DEFAULT]]
     try:
         with errors.status("reading photos"):
             groups = by_size(listing.files, settings, seed=seed, say=_say)

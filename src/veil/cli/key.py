@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from veil.cli.examples import examples
 from veil.cli.terminal import output
 from veil.runtime.files import printable
 
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
     from veil.protections.ciphers.keys import Key
 
 PASSPHRASE = "VEIL_PASSPHRASE"
-commands = typer.Typer(no_args_is_help=True, help="Make secret keys, and say what a key file holds.")
+commands = typer.Typer(
+    no_args_is_help=True,
+    help="Make secret keys, and say what a key file holds.",
+    epilog=examples("veil key new my.key"),
+)
 KeyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The key file.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@commands.command()
+@commands.command(epilog=examples("veil key new my.key", "veil key new my.key --passphrase"))
 def new(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the key.", show_default=False)],
     passphrase: Annotated[
@@ -44,7 +49,7 @@ def new(
     output.print(f"{escape(printable(file))}: key {key.fingerprint}, {protection}", soft_wrap=True)
 
 
-@commands.command()
+@commands.command(epilog=examples("veil key show my.key"))
 def show(file: KeyFile, as_json: AsJson = False) -> None:
     """Say what a key file says of its key: fingerprint, date, protection. Never the secret; asks for no passphrase."""
     from veil.protections.ciphers import keys
@@ -63,7 +68,7 @@ def show(file: KeyFile, as_json: AsJson = False) -> None:
         output.print(f"{name:12} {'yes' if value is True else 'no' if value is False else value}")
 
 
-@commands.command()
+@commands.command(epilog=examples("veil key check my.key"))
 def check(file: KeyFile) -> None:
     """Read a key file to the end, as a cipher would; asks for the passphrase where there is one.
 

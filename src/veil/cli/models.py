@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from veil.cli.terminal import errors, output
+from veil.models import names
 from veil.runtime.files import printable
 
 if TYPE_CHECKING:
@@ -20,15 +21,17 @@ if TYPE_CHECKING:
 
 def models(
     cards: Annotated[
-        list[Path] | None, typer.Argument(help="Model cards, or folders of them.", show_default=False)
+        list[Path] | None, typer.Argument(help="Model cards, or folders of them.", show_default="none")
     ] = None,
-    search: Annotated[str | None, typer.Option(help="List the zoo's architectures whose names hold this.")] = None,
+    search: Annotated[
+        str | None, typer.Option(help="List the zoo's architectures whose names hold this.", show_default="none")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List classifiers: packaged ones, your model cards, and the zoo."""
     from veil.models import catalog, zoo
 
-    entries = [catalog.describe(catalog.PACKAGED / f"{name}.toml", name) for name in catalog.packaged()]
+    entries = [catalog.describe(names.PACKAGED / f"{name}.toml", name) for name in names.packaged()]
     for path in cards or []:
         files = sorted(path.glob("*.toml")) if path.is_dir() else [path]
         entries += [catalog.describe(file, str(file)) for file in files]
@@ -55,7 +58,9 @@ def inspect(
     photo: Annotated[Path, typer.Argument(help="The photo.", show_default=False)],
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="Network to ask. [default: things100]", show_default=False),
+        typer.Option(
+            "--model", "-m", help="Network to ask.", show_default=names.DEFAULT, autocompletion=names.packaged
+        ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
     anyway: Annotated[
@@ -74,7 +79,7 @@ def inspect(
         raise typer.BadParameter(f"{printable(photo)} is a folder; `veil evaluate MODEL {printable(photo)}` asks about "
                                  "labelled folders")  # fmt: skip
     loaded, mark = images.load(photo), marks.of_file(photo)
-    answers = [_answer(name, loaded.pixels, mark, top, anyway=anyway) for name in model or ["things100"]]
+    answers = [_answer(name, loaded.pixels, mark, top, anyway=anyway) for name in model or [names.DEFAULT]]
     if as_json:
         output.print_json(json.dumps(answers))
         return

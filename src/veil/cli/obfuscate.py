@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,12 +13,13 @@ import typer
 from rich.markup import escape
 
 from veil import images
+from veil.cli.examples import examples
 from veil.cli.obfuscate_train import train
-from veil.cli.options import MaxMegapixels
-from veil.cli.terminal import FolderProgress, errors, output
+from veil.cli.options import AUTO_DEVICE, Device, MaxMegapixels
+from veil.cli.terminal import FolderProgress, errors, output, places
 from veil.jobs.folders import FolderError, FolderResult
 from veil.protections.features.framing import Crop
-from veil.runtime.files import PARTIAL, printable
+from veil.runtime.files import printable, replacing
 
 if TYPE_CHECKING:
     from veil.protections.features.feature_files import Answer, ExtractedRow
@@ -25,19 +27,25 @@ if TYPE_CHECKING:
 
 FAILED = 1
 commands = typer.Typer(
-    no_args_is_help=True, help="Features instead of images: train a client and a service, send, read."
+    no_args_is_help=True,
+    help="Features instead of images: train a client and a service, send, read.",
+    epilog=examples("veil obfuscate train --target Smiling --hide Male --data celeba/ -o pair"),
 )
-commands.command()(train)
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+commands.command(
+    epilog=examples(
+        "veil obfuscate train --target Smiling --hide Male --data celeba/ -o pair",
+        "veil obfuscate train --target Smiling -o trial --scale smoke",
+    )
+)(train)
 
 
-@commands.command()
+@commands.command(epilog=examples("veil obfuscate extract photos/ --client pair/client.safetensors -o features"))
 def extract(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="IN...", help="Images, and folders of images.", show_default=False)
     ],
     client: Annotated[Path, typer.Option(help="Client file of `veil obfuscate train`.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the features, rows.jsonl and run.json.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the features; rows go beside it.")],
     crop: Annotated[
         Crop,
         typer.Option(
@@ -45,7 +53,7 @@ def extract(
         ),
     ] = "none",
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
-    device: Device = "auto",
+    device: Device = AUTO_DEVICE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Make the features of images, which are sent instead of them: a file for each.
@@ -65,7 +73,9 @@ def extract(
     _finish(result, sender, out, as_json)
 
 
-@commands.command()
+@commands.command(
+    epilog=examples("veil obfuscate classify features/ --service pair/service.safetensors -o answers.csv")
+)
 def classify(
     inputs: Annotated[
         list[Path],
@@ -73,7 +83,7 @@ def classify(
     ],
     service: Annotated[Path, typer.Option(help="Service file of `veil obfuscate train`.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="File for the answers, *.csv or *.jsonl.")],
-    device: Device = "auto",
+    device: Device = AUTO_DEVICE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Read features: how probable the service's attributes are. Neither images nor the client file are needed.
@@ -103,14 +113,14 @@ def classify(
     raise typer.Exit(FAILED if failed else 0)
 
 
-@commands.command()
+@commands.command(epilog=examples("veil obfuscate show pair/client.safetensors"))
 def show(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A client or service file.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what a client's or a service's card says: for what, hiding what, what is sent, what was measured."""
+    from veil.protections.features.card import utility_line
     from veil.protections.features.file import load
-    from veil.protections.features.trainer import utility_line
 
     half = load(file)
     if as_json:
@@ -187,7 +197,7 @@ def _finish(result: FolderResult[ExtractedRow], client: Client, out: Path, as_js
         sizes = f"{sent:,} bytes are sent of an image, its file has {image_bytes:,}; " if result.done else ""
         output.print(
             f"{result.total} images: [green]{result.done} extracted[/], [red]{result.failed} failed[/]; {sizes}"
-            f"{escape(printable(client.name))} ({client.fingerprint}); in {escape(printable(out))}",
+            f"{escape(printable(client.name))} ({client.fingerprint}); in {places(result)}",
             soft_wrap=True,
         )
     raise typer.Exit(FAILED if result.failed else 0)
@@ -222,18 +232,17 @@ def _write(answers: Iterable[Answer], names: Sequence[str], out: Path) -> int:
     Raises:
         FolderError: where it cannot be written.
     """
-    partial, failed = out.with_name(f".{out.name[:100]}{PARTIAL}"), 0
+    failed = 0
     try:
-        with partial.open("w", encoding="utf-8", newline="") as handle:
+        with replacing(out) as file:
+            handle = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
             add = _FORMATS[out.suffix](handle, names)
             for one in answers:
                 add(one)
                 if one.error is not None:
                     failed += 1
                     errors.print(f"[red]failed[/] {escape(printable(one.file))}: {escape(one.error)}")
-        partial.replace(out)
+            handle.detach()
     except OSError as error:
         raise FolderError(f"cannot write to {printable(out)}: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
     return failed

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from veil.cli.options import completion, table_help
+from veil.cli.options import AUTO_DEVICE, Device, completion, names_in, one_of, table_help, with_options
 from veil.cli.terminal import TrainingProgress, errors, output
+from veil.data.face_lists import Split
 from veil.models.features import STRIDE
 from veil.protections.features import CLIENT_FILE, PRESETS, SERVICE_FILE
 from veil.protections.features.encoding import Sent
@@ -22,44 +22,32 @@ from veil.runtime.devices import Precision
 from veil.runtime.files import printable
 
 if TYPE_CHECKING:
-    from veil.data.faces import FaceParts, Split
+    from veil.data.faces import FaceParts
     from veil.protections.features.trainer import TrainedPair
 
 SMOKE: dict[str, Any] = {
     "width": 8, "reader": 16, "pretraining": 4, "attackers": 1, "reconstructor": None, "epochs": 2, "batch_size": 16,
 }  # fmt: skip
 SMOKE_FACES = 600
-"""About how many faces of a data set the scale smoke takes."""
-_SIDES = {"smoke": 32, "full": 64}
+"""How many faces of a data set the scale smoke takes at most."""
+_SIDES = {"full": 64, "smoke": 32}
+_SHOWN_SIDES = "; ".join(f"{scale}: {side}" for scale, side in _SIDES.items())
 
 
-def _with_changes(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command an option for every setting that has a help text; it gets those that were set as ``changes``."""
-    signature = inspect.signature(command, eval_str=True)
-    own = [p.replace(kind=p.KEYWORD_ONLY) for p in signature.parameters.values() if p.name != "changes"]
-    settings = [field for field in fields(ObfuscatorSettings) if "help" in field.metadata]
-    derived = []
-    for field in settings:
-        option = typer.Option(
-            "--" + field.name.replace("_", "-"), help=f"{field.metadata['help']} [default: the preset's]",
-            show_default=False, min=field.metadata["least"],
-        )  # fmt: skip
-        kind = type(field.default) | None
-        derived.append(
-            inspect.Parameter(field.name, own[0].KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
-        )
-
-    def wrapped(**values: Any) -> None:
-        changes = {field.name: values.pop(field.name) for field in settings}
-        command(**values, changes={name: value for name, value in changes.items() if value is not None})
-
-    wrapped.__signature__ = inspect.Signature([*own, *derived])  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {p.name: p.annotation for p in [*own, *derived]}
-    wrapped.__doc__, wrapped.__name__ = command.__doc__, command.__name__
-    return wrapped
+def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command an option for every setting that has a help text; it gets those that were set as ``given``."""
+    options = {}
+    for field in fields(ObfuscatorSettings):
+        if "help" in field.metadata:
+            option = typer.Option(
+                "--" + field.name.replace("_", "-"), help=field.metadata["help"], show_default="the preset's",
+                min=field.metadata["least"],
+            )  # fmt: skip
+            options[field.name] = Annotated[type(field.default) | None, option]
+    return with_options(command, options)
 
 
-@_with_changes
+@_with_settings
 def train(
     target: Annotated[
         str, typer.Option(help="Attributes that the service is to know, with commas between.", show_default=False)
@@ -67,12 +55,13 @@ def train(
     out: Annotated[
         Path, typer.Option("--out", "-o", help=f"Folder for {CLIENT_FILE}, {SERVICE_FILE}, checkpoints and logs.")
     ],
-    changes: dict[str, Any],
-    hide: Annotated[str, typer.Option(help="Attributes that nobody is to know. [default: none]",
-                                      show_default=False)] = "",
+    given: dict[str, Any],
+    hide: Annotated[str, typer.Option(help="Attributes that nobody is to know.",
+                                      show_default="none")] = "",
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder of faces: CelebA, or photos with attributes.csv.", show_default=False),
+        typer.Option(help="Folder of faces: CelebA, or photos with attributes.csv.",
+                     show_default="drawn faces, with --scale smoke"),
     ] = None,
     preset: Annotated[
         str,
@@ -80,26 +69,29 @@ def train(
                      autocompletion=completion(PRESETS)),
     ] = next(iter(PRESETS.names())),
     scale: Annotated[
-        Literal["smoke", "full"], typer.Option(help="smoke: seconds, on some 600 faces of --data, or on drawn ones.")
+        str, one_of(_SIDES, "smoke: seconds, on some 600 faces of --data, or on drawn ones; full: the settings as they "
+                    "are.")
     ] = "full",
     side: Annotated[
-        int | None, typer.Option(min=STRIDE, help="Of the images, a multiple of 4. [default: 64; smoke: 32]",
-                                 show_default=False)
+        int | None, typer.Option(min=STRIDE, help=f"Of the images, a multiple of {STRIDE}.",
+                                 show_default=_SHOWN_SIDES)
     ] = None,
     split: Annotated[
-        Literal["official", "paper"], typer.Option(help="The partition of the data, or the paper's shares, by person.")
+        Split, typer.Option(help="The partition of the data, or the paper's shares, by person.")
     ] = "official",
     values: Annotated[
-        int | None, typer.Option(min=0, help="How many values are sent; 0 sends Table 1's maps. "
-                                 "[default: the preset's]", show_default=False)
+        int | None, typer.Option(min=0, help="How many values are sent; 0 sends Table 1's maps.",
+                                 show_default="the preset's")
     ] = None,
     sent: Annotated[
-        Sent | None, typer.Option(help="Type of what is sent. [default: uint8 for values, float16 for maps]",
-                                  show_default=False)
+        Sent | None, typer.Option(help="Type of what is sent.",
+                                  show_default="uint8 for values, float16 for maps")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="[default: the folder's name]", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the client and the service.", show_default="the folder's name")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and splits.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = AUTO_DEVICE,
     precision: Annotated[Precision, typer.Option(help="auto is bf16-mixed where it is fast.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:  # fmt: skip
@@ -116,10 +108,10 @@ def train(
     from veil.protections.features import trainer
     from veil.training.run import Run
 
-    wanted, hidden = _names(target), _names(hide)
+    wanted, hides = names_in(target), names_in(hide)
     if values is not None:
-        changes["values"] = values or None
-    settings = _settings(preset, SMOKE if scale == "smoke" else {}, changes)
+        given["values"] = values or None
+    settings = _settings(preset, SMOKE if scale == "smoke" else {}, given)
     if data is None and scale != "smoke":
         raise typer.BadParameter("give --data, or --scale smoke, which draws faces of its own")
     side = side or _SIDES[scale]
@@ -128,25 +120,21 @@ def train(
     runner = training.fabric(device, precision)
     with errors.status("reading faces"):
         parts = _faces(data, side, split, seed, SMOKE_FACES if scale == "smoke" else None)
-    trainer.check(parts.train, wanted, hidden)
-    faces.require_auditable(parts, hidden)
+    trainer.check(parts.train, wanted, hides)
+    faces.require_auditable(parts, hides)
     with folders.locked(out):
         errors.print(escape(
             f"{parts.name}: {len(parts.train):,} training images; for {', '.join(wanted)}, "
-            f"hiding {', '.join(hidden) or 'no attribute'}"
+            f"hiding {', '.join(hides) or 'no attribute'}"
         ))  # fmt: skip
         with TrainingProgress(shown=True) as progress:
             run = Run(folder=out, seed=seed, runner=runner, stepped=progress.stepped, logged=progress.logged)
             pair = trainer.train_pair(
-                parts, wanted, hidden, settings, run, name=name or out.resolve().name, sent=sent
+                parts, wanted, hides, settings, run, name=name or out.resolve().name, sent=sent
             )  # fmt: skip
         pair.client.save(out / CLIENT_FILE)
         pair.service.save(out / SERVICE_FILE)
     _finish(pair, out, data, as_json)
-
-
-def _names(given: str) -> list[str]:
-    return [name.strip() for name in given.split(",") if name.strip()]
 
 
 def _settings(preset: str, of_scale: Mapping[str, Any], changes: Mapping[str, Any]) -> ObfuscatorSettings:
@@ -170,7 +158,7 @@ def _faces(data: Path | None, side: int, split: Split, seed: int, most: int | No
 
 def _finish(pair: TrainedPair, out: Path, data: Path | None, as_json: bool) -> None:
     """Says how good the service is, and where privacy is measured."""
-    from veil.protections.features.trainer import utility_line
+    from veil.protections.features.card import utility_line
 
     client, service = printable(out / CLIENT_FILE), printable(out / SERVICE_FILE)
     measured = pair.client.measured

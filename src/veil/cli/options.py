@@ -4,7 +4,7 @@ and the reader of ``--labels``."""
 import csv
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -14,15 +14,35 @@ from veil import images
 from veil.images.forms import FORMS
 from veil.protections import PROTECTIONS, find
 from veil.protections.image_protection import KEYS, ImageProtection
+from veil.runtime import devices
 from veil.runtime.scales import TITLES
 from veil.runtime.tables import Row, Table, UnknownName
 
 R = TypeVar("R", bound=Row)
 
+ALL = "all"
 SCALE_HELP = "; ".join(f"{scale}: {title}" for scale, title in TITLES.items()) + "."
 LOSSLESS = tuple(name for name, stored in images.FORMATS.items() if stored.lossless)
 """Formats that keep every pixel as it is."""
+LosslessFormat = Annotated[
+    str,
+    typer.Option(
+        help=f"Of the files that are written: {', '.join(LOSSLESS)}; none with loss.",
+        autocompletion=lambda incomplete: [name for name in LOSSLESS if name.startswith(incomplete)],
+    ),
+]
+AUTO_DEVICE = devices.AUTO
+Device = Annotated[
+    str,
+    typer.Option(
+        help=f"{', '.join(devices.NAMES[:-1])} or {devices.NAMES[-1]}.",
+        autocompletion=lambda incomplete: [name for name in devices.NAMES if name.startswith(incomplete)],
+    ),
+]
 MaxMegapixels = Annotated[float, typer.Option(min=0.000001, help="Refuse larger photos.")]
+KeepDates = Annotated[
+    bool, typer.Option("--keep-dates", help="Give outputs the time at which their originals were last modified.")
+]
 
 
 def with_settings(tables: Mapping[str, type[Any]], choose: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -37,47 +57,49 @@ def with_settings(tables: Mapping[str, type[Any]], choose: str) -> Callable[[Cal
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        signature = inspect.signature(command, eval_str=True)
-        own = [p for p in signature.parameters.values() if p.name != "given"]
-        derived = []
+        options = {}
         for name, (field, kind, defaults) in _fields(tables).items():
             only = "" if len(defaults) == len(tables) else f" Only with --{choose} {', '.join(defaults)}."
-            default = f" [default: {_default(defaults)}]"
             option = typer.Option(
-                "--" + name.replace("_", "-"),
-                help=field.metadata["help"] + only + default,
-                show_default=False,
+                "--" + name.replace("_", "-"), help=field.metadata["help"] + only, show_default=_default(defaults)
             )
-            derived.append(
-                inspect.Parameter(
-                    name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=None,
-                    annotation=Annotated[kind | None, option],
-                )
-            )
-
-        def wrapped(**values: Any) -> Any:
-            given = {p.name: values.pop(p.name) for p in derived}
-            return command(**values, given={k: v for k, v in given.items() if v is not None})
-
-        keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-        wrapped.__signature__ = inspect.Signature([*keyword, *derived])  # type: ignore[attr-defined]
-        wrapped.__annotations__ = {p.name: p.annotation for p in [*keyword, *derived]}
-        wrapped.__doc__, wrapped.__name__ = command.__doc__, command.__name__
-        return wrapped
+            options[name] = Annotated[kind | None, option]
+        return with_options(command, options)
 
     return decorate
 
 
+def with_options(command: Callable[..., Any], options: Mapping[str, Any]) -> Callable[..., Any]:
+    """A command with further options, which are None unless they are given.
+
+    The command gets those that were given as a dict ``given``.
+
+    Args:
+        options: their annotated types, by the name of the parameter.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    own = [parameter.replace(kind=keyword) for parameter in signature.parameters.values() if parameter.name != "given"]
+    further = [inspect.Parameter(name, keyword, default=None, annotation=kind) for name, kind in options.items()]
+
+    def wrapped(**values: Any) -> Any:
+        given = {name: values.pop(name) for name in options}
+        return command(**values, given={name: value for name, value in given.items() if value is not None})
+
+    wrapped.__signature__ = inspect.Signature([*own, *further])  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *further]}
+    wrapped.__doc__, wrapped.__name__ = command.__doc__, command.__name__
+    return wrapped
+
+
 def _fields(tables: Mapping[str, type[Any]]) -> dict[str, tuple[dataclasses.Field[Any], Any, dict[str, Any]]]:
     """By name, a field, its type, and its default by scheme."""
-    found: dict[str, tuple[dataclasses.Field[Any], Any, dict[str, Any]]] = {}
+    by_name: dict[str, tuple[dataclasses.Field[Any], Any, dict[str, Any]]] = {}
     for scheme, settings in tables.items():
         hints = get_type_hints(settings)
         for field in dataclasses.fields(settings):
-            found.setdefault(field.name, (field, hints[field.name], {}))[2][scheme] = field.default
-    return found
+            by_name.setdefault(field.name, (field, hints[field.name], {}))[2][scheme] = field.default
+    return by_name
 
 
 def _default(defaults: Mapping[str, Any]) -> str:
@@ -99,6 +121,49 @@ def completion(table: Table[Any]) -> Callable[[str], list[tuple[str, str]]]:
         return [(name, row.title) for name, row in table.items() if name.startswith(incomplete)]
 
     return offered
+
+
+def completion_of_names(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """What a shell offers for names with commas between: those that begin as the last one does, after the others."""
+
+    def offered(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        return [before + comma + name for name in names() if name.startswith(last)]
+
+    return offered
+
+
+def one_of(names: Iterable[str], help: str) -> Any:
+    """An option whose value is one of ``names``, the keys of a table or of a mapping; a shell completes them.
+
+    Another value is wrong usage: one line with the names.
+    """
+    known = list(names)
+
+    def checked_name(value: str) -> str:
+        if value not in known:
+            raise typer.BadParameter(f"there is no {value!r}; there are {', '.join(known)}")
+        return value
+
+    return typer.Option(
+        help=help, callback=checked_name, autocompletion=starting(known), metavar=f"<{'|'.join(known)}>"
+    )
+
+
+def names_in(typed: str) -> list[str]:
+    """Names with commas between."""
+    return [name.strip() for name in typed.split(",") if name.strip()]
+
+
+def attacks_of(typed: str) -> list[str] | None:
+    """The attacks that ``--attacks`` names; None for all."""
+    return None if typed == ALL else [name.strip() for name in typed.split(",")]
+
+
+def starting(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """What a shell offers of ``names``: those that begin as what is typed."""
+    known = list(names)
+    return lambda incomplete: [name for name in known if name.startswith(incomplete)]
 
 
 def chosen(table: Table[R], option: str, typed: str) -> R:
@@ -150,11 +215,11 @@ def read_labels(file: Path) -> dict[str, int]:
 
 def ciphers() -> dict[str, list[ImageProtection]]:
     """What ``--cipher`` takes: ciphers that differ in the use of keys alone share a name, as ``pixel``."""
-    found: dict[str, list[ImageProtection]] = {}
+    by_name: dict[str, list[ImageProtection]] = {}
     for row in PROTECTIONS.values():
         if row.key != "none":
-            found.setdefault(row.family or row.name, []).append(row)
-    return found
+            by_name.setdefault(row.family or row.name, []).append(row)
+    return by_name
 
 
 def cipher_help() -> str:
@@ -180,6 +245,11 @@ def cipher_named(cipher: str, key: Path | None, per_image: bool) -> ImageProtect
             return row
     option = "--per-image" if per_image else "--key"
     raise typer.BadParameter(f"{option} does not go with {cipher}, which has {KEYS[rows[0].key]}")
+
+
+def packaged_transformations() -> list[str]:
+    """The transformations that have a name."""
+    return [name for name, row in PROTECTIONS.items() if row.key == "none" and row.hides]
 
 
 def transformation_named(typed: str) -> ImageProtection:

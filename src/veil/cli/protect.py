@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,9 +12,22 @@ from rich.table import Table
 
 from veil import images
 from veil.attacks.noise import NOISE_ATTACKS
-from veil.cli.options import MaxMegapixels, checked, chosen, read_labels, table_help, with_settings
+from veil.cli.options import (
+    AUTO_DEVICE,
+    Device,
+    KeepDates,
+    MaxMegapixels,
+    checked,
+    chosen,
+    completion,
+    one_of,
+    read_labels,
+    table_help,
+    with_settings,
+)
 from veil.cli.terminal import FolderProgress, errors, output
 from veil.jobs import folders
+from veil.models import names
 from veil.protections.noise import SCHEMES
 from veil.runtime.files import printable
 
@@ -21,6 +35,8 @@ if TYPE_CHECKING:
     from veil.protections.noise.protector import Protector
     from veil.protections.noise.universal import UniversalNoise
 
+_AFTER = ", ".join(NOISE_ATTACKS.names())
+_UNIVERSAL = ", ".join(name for name, row in SCHEMES.items() if row.universal)
 NOT_PROTECTED, FAILED = 3, 1
 
 
@@ -28,46 +44,67 @@ NOT_PROTECTED, FAILED = 3, 1
 def protect(
     photos: Annotated[list[Path], typer.Argument(help="Photos, and folders of photos.", show_default=False)],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the protected photos, rows.jsonl and report.html.")
+        Path, typer.Option("--out", "-o", help="Folder for the protected photos; rows and report go beside it.")
     ],
     given: dict[str, Any],
-    scheme: Annotated[str, typer.Option(help=table_help(SCHEMES))] = "crs",
+    scheme: Annotated[str, typer.Option(help=table_help(SCHEMES), autocompletion=completion(SCHEMES))] = "crs",
     model: Annotated[
         list[str] | None,
         typer.Option(
             "--model",
             "-m",
-            help="Network to mislead: see `veil models`. Several form an ensemble. [default: things100]",
-            show_default=False,
+            help="Network to mislead: see `veil models`. Several form an ensemble.",
+            show_default=names.DEFAULT,
+            autocompletion=names.packaged,
         ),
     ] = None,
     verify_with: Annotated[
         list[str] | None,
-        typer.Option(help="Network that the noise does not see, to judge the result. Repeatable."),
+        typer.Option(
+            help="Network that the noise does not see, to judge the result. Repeatable.",
+            show_default="none",
+            autocompletion=names.packaged,
+        ),
     ] = None,
     survival: Annotated[
-        bool, typer.Option("--survival", help="Measure what is left after JPEG 90, JPEG 75, half size.")
+        bool, typer.Option("--survival", help=f"Measure what is left after what platforms do: {_AFTER}.")
     ] = False,
     universal: Annotated[
         Path | None,
         typer.Option(
             help="Add the noise of this file, made by `veil fit-noise`, instead of a descent for each photo. "
-            "Only with --scheme entropy. Never publish the file: whoever has it can take the noise off again.",
-            show_default=False,
+            f"Only with --scheme {_UNIVERSAL}. Never publish the file: whoever has it can take the noise off again.",
+            show_default="none",
         ),
     ] = None,
-    labels: Annotated[Path | None, typer.Option(help="CSV of file and class index: the true classes.")] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="CSV of file and class index: the true classes.", show_default="what the first network sees"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the random target classes.")] = 0,
-    format: Annotated[Literal["png", "webp", "tiff", "jpeg"], typer.Option(help="Of the protected photos.")] = "png",
+    format: Annotated[
+        str,
+        one_of(
+            [*images.FORMATS, images.SAME],
+            "Of the protected photos. same: a JPEG for a JPEG and so on, by their names; PNG for what is not written. "
+            "JPEG takes part of the noise away.",
+        ),
+    ] = "png",
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG.")] = 95,
     keep_metadata: Annotated[
-        bool, typer.Option("--keep-metadata", help="Keep EXIF and XMP, without place and thumbnail.")
+        bool,
+        typer.Option(
+            "--keep-metadata",
+            help="Keep camera, lens, exposure, dates and resolution; persons, places, serial numbers and texts go.",
+        ),
     ] = False,
+    keep_copyright: Annotated[bool, typer.Option("--keep-copyright", help="Keep artist and copyright.")] = False,
+    keep_dates: KeepDates = False,
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Photos in work at once.", show_default="8 on a CPU, else 64")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = AUTO_DEVICE,
     precision: Annotated[Literal["auto", "float32", "bfloat16"], typer.Option(help="Of the descent.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -79,8 +116,7 @@ def protect(
     row = chosen(SCHEMES, "scheme", scheme)
     settings = checked(row.settings, row.name, given)
     if universal is not None and not row.universal:
-        fitting = ", ".join(name for name, other in SCHEMES.items() if other.universal)
-        raise typer.BadParameter(f"--universal does not go with --scheme {row.name}, only with {fitting}")
+        raise typer.BadParameter(f"--universal does not go with --scheme {row.name}, only with {_UNIVERSAL}")
     if universal is not None and given:
         raise typer.BadParameter(f"--{next(iter(given)).replace('_', '-')} does not go with --universal")
     from veil import report
@@ -92,7 +128,7 @@ def protect(
     truths = read_labels(labels) if labels else None
     with errors.status("loading networks"):
         protector = Protector(
-            model or ["things100"], row, settings if noise is None else None, verify_with=verify_with or [],
+            model or [names.DEFAULT], row, settings if noise is None else None, verify_with=verify_with or [],
             survival=processings, seed=seed, batch=batch, device=device, precision=precision, universal=noise,
         )  # fmt: skip
     if noise is not None:
@@ -101,8 +137,8 @@ def protect(
         {"protected": "green", "not": "yellow"}, lambda row: "protected" if row["protected"] else "not"
     ) as progress:
         result = protector.protect_folder(
-            photos, out, format=format, quality=quality, keep_metadata=keep_metadata, truths=truths,
-            max_pixels=int(max_megapixels * 1e6), run=progress.run,
+            photos, out, format=format, quality=quality, keep_metadata=keep_metadata, keep_copyright=keep_copyright,
+            truths=truths, max_pixels=int(max_megapixels * 1e6), run=replace(progress.run, keep_dates=keep_dates),
         )  # fmt: skip
     digest = report.digest(result)
     sources = folders.locate(photos, images.SUFFIXES, out, [row["file"] for row in digest.shown])
@@ -115,13 +151,16 @@ def protect(
         output.print_json(json.dumps({**summary, "out": printable(out), "report": printable(page)}))
     else:
         _print_summary(summary)
-        output.print(f"report: {escape(printable(page))}", soft_wrap=True)
+        output.print(f"photos: {escape(printable(out))}", soft_wrap=True)
+        output.print(
+            f"report (holds small pictures of the originals; do not share): {escape(printable(page))}", soft_wrap=True
+        )
     raise typer.Exit(FAILED if summary["failed"] else NOT_PROTECTED if summary["not_protected"] else 0)
 
 
 def _name_strangers(protector: "Protector", noise: "UniversalNoise") -> None:
     known = set(noise.models.values())
-    if others := [each.name for each in protector.engine.classifiers if each.fingerprint() not in known]:
+    if others := [network.name for network in protector.engine.classifiers if network.fingerprint() not in known]:
         errors.print(escape(f"the noise was not fitted to {', '.join(others)}, but to {', '.join(noise.models)}"))
 
 

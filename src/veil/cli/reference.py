@@ -1,12 +1,13 @@
 """Writes docs/cli.md from the commands themselves: ``python -m veil.cli.reference > docs/cli.md``."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 import typer.main
 
 from veil.cli.app import app
+from veil.cli.examples import examples_in
 
 HEAD = """# Command-line reference
 
@@ -17,27 +18,47 @@ Made by `python -m veil.cli.reference`; a test holds it against the commands.
 def reference() -> str:
     """Every command with its arguments and options, as Markdown."""
     lines = [HEAD]
-    for name, command in _commands(typer.main.get_command(app), "veil"):
+    for name, command in commands(typer.main.get_command(app), "veil"):
         lines += [f"## {name}\n", f"{inspect.cleandoc(command.help)}\n", "| | |", "|---|---|"]
         for parameter in command.params:
             option = parameter.opts[0].startswith("-")
             called = ", ".join(parameter.opts) if option else parameter.name.upper()
             text = (parameter.help or "").replace("|", "\\|").replace("\n", " ")
-            choices = get_args(parameter.type_descriptor.annotation)
-            if get_origin(parameter.type_descriptor.annotation) is Literal:
+            if choices := _choices(parameter):
                 text += f" One of {', '.join(choices)}."
-            if option and parameter.default not in (None, False, ()) and "[default" not in text:
-                text += f" [default: {parameter.default}]"
+            if default := shown_default(parameter):
+                text += f" [default: {default}]"
             lines.append(f"| `{called}` | {text} |")
-        lines.append("")
+        lines += ["", "```sh", *examples_in(command.epilog), "```", ""]
     return "\n".join(lines)
 
 
-def _commands(group: Any, called: str) -> Iterator[tuple[str, Any]]:
+def _choices(parameter: Any) -> Sequence[str]:
+    """What a parameter takes, where that is a closed set."""
+    if get_origin(parameter.type_descriptor.annotation) is Literal:
+        return get_args(parameter.type_descriptor.annotation)
+    return (parameter.metavar or "").strip("<>").split("|") if (parameter.metavar or "").startswith("<") else ()
+
+
+def shown_default(parameter: Any) -> str | None:
+    """What the help says of a parameter that is not given; None for flags, and where there is nothing to say."""
+    if isinstance(parameter.show_default, str):
+        return parameter.show_default
+    if (
+        not parameter.show_default
+        or parameter.default is None
+        or parameter.default is False
+        or parameter.default in ((), "")
+    ):
+        return None
+    return str(parameter.default)
+
+
+def commands(group: Any, called: str) -> Iterator[tuple[str, Any]]:
     """Every command below a group, with the words that call it."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            yield from _commands(command, f"{called} {name}")
+            yield from commands(command, f"{called} {name}")
         else:
             yield f"{called} {name}", command
 

@@ -9,8 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from veil.cli.options import SCALE_HELP, completion
+from veil.cli.options import AUTO_DEVICE, SCALE_HELP, Device, completion
 from veil.cli.terminal import INTERRUPTED, errors, output
+from veil.models import names
 from veil.recipes import PAPERS
 from veil.recipes.paper import Paper
 from veil.runtime.files import printable, write_atomically
@@ -23,28 +24,30 @@ _PAPER = f"Name of the paper: {', '.join(PAPERS.names())}; or module:object."
 Results = Annotated[Path, typer.Option("--out", "-o", help="Folder of the rows and reports.")]
 Data = Annotated[
     list[Path] | None,
-    typer.Option(help="Folder in which data sets lie, or a data set's own. Repeatable.", show_default=False),
+    typer.Option(help="Folder in which data sets lie, or a data set's own. Repeatable.", show_default="none"),
 ]
 
 
 def reproduce(
-    paper: Annotated[str, typer.Argument(help=_PAPER, autocompletion=completion(PAPERS))] = "",
+    paper: Annotated[
+        str, typer.Argument(help=_PAPER, autocompletion=completion(PAPERS), show_default="all, listed")
+    ] = "",
     items: Annotated[
-        list[str] | None, typer.Argument(help="Tables and figures; all of them by default.", show_default=False)
+        list[str] | None, typer.Argument(help="Tables and figures.", show_default="all")
     ] = None,
     scale: Annotated[Scale, typer.Option(help=SCALE_HELP)] = "cpu",
     seed: Annotated[
-        list[int] | None, typer.Option(help="Repeatable. [default: the recipe's]", show_default=False)
+        list[int] | None, typer.Option(help="Repeatable.", show_default="the recipe's")
     ] = None,
     data: Data = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Classifier for photos: see `veil models`. [default: the paper's]",
-                     show_default=False),
+        typer.Option("--model", "-m", help="Classifier for photos: see `veil models`.", autocompletion=names.packaged,
+                     show_default="the paper's"),
     ] = None,
     out: Results = Path("results"),
     work: Annotated[Path, typer.Option(help="Folder for what can be made again: networks, downloads.")] = Path("runs"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = AUTO_DEVICE,
     show_list: Annotated[bool, typer.Option("--list", help="List items, cost and state; measure nothing.")] = False,
 ) -> None:  # fmt: skip
     """Measure the tables and figures of a paper and write the report.
@@ -91,13 +94,11 @@ def _measured(paper: Paper, items: list[str], conditions: "Conditions") -> Path:
 
 def report(
     paper: Annotated[str, typer.Argument(help=_PAPER, autocompletion=completion(PAPERS))],
-    scale: Annotated[
-        Scale | None, typer.Option(help="[default: the largest that was measured]", show_default=False)
-    ] = None,
+    scale: Annotated[Scale | None, typer.Option(help=SCALE_HELP, show_default="the largest that was measured")] = None,
     data: Data = None,
     out: Results = Path("results"),
     markdown: Annotated[
-        Path | None, typer.Option(help="Also write the page as Markdown to this file.", show_default=False)
+        Path | None, typer.Option(help="Also write the page as Markdown to this file.", show_default="none")
     ] = None,
 ) -> None:
     """Rebuild a paper's tables and figures from its rows; measures nothing.

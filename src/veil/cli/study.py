@@ -7,26 +7,33 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from veil.cli.examples import examples
 from veil.cli.terminal import errors, output
 from veil.runtime.files import printable
 
 if TYPE_CHECKING:
     from veil.study.result import Result
 
-commands = typer.Typer(no_args_is_help=True, help="Ask people whom reconstructions show, and count their answers.")
+commands = typer.Typer(
+    no_args_is_help=True,
+    help="Ask people whom reconstructions show, and count their answers.",
+    epilog=examples("veil study serve study"),
+)
 Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.", show_default=False)]
 _COLOURS = {"above": "red", "guessing": "green", "below": "yellow", "none": "dim"}
 
 
-@commands.command()
+@commands.command(
+    epilog=examples("veil study new --original faces/original --reconstructed faces/reconstructed -o study")
+)
 def new(
     original: Annotated[Path, typer.Option(help="Folder of photos; those not reconstructed are distractors.")],
     reconstructed: Annotated[Path, typer.Option(help="Folder of reconstructions, called as the photos are.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="New folder for the study.")],
     identities: Annotated[
         Path | None,
-        typer.Option(help="CSV of file and identity of the photos. [default: all are of different people]",
-                     show_default=False),
+        typer.Option(help="CSV of file and identity of the photos.",
+                     show_default="all are of different people"),
     ] = None,
     questions: Annotated[int, typer.Option(min=1, help="How many, without those for attention.")] = 10,
     options: Annotated[int, typer.Option(min=2, max=9, help="Photos to choose from.")] = 4,
@@ -36,7 +43,7 @@ def new(
     another_photo: Annotated[
         bool, typer.Option("--another-photo", help="The right option is another photo of the same person.")
     ] = False,
-    contact: Annotated[str, typer.Option(help="Who asks, for the first page.", show_default=False)] = "",
+    contact: Annotated[str, typer.Option(help="Who asks, for the first page.", show_default="none")] = "",
     seed: Annotated[int, typer.Option(help="Of people, photos and places.")] = 0,
 ) -> None:  # fmt: skip
     """Make a study: questions of one reconstruction and a few photos, one of them of the same person.
@@ -49,14 +56,14 @@ def new(
     settings = Settings(
         questions=questions, options=options, attention=attention, another_photo=another_photo, seed=seed
     )
-    made = folder.from_folders(original, reconstructed, identities, settings, contact=contact)
-    folder.write(made, out)
+    new = folder.from_folders(original, reconstructed, identities, settings, contact=contact)
+    folder.write(new, out)
     output.print(f"{escape(printable(out))}: {questions} questions of {options} options, {attention} more for "
                  "attention", soft_wrap=True)  # fmt: skip
     output.print(f"next: veil study serve {escape(printable(out))}", soft_wrap=True)
 
 
-@commands.command()
+@commands.command(epilog=examples("veil study serve study", "veil study serve study --port 0"))
 def serve(
     study: Folder,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -64,7 +71,7 @@ def serve(
     address: Annotated[
         str | None,
         typer.Option(help="How participants reach a proxy before it, as https://study.example.org.",
-                     show_default=False),
+                     show_default="the address that it listens on"),
     ] = None,
 ) -> None:  # fmt: skip
     """Show a study in browsers and keep the answers. Ctrl-C ends it; nothing is lost, and it may be started again."""
@@ -72,10 +79,10 @@ def serve(
     from veil.study import folder
     from veil.study.server import StudyServer
 
-    found = folder.read(study)
-    images = folder.read_images(study, found)
-    with kept.Answers(study / kept.FILE, found.name) as answers:
-        with StudyServer(found, images, answers, host=host, port=port, address=address) as server:
+    opened = folder.read(study)
+    images = folder.read_images(study, opened)
+    with kept.Answers(study / kept.FILE, opened.name) as answers:
+        with StudyServer(opened, images, answers, host=host, port=port, address=address) as server:
             if not server.local:
                 errors.print(
                     "[yellow]others on the network can reach this server, and read what is sent[/]; for participants "
@@ -90,7 +97,7 @@ def serve(
     output.print(f"{people} started, {given} answers are kept", soft_wrap=True)
 
 
-@commands.command()
+@commands.command(epilog=examples("veil study report study"))
 def report(
     study: Folder,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
@@ -105,13 +112,13 @@ def report(
     from veil.study import folder, page
     from veil.study import result as results
 
-    found = folder.read(study)
-    with kept.Answers(study / kept.FILE, found.name) as answers:
-        counted = results.result(found, answers.participants(), answers.given(), seed)
+    opened = folder.read(study)
+    with kept.Answers(study / kept.FILE, opened.name) as answers:
+        counted = results.result(opened, answers.participants(), answers.given(), seed)
     people = sum(counted.people.values())
-    source = f"study `{found.name}` · {people} participants · seed {seed} · `veil study report`"
+    source = f"study `{opened.name}` · {people} participants · seed {seed} · `veil study report`"
     with errors.status("drawing"):
-        written = report_page.write_html(page.page(found, counted, folder.read_images(study, found), source), study)
+        written = report_page.write_html(page.page(opened, counted, folder.read_images(study, opened), source), study)
     if as_json:
         output.print_json(json.dumps(results.as_json(counted) | {"report": printable(written)}))
         return
@@ -121,9 +128,9 @@ def report(
     output.print(f"report: {escape(printable(written))}", soft_wrap=True)
 
 
-def _print(found: "Result") -> None:
+def _print(counted: "Result") -> None:
     from veil.study import page
 
-    for table in (page.result_table(found), page.people_table(found)):
+    for table in (page.result_table(counted), page.people_table(counted)):
         for name, *cells in table.rows:
             output.print(escape(f"  {name}: {', '.join(cell for cell in cells if cell) or '–'}"), soft_wrap=True)

@@ -1,8 +1,10 @@
 """What commands show while they work: progress on standard error, results on standard output."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Any
 
 import typer
@@ -20,17 +22,74 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from veil.jobs.folders import Row, Run
+from veil.jobs.folders import FolderResult, Row, Run, layout_of
 from veil.runtime.files import printable
 
 INTERRUPTED = 130
+LEVEL_COLOURS = {
+    "exact": "red", "broken": "red", "leaks": "yellow", "nothing": "green", "lower": "yellow", "unshown": "yellow",
+    "untried": "dim", "smoke": "dim",
+}  # fmt: skip
+"""Of the levels of verdicts, `veil.audits.levels.LEVELS`."""
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 output = Console(highlight=False)
 
 
+def places(result: FolderResult[Any]) -> str:
+    """Where the outputs of a folder job lie, and where its rows do, in words."""
+    layout = layout_of(result.out)
+    rows = "" if layout.old else f"; rows, for yourself, in {escape(printable(layout.private))}"
+    return f"{escape(printable(layout.out))}{rows}"
+
+
+class Pace:
+    """How fast a run works through its files. What an earlier run has done does not count.
+
+    Args:
+        clock: seconds of a clock that never goes back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._began, self._done = clock, clock(), 0
+
+    def start(self) -> None:
+        """Begins to count."""
+        self._began, self._done = self._clock(), 0
+
+    def step(self) -> None:
+        """Counts a file."""
+        self._done += 1
+
+    @property
+    def rate(self) -> float | None:
+        """Files a second; None before the first."""
+        seconds = self._clock() - self._began
+        return self._done / seconds if self._done and seconds > 0 else None
+
+    def left(self, files: float) -> float | None:
+        """Seconds that so many files will take; None where nobody knows."""
+        return None if self.rate is None else files / self.rate
+
+
 class _Rate(ProgressColumn):
+    def __init__(self, pace: Pace) -> None:
+        super().__init__()
+        self.pace = pace
+
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f}/s" if task.speed else "–/s", style="progress.data.speed")
+        rate = self.pace.rate
+        return Text("–/s" if rate is None else f"{rate:.{1 if rate >= 1 else 2}f}/s", style="progress.data.speed")
+
+
+class _TimeLeft(ProgressColumn):
+    def __init__(self, pace: Pace) -> None:
+        super().__init__()
+        self.pace = pace
+
+    def render(self, task: Task) -> Text:
+        left = self.pace.left(task.remaining or 0)
+        text = "-:--:--" if left is None else str(timedelta(seconds=round(left)))
+        return Text(text, style="progress.remaining")
 
 
 class FolderProgress(AbstractContextManager["FolderProgress"]):
@@ -49,8 +108,9 @@ class FolderProgress(AbstractContextManager["FolderProgress"]):
         self.files = files
         self.colours = {**colours, "failed": "red"}
         self.counts: Counter[str] = Counter()
+        self.pace = Pace()
         self.bar = Progress(
-            SpinnerColumn(), BarColumn(bar_width=24), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(),
+            SpinnerColumn(), BarColumn(bar_width=24), MofNCompleteColumn(), _Rate(self.pace), _TimeLeft(self.pace),
             TextColumn("{task.description}"), console=errors,
         )  # fmt: skip
         self.task = self.bar.add_task(self._counted(), total=None, start=False)
@@ -73,6 +133,7 @@ class FolderProgress(AbstractContextManager["FolderProgress"]):
         if passed_over:
             errors.print(f"{passed_over} other files passed over")
         self._show(total=total, completed=done)
+        self.pace.start()
         self.bar.start()
         self.bar.start_task(self.task)
 
@@ -81,6 +142,7 @@ class FolderProgress(AbstractContextManager["FolderProgress"]):
         self._count(row)
         if row["error"]:
             errors.print(f"[red]failed[/] {escape(printable(row['file']))}: {escape(row['error'])}")
+        self.pace.step()
         self._show(advance=1)
 
     def _show(self, **change: Any) -> None:

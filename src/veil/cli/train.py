@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from veil.cli.options import chosen, cipher_help, cipher_named, completion, table_help, transformation_named
+from veil.cli.options import (
+    AUTO_DEVICE,
+    Device,
+    chosen,
+    cipher_help,
+    cipher_named,
+    ciphers,
+    completion,
+    one_of,
+    packaged_transformations,
+    starting,
+    table_help,
+    transformation_named,
+)
 from veil.cli.terminal import TrainingProgress, errors, output
 from veil.data.layouts import SmallImagesLayout, expected
 from veil.models.architectures import ADAPTATIONS, ARCHITECTURES, Architecture
@@ -18,12 +31,13 @@ from veil.protections import PROTECTIONS
 from veil.protections.image_protection import ImageProtection
 from veil.runtime.devices import Precision
 from veil.runtime.files import printable
+from veil.training.classifier_settings import PRESETS, ClassifierSettings
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from veil.data.labelled_images import Parts
-    from veil.training.classification import ClassifierSettings, Protection, TrainedClassifier
+    from veil.training.classification import Protection, TrainedClassifier
 
 CARD = "model.toml"
 AUTO, NONE = "auto", "none"
@@ -32,6 +46,7 @@ _DATA = (
     "it. LAYOUT:FOLDER names the layout; module:object is one of your own."
 )
 _NETWORK = f"{table_help({name: row for name, row in ARCHITECTURES.items() if row.channels == 3})} Or module:object."
+_SCHEDULES = "; ".join(f"{name}: {row.epochs} epochs, {row.schedule}" for name, row in PRESETS.items())
 _ADAPTATION = f"Network in front of it. {AUTO}: the cipher's; {NONE}; {table_help(ADAPTATIONS)}"
 
 
@@ -41,50 +56,55 @@ def train(
     cipher: Annotated[
         str | None,
         typer.Option(
-            help=f"Encrypt plain images in training, after augmentation. {cipher_help()} [default: none]",
-            show_default=False,
+            help=f"Encrypt plain images in training, after augmentation. {cipher_help()}",
+            show_default="none",
+            autocompletion=starting(ciphers()),
         ),
     ] = None,
-    key: Annotated[Path | None, typer.Option(help="Key file of the cipher.", show_default=False)] = None,
+    key: Annotated[Path | None, typer.Option(help="Key file of the cipher.", show_default="none")] = None,
     per_image: Annotated[bool, typer.Option("--per-image", help="A fresh key for every image (pixel).")] = False,
     transform: Annotated[
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="Transform plain images in training, after augmentation: see `veil transform`. [default: none]",
-            show_default=False,
+            help="Transform plain images in training, after augmentation: see `veil transform`.",
+            show_default="none",
+            autocompletion=starting(packaged_transformations()),
         ),
     ] = None,
     schedule: Annotated[
-        str,
-        typer.Option(help="paper: 200 epochs, rate divided by five at 60, 120, 160; fast: 30 epochs, one cycle."),
+        str, one_of(PRESETS, f"How long, and how the learning rate changes. {_SCHEDULES}.")
     ] = "fast",
-    epochs: Annotated[int | None, typer.Option(min=1, help="[default: the schedule's]", show_default=False)] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the training images.", show_default="the schedule's")
+    ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=2, help="Over all devices. [default: 128]", show_default=False)
+        int | None, typer.Option(min=2, help="Over all devices.", show_default="the schedule's")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="At its highest. [default: the schedule's]", show_default=False)
+        float | None, typer.Option(help="At its highest.", show_default="the schedule's")
     ] = None,
     accumulate: Annotated[
-        int | None, typer.Option(min=1, help="Parts of a batch, one after another. [default: 1]", show_default=False)
+        int | None, typer.Option(min=1, help="Parts of a batch, one after another.", show_default="the schedule's")
     ] = None,
     augment: Annotated[
         bool | None,
-        typer.Option("--augment/--no-augment", help="Crop and mirror. [default: unless they are protected already]",
-                     show_default=False),
+        typer.Option("--augment/--no-augment", help="Crop and mirror.",
+                     show_default="unless they are protected already"),
     ] = None,
     network: Annotated[str, typer.Option(help=_NETWORK, autocompletion=completion(ARCHITECTURES))] = "resnet18",
     width: Annotated[
         int, typer.Option(min=1, help="Channels of the network's first stage, where it can be chosen.")
     ] = 64,
-    adaptation: Annotated[str, typer.Option(help=_ADAPTATION, autocompletion=completion(ADAPTATIONS))] = AUTO,
+    adaptation: Annotated[
+        str, typer.Option(help=_ADAPTATION, autocompletion=starting([AUTO, NONE, *ADAPTATIONS.names()]))
+    ] = AUTO,
     side: Annotated[
-        int | None, typer.Option(min=1, help="Resize images to this. [default: as they are]", show_default=False)
+        int | None, typer.Option(min=1, help="Resize images to this.", show_default="as they are")
     ] = None,
     validation: Annotated[int, typer.Option(min=0, help="Training images to leave out and watch.")] = 0,
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = AUTO_DEVICE,
     devices: Annotated[int, typer.Option(min=1, help="How many of them; each gets a process.")] = 1,
     precision: Annotated[Precision, typer.Option(help="auto is bf16-mixed where it is fast.")] = "auto",
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard, too.")] = False,
@@ -98,6 +118,7 @@ def train(
     from veil.data import small_images
     from veil.jobs import folders
     from veil.training import classification
+    from veil.training.run import Run
 
     row = chosen(ARCHITECTURES, "network", network)
     protected = _protected_by(cipher, key, per_image, transform)
@@ -118,12 +139,14 @@ def train(
         if first:
             errors.print(escape(_described(parts, seen, settings)))
         with TrainingProgress(shown=first) as progress:
-            fitted = classification.fit(
-                parts, settings, architecture=row, protection=protected.protection,
-                adaptation=_adaptation(adaptation, protected, parts.cipher, row), width=width, watched=validation,
-                folder=out, seed=seed,
-                runner=runner, tensorboard=tensorboard, about={"cipher": seen, **protected.known, "key": protected.key},
+            run = Run(
+                folder=out, seed=seed, runner=runner, about={"cipher": seen, **protected.known, "key": protected.key},
+                tensorboard=tensorboard,
                 stepped=progress.stepped, logged=progress.logged,
+            )  # fmt: skip
+            fitted = classification.fit(
+                parts, settings, run, architecture=row, protection=protected.protection,
+                adaptation=_adaptation(adaptation, protected, parts.cipher, row), width=width, watched=validation,
             )  # fmt: skip
         if first:
             _finish(out, parts, fitted, settings, known, seed, runner, as_json)
@@ -191,12 +214,8 @@ def _transformation(named: str) -> _InTraining:
     return _InTraining(protects, "--transform", TRANSFORMED, known)
 
 
-def _settings(schedule: str, given: dict[str, Any]) -> "ClassifierSettings":
+def _settings(schedule: str, given: dict[str, Any]) -> ClassifierSettings:
     """The settings of a schedule, and those that were given instead of its own."""
-    from veil.training.classification import PRESETS
-
-    if schedule not in PRESETS:
-        raise typer.BadParameter(f"there is no --schedule {schedule}; there are {', '.join(PRESETS)}")
     return replace(PRESETS[schedule], **{option: value for option, value in given.items() if value is not None})
 
 
@@ -226,7 +245,7 @@ def _protected(cipher: str, when: str = "") -> str:
     return f"transformed{when}" if cipher == TRANSFORMED else f"encrypted{when} by {cipher}"
 
 
-def _described(parts: "Parts", cipher: str | None, settings: "ClassifierSettings") -> str:
+def _described(parts: "Parts", cipher: str | None, settings: ClassifierSettings) -> str:
     shape = "×".join(map(str, parts.train.images.shape[2:]))
     how = _protected(cipher) if cipher else "plain"
     augmented = "cropped and mirrored" if settings.flip else "not augmented"
@@ -236,7 +255,7 @@ def _described(parts: "Parts", cipher: str | None, settings: "ClassifierSettings
     )
 
 
-def _finish(out: Path, parts: "Parts", fitted: "TrainedClassifier", settings: "ClassifierSettings",
+def _finish(out: Path, parts: "Parts", fitted: "TrainedClassifier", settings: ClassifierSettings,
             protected: dict[str, Any], seed: int, runner: "Fabric", as_json: bool) -> None:  # fmt: skip
     """Writes the model card and says how good it is."""
     from veil import training

@@ -7,55 +7,72 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from veil.cli.options import LOSSLESS, MaxMegapixels, transformation_named
-from veil.cli.terminal import FolderProgress, output
+from veil.cli.examples import examples
+from veil.cli.options import (
+    AUTO_DEVICE,
+    Device,
+    LosslessFormat,
+    MaxMegapixels,
+    packaged_transformations,
+    starting,
+    transformation_named,
+)
+from veil.cli.terminal import FolderProgress, output, places
 from veil.cli.transform_train import train
 from veil.jobs import folders
 from veil.jobs.folders import FolderResult
-from veil.protections import PROTECTIONS
 from veil.protections.transformation.file import MAX_PIXELS
 from veil.protections.transformation.packaged import DEFAULT
 from veil.runtime.files import printable
 
 FAILED = 1
-_PACKAGED = [name for name, row in PROTECTIONS.items() if row.key == "none" and row.hides]
+_PACKAGED = packaged_transformations()
 _NAMES = f"Packaged: {', '.join(_PACKAGED)}"
-commands = typer.Typer(no_args_is_help=True, help="Transformation networks: train one, apply it, ask what it is.")
-commands.command()(train)
+commands = typer.Typer(
+    no_args_is_help=True,
+    help="Transformation networks: train one, apply it, ask what it is.",
+    epilog=examples("veil transform apply cifar10/ -o transformed"),
+)
+commands.command(
+    epilog=examples(
+        "veil transform train -o mine --data cifar10/ --classifier plain/model.toml",
+        "veil transform train -o trial --scale smoke",
+    )
+)(train)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@commands.command()
+@commands.command(
+    epilog=examples(
+        "veil transform apply cifar10/ -o transformed",
+        "veil transform apply cifar10/ -o transformed --with mine/transformation.safetensors",
+    )
+)
 def apply(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="IN...", help="Images, and folders of images.", show_default=False)
     ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the transformed images, rows.jsonl and run.json.")
-    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the transformed images; rows go beside it.")],
     transformation: Annotated[
         str,
         typer.Option(
             "--with",
             metavar="NAME|FILE",
             help=f"{_NAMES}; a file of `veil transform train`; or package.module:object.",
-            autocompletion=lambda: _PACKAGED,
+            autocompletion=starting(_PACKAGED),
         ),
     ] = DEFAULT,
     size: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Resize to this side first, for a network of that input: transformed images cannot be resized. "
-            "[default: as they are]",
-            show_default=False,
+            help="Resize to this side first, for a network of that input: transformed images cannot be resized.",
+            show_default="as they are",
         ),
     ] = None,
-    format: Annotated[
-        str, typer.Option(help=f"Of the files that are written: {', '.join(LOSSLESS)}; none with loss.")
-    ] = "png",
+    format: LosslessFormat = "png",
     max_megapixels: MaxMegapixels = MAX_PIXELS / 1e6,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = AUTO_DEVICE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Transform images: people do not see what they show, networks can learn from them.
@@ -77,10 +94,15 @@ def apply(
     _finish(result, row.name, folders.read_manifest(out)["transformation"], out, as_json)
 
 
-@commands.command()
+@commands.command(epilog=examples("veil transform show", "veil transform show mine/transformation.safetensors"))
 def show(
     transformation: Annotated[
-        str, typer.Argument(metavar="[NAME|FILE]", help=f"{_NAMES}, or a file of `veil transform train`.")
+        str,
+        typer.Argument(
+            metavar="[NAME|FILE]",
+            help=f"{_NAMES}, or a file of `veil transform train`.",
+            autocompletion=starting(_PACKAGED),
+        ),
     ] = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
@@ -128,7 +150,7 @@ def _finish(result: FolderResult[Any], name: str, fingerprint: str, out: Path, a
     else:
         output.print(
             f"{result.total} images: [green]{result.done} transformed[/], [red]{result.failed} failed[/]; "
-            f"{escape(printable(name))} ({escape(fingerprint)}); in {escape(printable(out))}",
+            f"{escape(printable(name))} ({escape(fingerprint)}); in {places(result)}",
             soft_wrap=True,
         )
     raise typer.Exit(FAILED if result.failed else 0)

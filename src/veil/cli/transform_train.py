@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from veil.cli.options import chosen, table_help
+from veil.cli.options import AUTO_DEVICE, Device, chosen, completion, starting, table_help
 from veil.cli.terminal import TrainingProgress, errors, output
 from veil.jobs import folders
 from veil.jobs.rows import Row
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FILE = "transformation.safetensors"
 SMOKE = 200
 _PRELIMINARY = ", ".join(name for name, row in METHODS.items() if row.preliminary)
+_PRESETS = list(dict.fromkeys(preset for row in METHODS.values() for preset in row.presets))
 _NEEDED = (
     "give {option}, or --scale smoke, which makes its own; a classifier is trained with "
     "`veil train --network vgg13 --data DATA -o FOLDER`, and is FOLDER/model.toml then"
@@ -39,30 +40,44 @@ _NEEDED = (
 def train(
     out: Annotated[Path, typer.Option("--out", "-o", help=f"Folder for {FILE}, checkpoints, logs and pictures.")],
     data: Annotated[
-        str | None, typer.Option(help="Folder of a data set, as for `veil train`, or hub:NAME.", show_default=False)
+        str | None, typer.Option(
+            help="Folder of a data set, as for `veil train`, or hub:NAME.",
+            show_default="drawn images, with --scale smoke",
+        )
     ] = None,
     classifier: Annotated[
         Path | None,
-        typer.Option(help="Model card of the classifier that is to read transformed images.", show_default=False),
+        typer.Option(
+            help="Model card of the classifier that is to read transformed images.",
+            show_default="one that is trained, with --scale smoke",
+        ),
     ] = None,
     method: Annotated[
         str,
         typer.Option(
-            help=f"{table_help(METHODS)} Or package.module:object.", autocompletion=METHODS.names
+            help=f"{table_help(METHODS)} Or package.module:object.", autocompletion=completion(METHODS)
         ),
     ] = "unet",
     preset: Annotated[
-        str, typer.Option(help="Losses: paper, the paper's, without a bound; veil, Veil's, which hide more.")
+        str,
+        typer.Option(
+            help=f"Losses: {', '.join(_PRESETS)}. Veil's own hide more; the paper's have no bound.",
+            autocompletion=starting(_PRESETS),
+        ),
     ] = "veil",
     scale: Annotated[Scale, typer.Option(help="smoke: seconds; cpu: minutes on two cores; paper: a GPU.")] = "cpu",
     images: Annotated[
-        int | None, typer.Option(min=20, help="How many training images. [default: all]", show_default=False)
+        int | None, typer.Option(min=20, help="How many training images.", show_default="all")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="[default: the scale's]", show_default=False)] = None,
-    batch_size: Annotated[int | None, typer.Option(min=2, help="[default: the scale's]", show_default=False)] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="[default: the preset's]", show_default=False)] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the training images.", show_default="the scale's")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=2, help="Images of an update, over all devices.", show_default="the scale's")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="At its highest.", show_default="the preset's")] = None,
     width: Annotated[
-        int | None, typer.Option(help="Of the U-Net, a multiple of 8. [default: the scale's]", show_default=False)
+        int | None, typer.Option(help="Of the U-Net, a multiple of 8.", show_default="the scale's")
     ] = None,
     epsilon: Annotated[
         float, typer.Option(help=f"Limit of the preliminary noise, in grey levels; with --method {_PRELIMINARY}.")
@@ -71,9 +86,9 @@ def train(
         Features, typer.Option(help="What shows in an image is measured in: the classifier's own layer, or VGG16's.")
     ] = "own",
     layer: Annotated[Layer, typer.Option(help="Of the features.")] = "relu2_2",
-    name: Annotated[str | None, typer.Option(help="[default: the folder's name]", show_default=False)] = None,
+    name: Annotated[str | None, typer.Option(help="Of the transformation.", show_default="the folder's name")] = None,
     seed: Annotated[int, typer.Option(help="Of weights, images and order.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = AUTO_DEVICE,
     precision: Annotated[Precision, typer.Option(help="auto is bf16-mixed where it is fast.")] = "auto",
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -155,13 +170,13 @@ def _smoke_classifier(parts: "Parts", out: Path, runner: "Fabric") -> "Classifie
     """h_θ for made images, trained in seconds."""
     from veil.models import cards
     from veil.training import classification
-    from veil.training.classification import PRESETS
+    from veil.training.classifier_settings import PRESETS
+    from veil.training.run import Run
 
     folder = out / "classifier"
-    fitted = classification.fit(
-        parts, replace(PRESETS["fast"], epochs=4, batch_size=20), architecture="vgg13", width=8, folder=folder, seed=0,
-        runner=runner, logged=lambda row: None,
-    )  # fmt: skip
+    run = Run(folder=folder, seed=0, runner=runner, logged=lambda row: None)
+    settings = replace(PRESETS["fast"], epochs=4, batch_size=20)
+    fitted = classification.fit(parts, settings, run, architecture="vgg13", width=8)
     fitted.save(folder / "model.toml", name="vgg13", on="made images", training={})
     return cards.load(folder / "model.toml")
 

@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from veil.runtime import names as file_names
 from veil.runtime.lazy import torch
@@ -19,6 +19,8 @@ from veil.runtime.names import UnsafeName
 if TYPE_CHECKING:
     from torch import Tensor
 
+Split = Literal["official", "paper"]
+"""How faces are split: by the partition of the list, or by the paper's shares."""
 _TRUTH = {"1": 1, "-1": 0, "0": 0}
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -23,11 +23,10 @@ from torch import Tensor
 from veil import images as pictures
 from veil.data import previews
 from veil.data.decoding import decode_photos, open_photo
-from veil.data.face_lists import FaceList
+from veil.data.face_lists import FaceList, Split
 from veil.data.layouts import FacesLayout, expected, of_kind, typed
 from veil.runtime.seeds import seed_of
 
-Split = Literal["official", "paper"]
 PARTS = ("train", "validation", "test")
 PAPER_SHARES = (0.72, 0.08, 0.2)
 """The paper's 160,000 to 40,000 images, with a tenth of the training part for validation."""

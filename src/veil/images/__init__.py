@@ -2,7 +2,7 @@
 
 `load` reads a file into a `Photo` (uint8 pixels, upright, sRGB or grey, separate alpha) and lists its conversions in
 ``notes``; `save` writes it atomically. Metadata (EXIF, GPS, XMP, comments, the embedded thumbnail that would show the
-unprotected photo) is written only on request, and is cleaned first.
+unprotected photo) is written only on request, and then only a list of harmless fields, built anew.
 
 The parts: `photo` holds the types and the rounding, `decoding` and `colour` the way in, `encoding` the way
 out, `metadata` what may be kept, `pillow_warnings` the silence of the library below. Every problem with a
@@ -14,7 +14,7 @@ Names are imported when they are first used: a command that only names formats d
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from veil.images.formats import FORMATS, MAX_PIXELS, SUFFIXES, Format
+from veil.images.formats import FORMATS, MAX_PIXELS, SAME, SUFFIXES, Format, format_of, same_suffix
 
 if TYPE_CHECKING:
     from veil.images.colour import LUMA
@@ -45,6 +45,7 @@ __all__ = [
     "FORMATS",
     "LUMA",
     "MAX_PIXELS",
+    "SAME",
     "SUFFIXES",
     "Arrays",
     "Format",
@@ -54,11 +55,13 @@ __all__ = [
     "content_digest",
     "decode",
     "encode",
+    "format_of",
     "load",
     "load_arrays",
     "over_white",
     "quantise",
     "require_batch",
+    "same_suffix",
     "save",
     "to_float",
 ]
@@ -67,9 +70,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'veil.images' has no attribute {name!r}")
-    found = getattr(importlib.import_module(f"veil.images.{_WHERE[name]}"), name)
-    globals()[name] = found
-    return found
+    value = getattr(importlib.import_module(f"veil.images.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -1,14 +1,10 @@
 """Writes a `Photo` to a file, and reports everything that the format changes.
 
-Equal photos give equal bytes. A file appears whole or not at all: it is written under another name in the same folder,
-synced to disk, and renamed.
+Equal photos give equal bytes. A file appears whole or not at all (`veil.runtime.files`).
 """
 
 from __future__ import annotations
 
-import os
-import secrets
-from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -24,17 +20,25 @@ from veil.images.marks import Mark
 from veil.images.metadata import Metadata, into_tiff
 from veil.images.photo import ImageError, Photo
 from veil.images.pillow_warnings import silent_pillow
+from veil.runtime.files import write_atomically
 from veil.runtime.lazy import torch
 
 
 def save(
-    photo: Photo, path: Path | str, format: str = "png", *, keep_metadata: bool = False, quality: int = 95
+    photo: Photo,
+    path: Path | str,
+    format: str = "png",
+    *,
+    keep_metadata: bool = False,
+    keep_copyright: bool = False,
+    quality: int = 95,
 ) -> tuple[str, ...]:
     """Writes ``photo`` to ``path`` and replaces an existing file as a whole; ignores the path's suffix.
 
     Args:
         format: a key of `FORMATS`.
-        keep_metadata: write the cleaned EXIF and XMP of the photo; otherwise the file holds only pixels.
+        keep_metadata: write what `veil.images.metadata` lists as harmless; otherwise the file holds only pixels.
+        keep_copyright: write artist and copyright.
         quality: 1 to 100, for JPEG.
 
     Returns:
@@ -43,29 +47,24 @@ def save(
     Raises:
         ImageError: if the photo cannot be encoded or written. An existing file stays unchanged.
     """
-    data = encode(photo, format, keep_metadata=keep_metadata, quality=quality)
-    path = Path(path)
-    # A short name of its own: the final name plus a suffix could be too long.
-    part = path.parent / f".{secrets.token_hex(8)}.part"
+    data = encode(photo, format, keep_metadata=keep_metadata, keep_copyright=keep_copyright, quality=quality)
     try:
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_atomically(Path(path), data)
     except (OSError, ValueError) as error:
-        _remove(part)
         reason = error.strerror if isinstance(error, OSError) else "the name is not valid"
         raise ImageError(f"the file cannot be written ({reason})") from error
-    except BaseException:  # stopped by the user: leave nothing behind
-        _remove(part)
-        raise
     return ("alpha flattened over white",) if _flattened(photo, format) else ()
 
 
 def encode(
-    photo: Photo, format: str = "png", *, keep_metadata: bool = False, quality: int = 95, mark: Mark | None = None
-) -> bytes:  # fmt: skip
+    photo: Photo,
+    format: str = "png",
+    *,
+    keep_metadata: bool = False,
+    keep_copyright: bool = False,
+    quality: int = 95,
+    mark: Mark | None = None,
+) -> bytes:
     """The bytes that `save` writes, with the same arguments; the same for the same photo.
 
     Args:
@@ -82,7 +81,7 @@ def encode(
     if chosen.max_side is not None and max(photo.width, photo.height) > chosen.max_side:
         size = f"{photo.width} × {photo.height} pixels"
         raise ImageError(f"{size}: {chosen.name} holds at most {chosen.max_side} along a side")
-    kept = photo.metadata if keep_metadata else None
+    kept = photo.metadata.chosen(harmless=keep_metadata, credit=keep_copyright) if photo.metadata else None
     options = dict(chosen.options)
     if kept and format != "tiff":
         options |= _metadata_options(kept, format)
@@ -130,8 +129,3 @@ def _metadata_options(kept: Metadata, format: str) -> dict[str, Any]:
     elif kept.xmp:
         options["xmp"] = kept.xmp
     return options
-
-
-def _remove(part: Path) -> None:
-    with suppress(OSError, ValueError):
-        part.unlink(missing_ok=True)

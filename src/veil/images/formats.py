@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 MAX_PIXELS = 100_000_000
@@ -46,3 +47,19 @@ FORMATS: dict[str, Format] = {
     # 4:4:4: with halved colour channels a part of the noise would be lost.
     "jpeg": Format("JPEG", ".jpg", lossless=False, max_side=65500, options={"subsampling": 0}),
 }
+SAME = "same"
+"""In place of a format: that of the original, as its name says it."""
+_BY_SUFFIX = {
+    ".jpg": "jpeg", ".jpeg": "jpeg", ".jfif": "jpeg", ".png": "png", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff",
+}  # fmt: skip
+
+
+def format_of(name: str) -> str:
+    """The format that a file of this name is written in where it is to stay the same: PNG for what is not written."""
+    return _BY_SUFFIX.get(PurePath(name).suffix.lower(), "png")
+
+
+def same_suffix(name: str) -> str:
+    """The suffix of such a file: its own, or that of PNG."""
+    suffix = PurePath(name).suffix
+    return suffix if suffix.lower() in _BY_SUFFIX else FORMATS["png"].suffix

@@ -1,240 +1,239 @@
 """EXIF and XMP: the orientation, and the metadata that may be kept.
 
-A protected photo must not contain what the protection hides. So `cleaned` works by a list of allowed tags, which
-describe how and when the photo was taken. It removes the place (GPS and place names), thumbnails and previews (they
-show the unprotected photo), and maker notes (they can contain both). It omits whatever cannot be read; nothing here
-raises.
+A protected photo must not contain what the protection hides. So what is kept is built anew from a list of fields, and
+nothing is ever copied from the file as it stands. The list says how and when a photo was taken: camera, lens,
+exposure, aperture, sensitivity, focal length, flash, dates, resolution. Artist and copyright are kept where they are
+asked for. Everything else goes: persons, places and time zones, keywords, serial numbers, owners, descriptions,
+comments and all other free text, thumbnails, maker notes, whatever this list does not know.
 
-Formats: EXIF 3.0 (CIPA DC-008), TIFF 6.0 section 2; XMP (ISO 16684-1). Entries are copied as bytes, never
-interpreted.
+A value is kept where it has the type and length that its field has: numbers are read and written again; dates must be
+dates; names of cameras and lenses are short, and of printable ASCII. Colours are sRGB and the photo is upright when it
+is written, so a profile and an orientation of the original would be wrong.
+
+Formats: EXIF 3.0 (CIPA DC-008), XMP (ISO 16684-1). What cannot be read is left out; nothing here raises.
 """
 
 import re
-import struct
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-from xml.dom import minidom
+from typing import Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import quoteattr
 
-_ORIENTATION, _XMP, _EXIF_POINTER = 0x0112, 0x02BC, 0x8769
-# Bytes of a value of each type; rationals (5, 10) are two numbers.
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 129: 1}
-# First directory: document name to model, resolution, software, date, artist, host, copyright, rating,
-# Windows titles.
-_KEPT = frozenset(
-    {0x010D, 0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C}
-    | {0x4746, 0x4749, 0x8298, *range(0x9C9B, 0x9CA0)}
-)
-# EXIF directory: exposure, sensitivity, dates, lens and the rest, but for the maker note (0x927C), the colour
-# space and size of the original (0xA001-0xA003), the interoperability pointer (0xA005), and tables of a
-# maker's (0x8828, 0xA20C, 0xA302, 0xA40B).
-_KEPT_EXIF = frozenset(
-    {0x829A, 0x829D, 0x8822, 0x8824, 0x8827, 0x882A, 0x882B, *range(0x8830, 0x8836)}
-    | {0xA000, *range(0x9000, 0x9500), *range(0xA20B, 0xA500)} - {0x927C, 0xA20C, 0xA302, 0xA40B}
-)
-# Previews hide in long values. JPEG holds 65 533 bytes of either kind.
-_LONGEST_VALUE, _LONGEST_BLOCK = 4096, 65_000
-_JPEG_START = b"\xff\xd8\xff"
+from veil.images import tiff_directories as tiff
+from veil.images.tiff_directories import Entry
 
-_PRIVATE_NAMESPACES = (
-    "http://ns.adobe.com/xap/1.0/g/img/",  # xmpGImg: thumbnails
-    "http://ns.adobe.com/hdr-gain-map/",  # describes a second picture, which is not written
-    "http://ns.adobe.com/xmp/note/",  # points to further XMP, which is not written
-    "http://ns.google.com/photos/",  # whole originals, depth maps and sounds
-)
-_PRIVATE_NAMES = re.compile(
-    r"gps|latitude|longitude|altitude|location|thumbnail"
-    r"|^(city|state|country|countrycode|countryname|provincestate|sublocation|worldregion|orientation)$",
-    re.IGNORECASE,
-)
+_ORIENTATION, _XMP, _ARTIST, _COPYRIGHT = 0x0112, 0x02BC, 0x013B, 0x8298
+_ASCII, _UNDEFINED, _RATIONAL, _SRATIONAL = 2, 7, 5, 10
+_TEXT, _DATE, _DIGITS = "text", "date", "digits"
+_PATTERNS = {
+    _TEXT: re.compile(r"[ -~]{1,64}"),
+    _DATE: re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d"),
+    _DIGITS: re.compile(r"\d{1,9}"),
+}
+_SHORTS, _INTEGERS = (tiff.SHORT,), (tiff.SHORT, tiff.LONG)
+# Numbers by tag: types, and how many of them there are.
+_Numbers = tuple[tuple[int, ...], int]
+_FIRST: dict[int, str | _Numbers] = {
+    0x010F: _TEXT, 0x0110: _TEXT,  # make and model of the camera
+    0x011A: ((_RATIONAL,), 1), 0x011B: ((_RATIONAL,), 1), 0x0128: (_SHORTS, 1),  # resolution
+    0x0132: _DATE,
+}  # fmt: skip
+_EXIF: dict[int, str | _Numbers] = {
+    0x829A: ((_RATIONAL,), 1), 0x829D: ((_RATIONAL,), 1), 0x8822: (_SHORTS, 1),  # exposure, aperture, program
+    0x8827: (_SHORTS, 1), 0x8830: (_SHORTS, 1),  # sensitivity and what it says
+    **dict.fromkeys(range(0x8831, 0x8836), (_INTEGERS, 1)),  # sensitivities of further kinds
+    0x9003: _DATE, 0x9004: _DATE, 0x9290: _DIGITS, 0x9291: _DIGITS, 0x9292: _DIGITS,  # dates, parts of seconds
+    0x9201: ((_SRATIONAL,), 1), 0x9202: ((_RATIONAL,), 1), 0x9203: ((_SRATIONAL,), 1),  # the same as logarithms
+    0x9204: ((_SRATIONAL,), 1), 0x9205: ((_RATIONAL,), 1),  # exposure bias, largest aperture
+    0x9207: (_SHORTS, 1), 0x9208: (_SHORTS, 1), 0x9209: (_SHORTS, 1),  # metering, light, flash
+    0x920A: ((_RATIONAL,), 1), 0xA405: (_SHORTS, 1), 0xA404: ((_RATIONAL,), 1),  # focal length, zoom
+    0xA402: (_SHORTS, 1), 0xA403: (_SHORTS, 1), 0xA406: (_SHORTS, 1),  # modes of exposure, white balance, scene
+    0xA432: ((_RATIONAL,), 4), 0xA433: _TEXT, 0xA434: _TEXT,  # the lens
+}  # fmt: skip
+_EXIF_VERSION = Entry(0x9000, _UNDEFINED, 4, b"0232")
+
+_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+_DC = "{http://purl.org/dc/elements/1.1/}"
+_NUMBER = re.compile(r"-?\d{1,10}(?:[./]\d{1,10})?")
+_XMP_DATE = re.compile(r"(\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?)?)(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?")
+_NAMESPACES = {
+    "tiff": "http://ns.adobe.com/tiff/1.0/",
+    "exif": "http://ns.adobe.com/exif/1.0/",
+    "exifEX": "http://cipa.jp/exif/1.0/",
+    "aux": "http://ns.adobe.com/exif/1.0/aux/",
+    "xmp": "http://ns.adobe.com/xap/1.0/",
+    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
+}
+_PROPERTIES: dict[str, re.Pattern[str]] = {
+    **dict.fromkeys(("tiff:Make", "tiff:Model", "aux:Lens", "exifEX:LensMake", "exifEX:LensModel"), _PATTERNS[_TEXT]),
+    **dict.fromkeys(
+        ("exif:ExposureTime", "exif:FNumber", "exif:FocalLength", "exif:FocalLengthIn35mmFilm", "exif:ApertureValue",
+         "exif:ShutterSpeedValue", "exif:ExposureBiasValue", "exif:ExposureProgram", "exif:MeteringMode",
+         "exifEX:PhotographicSensitivity", "tiff:XResolution", "tiff:YResolution", "tiff:ResolutionUnit"),
+        _NUMBER,
+    ),
+    **dict.fromkeys(
+        ("exif:DateTimeOriginal", "exif:DateTimeDigitized", "xmp:CreateDate", "xmp:ModifyDate",
+         "photoshop:DateCreated"),
+        _XMP_DATE,
+    ),
+}  # fmt: skip
+_QUALIFIED = {f"{{{_NAMESPACES[name.partition(':')[0]]}}}{name.partition(':')[2]}": name for name in _PROPERTIES}
+_LONGEST_PACKET, _LONGEST_CREDIT = 65_000, 256  # bytes; characters
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """The metadata of a photo that may be kept: ``exif`` starts with ``Exif\\0\\0``, ``xmp`` is UTF-8."""
+    """The metadata of a photo that may be kept.
 
-    exif: bytes | None
-    xmp: bytes | None
+    Attributes:
+        exif: a block that starts with ``Exif\\0\\0``.
+        xmp: a packet in UTF-8.
+        artist, copyright: kept where they are asked for.
+    """
 
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    artist: str = ""
+    copyright: str = ""
 
-class _Entry(NamedTuple):
-    tag: int
-    type: int
-    length: int
-    value: bytes
+    def chosen(self, *, harmless: bool, credit: bool) -> "Metadata | None":
+        """What is to be written; None where nothing is.
+
+        Args:
+            harmless: the fields of the list.
+            credit: artist and copyright.
+        """
+        exif, xmp = (self.exif, self.xmp) if harmless else (None, None)
+        if credit and (self.artist or self.copyright):
+            exif = _credited(exif, {_ARTIST: self.artist, _COPYRIGHT: self.copyright})
+        return Metadata(exif, xmp) if exif or xmp else None
 
 
 def cleaned(exif: object, xmp: object) -> Metadata | None:
     """The parts of a file's raw EXIF and XMP blocks that may be kept; None if nothing remains."""
+    exif, xmp = exif if isinstance(exif, bytes) else b"", xmp if isinstance(xmp, bytes) else b""
+    packet = _parsed(xmp)
+    block, order = tiff.opened(exif)
+    credit = {entry.tag: _credit(entry.value.split(b"\0")[0]) for entry in tiff.first(block, order)
+              if entry.tag in (_ARTIST, _COPYRIGHT) and entry.type in (_ASCII, 129)}  # fmt: skip
     metadata = Metadata(
-        cleaned_exif(exif) if isinstance(exif, bytes) else None,
-        cleaned_xmp(xmp) if isinstance(xmp, bytes) else None,
+        cleaned_exif(exif),
+        _rebuilt(packet),
+        credit.get(_ARTIST) or _listed(packet, "creator"),
+        credit.get(_COPYRIGHT) or _listed(packet, "rights"),
     )
-    return metadata if metadata.exif or metadata.xmp else None
+    return None if metadata == Metadata() else metadata
 
 
 def orientation(exif: object) -> int:
     """The EXIF orientation, 1 to 8, of a raw EXIF block (or a TIFF file); 1 if there is no valid one."""
-    if not isinstance(exif, bytes):
-        return 1
-    block, order = _tiff(exif)
-    for entry in _directory(block, order, _first(block, order)):
-        if entry.tag == _ORIENTATION and entry.type in (1, 3, 4):
-            value = int.from_bytes(entry.value[: _SIZES[entry.type]], "little" if order == "<" else "big")
+    block, order = tiff.opened(exif if isinstance(exif, bytes) else b"")
+    for entry in tiff.first(block, order):
+        if entry.tag == _ORIENTATION and entry.type in (1, *_INTEGERS):
+            value = (tiff.numbers(entry, order) or (1,))[0]
             return value if 1 <= value <= 8 else 1
     return 1
 
 
 def cleaned_exif(exif: bytes) -> bytes | None:
-    """A new EXIF block with the kept tags of ``exif`` (a block or a TIFF file) and orientation 1."""
-    block, order = _tiff(exif)
-    first, inner = _directories(block, order)
-    kept = [entry for entry in first if entry.tag in _KEPT and _harmless(entry)]
-    inner = [entry for entry in inner if entry.tag in _KEPT_EXIF and _harmless(entry)]
-    if not kept and not inner:
-        return None
-    kept.append(_Entry(_ORIENTATION, 3, 1, struct.pack(order + "H", 1)))
-    header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
-    result = b"Exif\0\0" + header + _two_directories(kept, inner, order, 8)
-    return result if len(result) <= _LONGEST_BLOCK else None
-
-
-def into_tiff(tiff: bytes, kept: Metadata) -> bytes:
-    """A TIFF file with ``kept`` in it: a new first directory at the end takes the place of the old one.
-
-    (libtiff, which compresses for Pillow, does not write an EXIF directory.)
-    """
-    _, order = _tiff(tiff)
-    entries = list(_directory(tiff, order, _first(tiff, order), len(tiff)))
-    taken = {entry.tag for entry in entries}
-    inner: list[_Entry] = []
-    if kept.exif:
-        block, theirs = _tiff(kept.exif)
-        first, inner = (
-            [entry if theirs == order else _swapped(entry) for entry in directory]
-            for directory in _directories(block, theirs)
-        )
-        entries += [entry for entry in first if entry.tag not in taken and entry.tag != _EXIF_POINTER]
-    if kept.xmp:
-        entries.append(_Entry(_XMP, 1, len(kept.xmp), kept.xmp))
-    start = len(tiff) + len(tiff) % 2
-    header = tiff[:4] + struct.pack(order + "I", start)
-    return header + tiff[8:].ljust(start - 8, b"\0") + _two_directories(entries, inner, order, start)
+    """A new EXIF block with the kept fields of ``exif`` (a block or a TIFF file) and orientation 1."""
+    block, order = tiff.opened(exif)
+    first, inner = tiff.first_and_exif(block, order)
+    kept = _kept(first, _FIRST, order)
+    kept_inner = _kept(inner, _EXIF, order)
+    return _block(kept, kept_inner) if kept or kept_inner else None
 
 
 def cleaned_xmp(xmp: bytes) -> bytes | None:
-    """The packet without place, thumbnails and long values; None if it cannot be parsed."""
+    """A new packet with the kept properties; None if there are none, or the packet cannot be read."""
+    return _rebuilt(_parsed(xmp))
+
+
+def into_tiff(content: bytes, kept: Metadata) -> bytes:
+    """A TIFF file with ``kept`` in it."""
+    packet = [] if kept.xmp is None else [Entry(_XMP, 1, len(kept.xmp), kept.xmp)]
+    return tiff.into_tiff(content, kept.exif, packet)
+
+
+def _kept(entries: list[Entry], fields: Mapping[int, str | _Numbers], order: str) -> list[Entry]:
+    built = (_built(entry, fields[entry.tag], order) for entry in entries if entry.tag in fields)
+    return [entry for entry in built if entry is not None]
+
+
+def _built(entry: Entry, wanted: str | _Numbers, order: str) -> Entry | None:
+    """The entry made anew; None where it is not as its field wants it."""
+    if isinstance(wanted, str):
+        text = entry.value.split(b"\0")[0].decode("latin-1").strip() if entry.type == _ASCII else ""
+        return _text(entry.tag, text) if _PATTERNS[wanted].fullmatch(text) else None
+    types, count = wanted
+    values = tiff.numbers(entry, order) if entry.type in types and entry.length == count else None
+    return None if values is None else tiff.packed_numbers(entry.tag, entry.type, values, "<")
+
+
+def _text(tag: int, text: str) -> Entry:
+    value = text.encode() + b"\0"
+    return Entry(tag, _ASCII, len(value), value)
+
+
+def _block(first: list[Entry], inner: list[Entry]) -> bytes:
+    upright = tiff.packed_numbers(_ORIENTATION, tiff.SHORT, [1], "<")
+    return tiff.block([*first, upright], [*inner, _EXIF_VERSION] if inner else [])
+
+
+def _credited(exif: bytes | None, credit: Mapping[int, str]) -> bytes:
+    """A block of ours, or a new one, with artist and copyright in it."""
+    block, order = tiff.opened(exif or b"")
+    first, inner = tiff.first_and_exif(block, order)
+    kept = _kept(first, _FIRST, order) + [_text(tag, text) for tag, text in credit.items() if text]
+    return _block(kept, _kept(inner, _EXIF, order))
+
+
+def _credit(text: bytes | str) -> str:
+    """Artist or copyright in one line; cut off where it is long."""
+    if isinstance(text, bytes):
+        try:
+            return _credit(text.decode("utf-8"))
+        except UnicodeDecodeError:
+            return _credit(text.decode("latin-1"))
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:_LONGEST_CREDIT]
+
+
+def _parsed(xmp: bytes) -> list[Any]:
+    """The descriptions of an XMP packet; none where it cannot be read."""
     try:
         text = xmp.strip(b"\0 \r\n\t").decode("utf-8-sig")
         # Entities can only be declared in a document type, which XMP never has.
-        if len(text) > _LONGEST_BLOCK or "<!DOCTYPE" in text or "<!ENTITY" in text:
-            return None
-        document: Any = minidom.parseString(text)
-        for node in list(_nodes(document)):
-            _clean_node(node)
-        result = "".join(node.toxml() for node in document.childNodes).encode()
+        if not text or len(text) > _LONGEST_PACKET or "<!DOCTYPE" in text or "<!ENTITY" in text:
+            return []
+        return list(ElementTree.fromstring(text).iterfind(f".//{_RDF}Description"))
     except Exception:  # expat, Unicode, recursion: a packet that cannot be read is not kept
+        return []
+
+
+def _rebuilt(descriptions: list[Any]) -> bytes | None:
+    """A packet with the properties of the list, as attributes of one description."""
+    found: dict[str, str] = {}
+    for description in descriptions:
+        simple = {child.tag: child.text or "" for child in description if not len(child)}
+        for qualified, value in {**simple, **description.attrib}.items():
+            name = _QUALIFIED.get(qualified, "")
+            match = _PROPERTIES[name].fullmatch(value.strip()) if name else None
+            if match:
+                found.setdefault(name, match[1] if match.re is _XMP_DATE else match[0])
+    if not found:
         return None
-    return result if len(result) <= _LONGEST_BLOCK and b"gps" not in result.lower() else None
+    prefixes = dict.fromkeys(name.partition(":")[0] for name in found)
+    namespaces = "".join(f' xmlns:{prefix}="{_NAMESPACES[prefix]}"' for prefix in prefixes)
+    properties = "".join(f" {name}={quoteattr(value)}" for name, value in found.items())
+    return (
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF[1:-1]}">'
+        f'<rdf:Description rdf:about=""{namespaces}{properties}/></rdf:RDF></x:xmpmeta>'
+    ).encode()
 
 
-def _clean_node(node: Any) -> None:
-    parent = node.parentNode
-    packet = node.nodeType == node.PROCESSING_INSTRUCTION_NODE and node.target == "xpacket"
-    if node.nodeType == node.ELEMENT_NODE:
-        if _private(node):
-            parent.removeChild(node)
-            return
-        attributes = [node.attributes.item(index) for index in range(node.attributes.length)]
-        for attribute in attributes:
-            if _private(attribute) or len(attribute.value) > _LONGEST_VALUE:
-                node.removeAttributeNode(attribute)
-    elif node.nodeType in (node.TEXT_NODE, node.CDATA_SECTION_NODE):
-        if len(node.data) > _LONGEST_VALUE:
-            parent.removeChild(node)
-    elif node.nodeType != node.DOCUMENT_NODE and not packet:
-        parent.removeChild(node)
-
-
-def _private(node: Any) -> bool:
-    namespace, name = node.namespaceURI or "", node.localName or node.nodeName
-    return namespace.startswith(_PRIVATE_NAMESPACES) or bool(_PRIVATE_NAMES.search(name))
-
-
-def _nodes(document: Any) -> Iterator[Any]:
-    waiting = [document]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting.extend(node.childNodes)
-
-
-def _tiff(block: bytes) -> tuple[bytes, str]:
-    # Some writers put the prefix twice.
-    block = block.removeprefix(b"Exif\0\0").removeprefix(b"Exif\0\0")
-    return block, ">" if block.startswith(b"MM\0*") else "<" if block.startswith(b"II*\0") else ""
-
-
-def _first(block: bytes, order: str) -> int:
-    return int(struct.unpack_from(order + "I", block, 4)[0]) if order and len(block) >= 8 else len(block)
-
-
-def _directories(block: bytes, order: str) -> tuple[list[_Entry], list[_Entry]]:
-    """The entries of the first directory and of the EXIF directory that it points to."""
-    first = list(_directory(block, order, _first(block, order)))
-    pointers = [entry.value for entry in first if entry.tag == _EXIF_POINTER and len(entry.value) == 4]
-    if not pointers:
-        return first, []
-    return first, list(_directory(block, order, struct.unpack(order + "I", pointers[0])[0]))
-
-
-def _directory(block: bytes, order: str, offset: int, longest: int = _LONGEST_VALUE + 1) -> Iterator[_Entry]:
-    """The entries of the directory at ``offset`` whose values lie within the block; the first of each tag.
-
-    Values are cut off behind ``longest`` bytes: TIFF files hold whole pictures in them.
-    """
-    if offset < 8 or offset + 2 > len(block):
-        return
-    seen: set[int] = set()
-    (entries,) = struct.unpack_from(order + "H", block, offset)
-    for place in range(offset + 2, min(offset + 2 + 12 * entries, len(block) - 11), 12):
-        tag, kind, count = struct.unpack_from(order + "HHI", block, place)
-        size = count * _SIZES.get(kind, 0)
-        start = place + 8 if size <= 4 else struct.unpack_from(order + "I", block, place + 8)[0]
-        if size == 0 or start + size > len(block) or tag in seen:
-            continue
-        seen.add(tag)
-        yield _Entry(tag, kind, count, block[start : start + min(size, longest)])
-
-
-def _harmless(entry: _Entry) -> bool:
-    return len(entry.value) <= _LONGEST_VALUE and _JPEG_START not in entry.value
-
-
-def _swapped(entry: _Entry) -> _Entry:
-    """The entry in the other byte order."""
-    unit = 4 if entry.type in (5, 10) else _SIZES[entry.type]
-    numbers = (entry.value[start : start + unit][::-1] for start in range(0, len(entry.value), unit))
-    return entry._replace(value=b"".join(numbers))
-
-
-def _two_directories(first: list[_Entry], inner: list[_Entry], order: str, offset: int) -> bytes:
-    """The first directory, to lie at ``offset``, and behind it the EXIF directory that it points to."""
-    if not inner:
-        return _packed(first, order, offset)
-    size = len(_packed([*first, _Entry(_EXIF_POINTER, 4, 1, bytes(4))], order, offset))
-    pointer = _Entry(_EXIF_POINTER, 4, 1, struct.pack(order + "I", offset + size))
-    return _packed([*first, pointer], order, offset) + _packed(inner, order, offset + size)
-
-
-def _packed(entries: list[_Entry], order: str, offset: int) -> bytes:
-    """One directory that lies at ``offset``, with its values behind it and no directory to follow."""
-    table, values = struct.pack(order + "H", len(entries)), b""
-    after = offset + 2 + 12 * len(entries) + 4
-    for tag, kind, count, value in sorted(entries):
-        field = value.ljust(4, b"\0")
-        if len(value) > 4:
-            field = struct.pack(order + "I", after + len(values))
-            values += value + bytes(len(value) % 2)
-        table += struct.pack(order + "HHI", tag, kind, count) + field
-    return table + bytes(4) + values
+def _listed(descriptions: list[Any], name: str) -> str:
+    """The texts of a property of Dublin Core, which is a list."""
+    texts = (item.text for each in descriptions for item in each.findall(f"{_DC}{name}/*/{_RDF}li"))
+    return _credit("; ".join(text for text in texts if text))

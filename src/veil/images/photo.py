@@ -25,8 +25,7 @@ class Photo:
     Attributes:
         pixels: uint8 (C, H, W), upright; C = 1 is grey, C = 3 is sRGB.
         alpha: uint8 (H, W), 255 is opaque; None where the file has no transparency.
-        metadata: the file's EXIF and XMP as cleaned (no place, no thumbnail); only `save` with
-            ``keep_metadata`` uses it.
+        metadata: what may be kept of the file's (`veil.images.metadata`); only `save` uses it, where it is asked to.
         notes: every conversion between the file and ``pixels``, in words.
 
     Raises:

@@ -46,8 +46,8 @@ class Database:
     def find(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
         """The first row, if there is one."""
         with _errors():
-            found: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
-            return found
+            row: tuple[Any, ...] | None = self._connection.execute(statement, values).fetchone()
+            return row
 
     def rows(self, statement: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         """All rows, read one by one."""
@@ -56,8 +56,8 @@ class Database:
 
     def count(self, table: str) -> int:
         """How many rows a table has."""
-        found = self.find(f"SELECT COUNT(*) FROM {table}")
-        return int(found[0]) if found else 0
+        row = self.find(f"SELECT COUNT(*) FROM {table}")
+        return int(row[0]) if row else 0
 
 
 def blob(text: str) -> bytes:

@@ -4,7 +4,8 @@ The mechanism behind `veil protect`, `veil encrypt`, `veil transform` and `veil 
 noise: the caller brings a `Job`, whose *work* takes `Item`s and yields rows, writing each item's output (atomically)
 before its row. `veil.jobs.stream` is how such works are built.
 
-What lies in the output folder besides the outputs, in their mirrored sub-folders:
+Outputs lie in the output folder, in mirrored sub-folders, and nothing else does. The rest lies in a private folder
+beside it (`veil.jobs.layout`):
 
 - ``run.json``: what the outputs depend on. A second run with other settings is refused, not mixed in.
 - ``rows.jsonl``: a row per file, appended and flushed to disk as it is done, after its output; sorted by input when the
@@ -12,9 +13,9 @@ What lies in the output folder besides the outputs, in their mirrored sub-folder
 - ``.lock``: held while a process works here.
 
 The same command goes on where it was: files with a row, an output, and an unchanged source are skipped; files that
-failed are tried again. A file that was there before the first run is never replaced.
+failed are tried again. A first run takes a new or empty folder only, so that no file of others is ever replaced.
 
-What lies in the output folder may have been made by others (`veil.runtime.names`): a row whose output is not below the
+What lies in both folders may have been made by others (`veil.runtime.names`): a row whose output is not below the
 folder ends the job before anything is written, an output that a link would lead out of the folder is a failure, and a
 file whose row is not of this job (`veil.jobs.row_formats`) is done again.
 
@@ -30,6 +31,7 @@ or a power cut then has the files of about a second done again, some hundreds at
 
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -44,16 +46,19 @@ from veil.jobs.job import LOCK as LOCK
 from veil.jobs.job import MANIFEST as MANIFEST
 from veil.jobs.job import QUIET as QUIET
 from veil.jobs.job import ROWS as ROWS
+from veil.jobs.job import UNFINISHED, stamp_of
 from veil.jobs.job import FolderError as FolderError
 from veil.jobs.job import Item as Item
 from veil.jobs.job import Job as Job
 from veil.jobs.job import Run as Run
 from veil.jobs.job import failure as failure
 from veil.jobs.job import stamp as stamp
-from veil.jobs.job import stamp_of
+from veil.jobs.layout import Layout, prepare, refuse_foreign
+from veil.jobs.layout import layout_of as layout_of
 from veil.jobs.listing import Files
 from veil.jobs.listing import find as find
 from veil.jobs.listing import locate as locate
+from veil.jobs.listing import refuse_in_place as refuse_in_place
 from veil.jobs.locks import locked as locked
 from veil.jobs.naming import OutputNames
 from veil.jobs.recorder import Recorder
@@ -61,12 +66,15 @@ from veil.jobs.row_formats import FailedRow, RowFormat, RowsError
 from veil.jobs.row_formats import Row as Row
 from veil.jobs.row_index import RowIndex
 from veil.runtime import names
-from veil.runtime.files import PARTIAL, printable, write_atomically
+from veil.runtime.files import PRIVATE_FILE, printable, write_atomically
 from veil.runtime.names import UnsafeName
 
 R = TypeVar("R")
 _PAGE = 1000  # files that are taken from the database at once
 _WANTED, _DONE, _REFUSED = range(3)  # what becomes of a file
+_CHANGES, _SHOWN = 4, 40  # settings that a message names, and characters of their values
+_NOTHING = object()
+_OLD_PARTIAL = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ class FolderResult(Generic[R]):
     """What a job has left in its folder. The rows stay in their file, and are read when they are asked for.
 
     Attributes:
-        out: the folder.
+        out: the folder of outputs.
         total: files that have a row.
         failed: those of them that have no output.
         passed_over: files that were none for this job.
@@ -97,7 +105,7 @@ class FolderResult(Generic[R]):
 
     def __iter__(self) -> Iterator[R | FailedRow]:
         """The rows, in the order of the inputs."""
-        for _, _, row in rows.stream(self.out / ROWS):
+        for _, _, row in rows.stream(layout_of(self.out).rows):
             yield cast("R | FailedRow", row)
 
 
@@ -108,23 +116,29 @@ def run(inputs: Sequence[Path], out: Path, job: Job[R], run: Run) -> FolderResul
         FolderError: where nothing can be done: no input, a run with other settings, a folder in use or not writable,
             files in it that are no outputs and would be replaced, or rows in it that are not of such a job.
     """
-    listing = find(inputs, job.suffixes, out)
-    _check_own_files(out)
-    with locked(out):
-        first_run = not (out / MANIFEST).exists()
+    refuse_in_place(inputs, out)
+    listing, layout = find(inputs, job.suffixes, out), layout_of(out)
+    prepare(layout)
+    _check_own_files(layout.private)
+    with locked(layout.private, outputs=out):
+        refuse_foreign(layout)  # again: another process may have come first
+        first_run = not layout.manifest.exists()
         if not first_run:
-            _check_manifest(out / MANIFEST, job.settings)
-        recorder = Recorder(out / ROWS, synced=job.synced)
-        plan = _Plan(listing.files, out, job, first_run=first_run)
+            _check_manifest(layout, job.settings)
+        recorder = Recorder(layout.rows, synced=job.synced)
+        plan = _Plan(listing.files, layout, job, first_run=first_run)
         done = plan.prepare(recorder, run)
         if first_run:
-            _write_manifest(out / MANIFEST, job.settings)
-        _remove_partials(out)
+            _write_manifest(layout.manifest, job.settings)
+        if layout.old:
+            _remove_old_partials(out)
         run.started(len(listing.files), done, listing.passed_over)
         try:
             with recorder, closing(job.work(plan.wanted(), run.workers)) as work:
                 for item, result in chain(plan.refused(), work):
                     row = failure(item, result, job.rows.failed) if isinstance(result, Exception) else result
+                    if run.keep_dates:
+                        _keep_date(item, row)
                     recorder.add(item, row)
                     run.finished(row)
             recorder.sort()
@@ -137,13 +151,11 @@ def run(inputs: Sequence[Path], out: Path, job: Job[R], run: Run) -> FolderResul
 class _Plan:
     """What becomes of every file: how its output is called, and whether it is done, refused, or to be done."""
 
-    def __init__(self, files: Files, out: Path, job: Job[Any], *, first_run: bool) -> None:
-        if first_run and (out / ROWS).exists():
-            raise _in_the_way(out / ROWS)
-        self.files, self.out, self.job, self.first_run = files, out, job, first_run
-        self.earlier = RowIndex(out / ROWS)
+    def __init__(self, files: Files, layout: Layout, job: Job[Any], *, first_run: bool) -> None:
+        self.files, self.out, self.job, self.first_run = files, layout.out, job, first_run
+        self.earlier = RowIndex(layout.rows)
         self.output_names = OutputNames(files.database, job.suffix, (name for _, name in files))
-        self.inside = names.Resolver(out)
+        self.inside = names.Resolver(layout.out)
 
     def prepare(self, recorder: Recorder, run: Run) -> int:
         """Looks at every file, and returns how many are done, whose rows it gives to ``recorder`` and ``run``.
@@ -164,6 +176,8 @@ class _Plan:
                 fate, reason = self._fate(item, row)
                 if fate == _DONE and place is not None:
                     recorder.keep(number, place)
+                    if run.keep_dates:
+                        _keep_date(item, row)
                     run.resumed(row)
                     done += 1
                 yield number, blob(out_name), fate, reason
@@ -253,57 +267,86 @@ def read_checked(out: Path, format: RowFormat[R]) -> Iterator[R | FailedRow]:
     Raises:
         FolderError: as `read_rows`, and where a row is not of this job.
     """
-    for row in RowIndex(out / ROWS):
+    index = RowIndex(layout_of(out).rows)
+    for row in index:
         try:
             yield format.check(row)
         except RowsError as error:
-            raise FolderError(f"{printable(out / ROWS)}: {error}") from None
+            raise FolderError(f"{printable(index.file)}: {error}") from None
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
     """The settings of the run in ``out``."""
-    found: dict[str, Any] = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads(layout_of(out).manifest.read_text(encoding="utf-8"))
     return found
 
 
-def _check_own_files(out: Path) -> None:
+def _check_own_files(folder: Path) -> None:
     """Refuses to lock and to append through a link that leads out of the folder."""
-    for name in (LOCK, MANIFEST, ROWS):
+    for name in (LOCK, UNFINISHED, MANIFEST, ROWS):
         try:
-            names.below(out, name)
+            names.below(folder, name)
         except UnsafeName:
-            raise FolderError(f"{printable(out / name)} is a link that leads out of the folder; remove it") from None
+            raise FolderError(f"{printable(folder / name)} is a link that leads out of the folder; remove it") from None
 
 
-def _check_manifest(file: Path, settings: Mapping[str, Any]) -> None:
-    wanted = json.loads(json.dumps(settings))
+def _check_manifest(layout: Layout, settings: Mapping[str, Any]) -> None:
+    """Refuses to go on under other settings, and says which: old → new."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(layout.manifest.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         found = None
-    if found != wanted:
-        found = found if isinstance(found, dict) else {}
-        other = [key for key in wanted if found.get(key) != wanted[key]] or ["unknown"]
-        raise FolderError(
-            f"{printable(file.parent)} holds a run with other settings ({', '.join(other)}); choose another folder"
-        )
+    if not isinstance(found, dict):
+        raise FolderError(f"{printable(layout.manifest)} cannot be read; choose another folder")
+    old, new = _flat(found), _flat(json.loads(json.dumps(settings)))
+    if other := [name for name in {**old, **new} if old.get(name, _NOTHING) != new.get(name, _NOTHING)]:
+        changes = "; ".join(f"{name} {_short(old.get(name))} → {_short(new.get(name))}" for name in other[:_CHANGES])
+        more = f"; and {len(other) - _CHANGES} more" if len(other) > _CHANGES else ""
+        out = printable(layout.out)
+        raise FolderError(f"{out} holds a run with other settings: {printable(changes + more)}; choose another folder")
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by name; those of a scheme, which are an object among them, beside the others."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value) if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
+def _short(value: object) -> str:
+    """A setting's value in a message."""
+    if value is None or value == []:
+        return "none"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def _write_manifest(file: Path, settings: Mapping[str, Any]) -> None:
     try:
-        write_atomically(file, json.dumps(settings, indent=2) + "\n")
+        write_atomically(file, json.dumps(settings, indent=2) + "\n", mode=PRIVATE_FILE)
     except OSError as error:
         raise FolderError(f"cannot write to {printable(file.parent)}: {error.strerror}") from None
 
 
-def _remove_partials(folder: Path) -> None:
-    """Removes what a run that was killed was writing; links to folders are not followed."""
+def _remove_old_partials(folder: Path) -> None:
+    """Removes what an older Veil was writing when it was killed, which has names of one form; no link is followed."""
     with suppress(PermissionError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                _remove_partials(Path(entry.path))
-            elif entry.name.startswith(".") and entry.name.endswith(PARTIAL):
+                _remove_old_partials(Path(entry.path))
+            elif _OLD_PARTIAL.fullmatch(entry.name):
                 Path(entry.path).unlink(missing_ok=True)
+
+
+def _keep_date(item: Item, row: Row) -> None:
+    """Gives an output its source's time of modification."""
+    if row["error"]:
+        return
+    with suppress(OSError):  # a file system, or an owner, that does not let us
+        status, modified = item.out.stat(), row["source"]["modified_ns"]
+        if status.st_mtime_ns != modified:
+            os.utime(item.out, ns=(status.st_atime_ns, modified))
 
 
 def _in_the_way(file: Path) -> FolderError:

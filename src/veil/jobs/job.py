@@ -10,7 +10,7 @@ from veil.jobs.row_formats import Row, RowFormat, Stamp
 from veil.runtime.errors import UserError
 from veil.runtime.files import printable
 
-ROWS, MANIFEST, LOCK = "rows.jsonl", "run.json", ".lock"
+ROWS, MANIFEST, PAGE, LOCK, UNFINISHED = "rows.jsonl", "run.json", "report.html", ".lock", ".unfinished"
 R = TypeVar("R")
 
 
@@ -48,7 +48,7 @@ class Job(Generic[R]):
     Attributes:
         work: writes the outputs and yields their rows; usually `veil.jobs.stream.stream` with its stages.
         suffixes: of the files that are taken from folders.
-        suffix: of the outputs, with its dot.
+        suffix: of the outputs, with its dot; or what gives that of a file by its name (`veil.jobs.naming`).
         settings: everything that the outputs depend on, as JSON.
         rows: format of its rows.
         synced: whether ``work`` brings every output to the disk itself; else `veil.jobs.folders.run` does it, for many
@@ -57,7 +57,7 @@ class Job(Generic[R]):
 
     work: Work
     suffixes: frozenset[str]
-    suffix: str
+    suffix: str | Callable[[str], str]
     settings: Mapping[str, Any]
     rows: RowFormat[R]
     synced: bool = True
@@ -69,12 +69,14 @@ class Run:
 
     Attributes:
         workers: threads that read, and as many that write.
+        keep_dates: whether an output gets its source's time of modification.
         resumed: called with every row of an earlier run whose file need not be done again, before ``started``.
         started: called with the number of files, how many of them are done already, and how many were passed over.
         finished: called with every new row.
     """
 
     workers: int = 2
+    keep_dates: bool = False
     resumed: Callable[[Row], None] = lambda row: None
     started: Callable[[int, int, int], None] = lambda total, done, passed_over: None
     finished: Callable[[Row], None] = lambda row: None

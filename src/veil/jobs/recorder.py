@@ -13,7 +13,7 @@ from veil.jobs.database import Database
 from veil.jobs.job import Item
 from veil.jobs.row_formats import Row
 from veil.jobs.row_index import Place
-from veil.runtime.files import replacing
+from veil.runtime.files import PRIVATE_FILE, replacing
 
 _AT_ONCE, _SECONDS = 256, 1.0  # rows that wait for their outputs to reach the disk, and how long
 _SYNCING = 8  # threads that wait for the disk: it takes many small files at once far faster than one by one
@@ -36,7 +36,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         self._places.run("CREATE TABLE places (number INTEGER PRIMARY KEY, at INTEGER, length INTEGER, failed INTEGER)")
 
     def __enter__(self) -> Self:
-        self._handle = rows.open_to_append(self.file)
+        self._handle = rows.open_to_append(self.file, PRIVATE_FILE)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,7 +67,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         else:
             if end == self.file.stat().st_size:
                 return
-        with replacing(self.file) as target, self.file.open("rb") as source:
+        with replacing(self.file, mode=PRIVATE_FILE) as target, self.file.open("rb") as source:
             begins, end = 0, 0  # neighbours are copied together
             for at, length in self._in_order():
                 if at != end or end - begins > _COPIED:

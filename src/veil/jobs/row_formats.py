@@ -115,9 +115,9 @@ def _check(kind: Any) -> Check:
     """The check of a type: a type of JSON, a list or mapping of checked types, a union, or a `TypedDict`."""
     origin, arguments = get_origin(kind), get_args(kind)
     if is_typeddict(kind):
-        return _check_fields({name: _check(each) for name, each in get_type_hints(kind).items()}, kind)
+        return _check_fields({name: _check(inner) for name, inner in get_type_hints(kind).items()}, kind)
     if origin in (Union, UnionType):
-        return _check_alternatives([_check(each) for each in arguments])
+        return _check_alternatives([_check(inner) for inner in arguments])
     if origin is list:
         return _check_list(_check(arguments[0]))
     if origin is dict:
@@ -157,7 +157,7 @@ def _check_list(inner: Check) -> Check:
     def check(value: object) -> str | None:
         if not isinstance(value, list):
             return "is not a list"
-        return next((f"holds something else: it {problem}" for each in value if (problem := inner(each))), None)
+        return next((f"holds something else: it {problem}" for member in value if (problem := inner(member))), None)
 
     return check
 
@@ -166,7 +166,7 @@ def _check_mapping(inner: Check) -> Check:
     def check(value: object) -> str | None:
         if not isinstance(value, Mapping):
             return "is not an object"
-        found = ((name, inner(each)) for name, each in value.items())
-        return next((f"{printable(str(name))} {problem}" for name, problem in found if problem), None)
+        problems = ((name, inner(member)) for name, member in value.items())
+        return next((f"{printable(str(name))} {problem}" for name, problem in problems if problem), None)
 
     return check

@@ -59,8 +59,8 @@ class RowIndex:
 
     def place(self, name: str) -> Place | None:
         """The place of a source's row."""
-        found = self._database.find("SELECT at, length FROM rows WHERE name = ?", json.dumps(name))
-        return Place(*found) if found else None
+        row = self._database.find("SELECT at, length FROM rows WHERE name = ?", json.dumps(name))
+        return Place(*row) if row else None
 
     def outputs(self) -> Iterator[tuple[str, Any]]:
         """Sources with the names of their outputs, for rows that name one."""
@@ -70,13 +70,13 @@ class RowIndex:
     def row_of_output(self, out_name: str) -> Row | None:
         """The row of a file that has an output, by the output's name."""
         self._database.run("CREATE INDEX IF NOT EXISTS by_output ON rows (out)")
-        found = self._database.find(
+        place = self._database.find(
             "SELECT at, length FROM rows WHERE out = ? AND done ORDER BY first DESC", json.dumps(out_name)
         )
-        if found is None:
+        if place is None:
             return None
         with self.reading() as read:
-            row = read(Place(*found))
+            row = read(Place(*place))
         if row.get("out") != out_name:
             raise _changed(self.file)
         return row

@@ -65,9 +65,14 @@ def stream(file: Path) -> Iterator[tuple[int, int, Row]]:
             yield begins, len(line), row
 
 
-def open_to_append(file: Path) -> TextIO:
-    """Opens a file of rows for `append`; where a crash cut its last line off, a new one begins."""
-    handle = file.open("a", encoding="utf-8", newline="\n")
+def open_to_append(file: Path, mode: int = 0o666) -> TextIO:
+    """Opens a file of rows for `append`; where a crash cut its last line off, a new one begins.
+
+    Args:
+        mode: permissions of a new file, of which the umask takes some away.
+    """
+    opened = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0), mode)
+    handle = os.fdopen(opened, "a", encoding="utf-8", newline="\n")
     if handle.tell():
         with file.open("rb") as last:
             last.seek(-1, os.SEEK_END)
@@ -165,13 +170,13 @@ class RowFile:
 
 def measured(lines: Iterable[Row]) -> list[Row]:
     """The rows among a file's lines that count: neither runs nor marks of completion, nor what was taken back."""
-    found: list[Row] = []
+    rows: list[Row] = []
     for line in lines:
         if "void" in line:
-            found = _without(found, line["void"])
+            rows = _without(rows, line["void"])
         elif "about" not in line and "complete" not in line:
-            found.append(line)
-    return found
+            rows.append(line)
+    return rows
 
 
 def _has(row: Row, fields: Mapping[str, Any]) -> bool:

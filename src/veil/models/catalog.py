@@ -7,7 +7,6 @@
 
 import difflib
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -15,8 +14,7 @@ import torch
 from veil.models import cards, zoo
 from veil.models.architectures import ARCHITECTURES, Architecture
 from veil.models.classifier import Classifier
-
-PACKAGED = Path(str(files("veil.models") / "packaged"))
+from veil.models.names import PACKAGED, packaged
 
 
 class UnknownModel(ValueError):
@@ -31,11 +29,6 @@ class Entry:
     input: str
     classes: int | None
     accuracy: str
-
-
-def packaged() -> list[str]:
-    """Names of the classifiers that come with Veil."""
-    return sorted(path.stem for path in PACKAGED.glob("*.toml"))
 
 
 def describe(card: Path, name: str) -> Entry:

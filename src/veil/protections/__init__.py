@@ -1,7 +1,7 @@
 """What Veil releases in place of an image: noise, ciphers, transformations, features.
 
-`PROTECTIONS` are those that make images which people cannot read and networks can: each a row, in the file of what it
-describes. Schemes of noise, whose images look the same, stand in `veil.protections.noise`.
+`PROTECTIONS` lists the protections whose images networks can read and people cannot. Each is a row in the file of what
+it describes. Noise schemes, whose images look unchanged, are in `veil.protections.noise`.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ class ImageProtection:
         return cast("Cipher", self.build(key, settings))
 
     def effective_bits(self, height: int, width: int) -> float:
-        """Bits to guess for who tries all keys: the 256 of the secret, at most. No known attack does that.
+        """Bits that an attacker must guess to try all keys: at most the 256 of the secret. No known attack does that.
 
         Raises:
             ValueError: where there is no key to guess.

@@ -9,6 +9,7 @@ relative address; all other Markdown is literal. Both go through `veil.jobs.prin
 Markdown, because names of classes and files were written by others.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import jinja2
 from markupsafe import Markup, escape
 from PIL import Image
 
+from veil.jobs.job import FolderError
 from veil.report.figures import png, style
 from veil.runtime.files import printable, write_atomically
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PAGE, FIGURES = "report.html", "figures"
+_OURS = "· Veil</title>"  # stands in every page
 PAPER = "a paper, measured again"
 _NAME = re.compile(r"[a-z0-9-]+")
 _MARK = re.compile(
@@ -132,13 +135,14 @@ class Page:
 def write_html(page: Page, out: Path) -> Path:
     """Writes ``out/report.html`` and ``out/figures/*.png``; every file appears whole or not at all.
 
-    All figures are drawn before anything is written: if a drawing fails, an earlier page stays unchanged. PNG files in
-    ``out/figures`` that are named like our pictures but do not belong to this page are removed.
+    All figures are drawn before anything is written: if a drawing fails, an earlier page stays unchanged. Figures that
+    the earlier page showed and this one does not are removed. No file of others is replaced or removed.
 
     Returns:
         The page's path.
 
     Raises:
+        FolderError: where others' files have the names of the page or of a figure.
         ValueError: for a link that is neither http, https nor a relative address; also whatever a drawing raises.
         OSError: if a file cannot be written.
     """
@@ -147,16 +151,36 @@ def write_html(page: Page, out: Path) -> Path:
     text = _environment().get_template("paper.html").render(
         page=page, sizes={name: Image.open(BytesIO(data)).size for name, data in drawn.items()}, figures=FIGURES
     )  # fmt: skip
-    folder = out / FIGURES
+    file, folder = out / PAGE, out / FIGURES
+    earlier = _earlier_figures(file)
+    for name, data in drawn.items():
+        if name not in earlier and (folder / f"{name}.png").exists() and (folder / f"{name}.png").read_bytes() != data:
+            raise _in_the_way(folder / f"{name}.png")
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in drawn.items():
         write_atomically(folder / f"{name}.png", data)
-    file = out / PAGE
     write_atomically(file, text)
-    for other in folder.glob("*.png"):
-        if other.is_file() and _NAME.fullmatch(other.stem) and other.stem not in drawn:
-            other.unlink()
+    for name in earlier - drawn.keys():
+        (folder / f"{name}.png").unlink(missing_ok=True)
     return file
+
+
+def _earlier_figures(file: Path) -> set[str]:
+    """The names of the figures that an earlier page shows; none where there is no page.
+
+    Raises:
+        FolderError: where others wrote it.
+    """
+    if not os.path.lexists(file):
+        return set()
+    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() and not file.is_symlink() else ""
+    if _OURS not in text:
+        raise _in_the_way(file)
+    return set(re.findall(rf'"{FIGURES}/({_NAME.pattern})\.png"', text))
+
+
+def _in_the_way(file: Path) -> FolderError:
+    return FolderError(f"{printable(file)} was not written by Veil, and is left as it is: move it away for the report")
 
 
 def markdown(page: Page, figures: str) -> str:

@@ -19,14 +19,13 @@ from typing import Any
 import jinja2
 
 from veil.attacks.noise import NOISE_ATTACKS
+from veil.jobs.layout import layout_of, make_private
 from veil.protections.noise import SCHEMES
 from veil.protections.noise.scheme import Scheme, surer
 from veil.report.pictures import CROP, amplification, card
 from veil.report.row_digest import SHOWN, Digest, digest
 from veil.report.summary import TOP
-from veil.runtime.files import printable, write_atomically
-
-PAGE = "report.html"
+from veil.runtime.files import PRIVATE_FILE, printable, write_atomically
 
 _SETTINGS = {
     "step": "noise step, grey levels",
@@ -42,6 +41,7 @@ _SETTINGS = {
     "format": "format of the files",
     "quality": "JPEG quality",
     "keep_metadata": "metadata kept",
+    "keep_copyright": "artist and copyright kept",
     "verify_with": "unseen networks",
     "universal": "fingerprint of the universal noise",
     "survival": "survival measured",
@@ -66,6 +66,9 @@ def write_protection_report(
 
     A photo that cannot be read any more has a card without that picture; it never ends the report.
 
+    The page holds small pictures of the originals. So it lies in the run's private folder (`veil.jobs.layout`), with
+    permissions for its owner alone.
+
     Args:
         out: the run's folder; a photo lies at ``out / row["out"]``, and is shown if that is below the folder.
         rows: as `veil.protections.noise.protector.Protector.protect_folder` returns them, or their digest.
@@ -82,12 +85,12 @@ def write_protection_report(
     Raises:
         OSError: where the page cannot be written.
     """
-    found = rows if isinstance(rows, Digest) else digest(rows, shown)
-    summary, factor = found.summary, amplification(found.shown)
+    digested = rows if isinstance(rows, Digest) else digest(rows, shown)
+    summary, factor = digested.summary, amplification(digested.shown)
     scheme = scheme or _scheme(settings)
     cards = [
         card(row, out, sources, None if row["protected"] else _reason(row, settings, scheme), factor)
-        for row in found.shown
+        for row in digested.shown
     ]
     done_count = summary["photos"] - summary["failed"]
     networks = summary["networks"]
@@ -107,16 +110,18 @@ def write_protection_report(
         with_pictures=any(card.before or card.after for card in cards),
         factor=factor,
         left_out=done_count - len(cards),
-        done=found.listed,
+        done=digested.listed,
         done_count=done_count,
-        errors=found.errors,
+        errors=digested.errors,
         settings=_flat(settings),
         crop=CROP,
         top=TOP,
     )  # fmt: skip
-    page = out / PAGE
-    write_atomically(page, text)
-    return page
+    layout = layout_of(out)
+    if not layout.old:
+        make_private(layout.private)
+    write_atomically(layout.page, text, mode=PRIVATE_FILE)
+    return layout.page
 
 
 def headline(summary: Mapping[str, Any], models: Sequence[str]) -> str:
@@ -135,32 +140,32 @@ def headline(summary: Mapping[str, Any], models: Sequence[str]) -> str:
 
 
 def findings(summary: Mapping[str, Any]) -> list[str]:
-    """What the verdict leaves out, worst news not left out: a sentence each."""
-    found = []
+    """What the verdict does not say, bad news included: one sentence per finding."""
+    sentences = []
     if missed := summary["not_protected"]:
-        found.append(f"{_photos(missed)} {'is' if missed == 1 else 'are'} written but not protected.")
+        sentences.append(f"{_photos(missed)} {'is' if missed == 1 else 'are'} written but not protected.")
     if failed := summary["failed"]:
-        found.append(f"{_photos(failed)} could not be processed and {'has' if failed == 1 else 'have'} no output.")
+        sentences.append(f"{_photos(failed)} could not be processed and {'has' if failed == 1 else 'have'} no output.")
     networks = summary["networks"]
-    found += [
+    sentences += [
         f"{network['network']}, which the noise did not see, still names the true class first for "
         f"{_of(network['on_top_after'], network['photos'])} (before: {network['on_top_before']:,})."
         for network in networks
         if network["role"] != "descent"
     ]
     if networks and all(network["role"] == "descent" for network in networks):
-        found.append("Whether other networks are misled was not measured (--verify-with does it).")
+        sentences.append("Whether other networks are misled was not measured (--verify-with does it).")
     for network in networks:
         if network["role"] == "descent" and network["survival"]:
-            treatment, left = max(network["survival"].items(), key=lambda each: each[1]["on_top"] / each[1]["photos"])
-            found.append(
+            treatment, left = max(network["survival"].items(), key=lambda item: item[1]["on_top"] / item[1]["photos"])
+            sentences.append(
                 f"When a protected photo is {_processing(treatment)}, {network['network']} "
                 f"names the true class first for {_of(left['on_top'], left['photos'])} "
                 f"(as written: {network['on_top_after']:,})."
             )
     if networks and not any(network["survival"] for network in networks):
-        found.append("What is left after re-compression and scaling was not measured (--survival does it).")
-    return found
+        sentences.append("What is left after re-compression and scaling was not measured (--survival does it).")
+    return sentences
 
 
 def _reason(row: Mapping[str, Any], settings: Mapping[str, Any], scheme: Scheme | None) -> str:

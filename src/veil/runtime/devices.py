@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from veil.runtime.lazy import torch
@@ -10,18 +11,28 @@ Precision = Literal["auto", "32-true", "bf16-mixed"]
 """What a training computes in; ``auto`` is bfloat16, with weights in float32, where the hardware computes in it."""
 
 
+_AVAILABLE: Mapping[str, Callable[[], bool]] = {
+    "cpu": lambda: True,
+    "cuda": lambda: torch.cuda.is_available(),
+    "mps": lambda: torch.backends.mps.is_available(),
+}
+AUTO = "auto"
+NAMES = (AUTO, *_AVAILABLE)
+"""What `choose` takes, beside numbered ones such as ``cuda:1``."""
+
+
 def choose(name: str) -> torch.device:
     """``auto`` is CUDA, then MPS, then the CPU.
 
     Raises:
         ValueError: for a device that is not there.
     """
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
+    available = {device: here() for device, here in _AVAILABLE.items()}
+    if name == AUTO:
         return torch.device(next(device for device in ("cuda", "mps", "cpu") if available[device]))
     if not available.get(name.partition(":")[0], False):
         there = ", ".join(device for device, here in available.items() if here)
-        raise ValueError(f"there is no device {name!r} here; available: auto, {there}")
+        raise ValueError(f"there is no device {name!r} here; available: {AUTO}, {there}")
     return torch.device(name)
 
 

@@ -1,48 +1,83 @@
-"""Files written whole or not at all, and paths as text that can be shown."""
+"""Files written whole or not at all, and paths as text that can be shown.
 
-import hashlib
+A file is written under a temporary name beside its own, and renamed when it is whole. The name cannot be guessed, and
+the file is created, never opened: what others put there is neither followed nor overwritten. It begins with this
+process's `TOKEN`. Whoever keeps that (`veil.jobs.locks`) can tell what a killed process left, and nothing else is
+ever removed.
+"""
+
 import os
-from collections.abc import Iterator
+import re
+import secrets
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 PARTIAL = ".part"
 """Suffix of a file that is not complete yet."""
+TOKEN = secrets.token_hex(8)
+"""Begins the names of this process's temporary files, behind a dot."""
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+"""Permissions of what is for its owner alone."""
+
+_CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_TOKEN = re.compile(r"[0-9a-f]{16}")
+_TEMPORARY = re.compile(rf"\.({_TOKEN.pattern})-[0-9a-f]{{16}}{re.escape(PARTIAL)}")
 
 
-def write_atomically(file: Path, content: str | bytes, *, synced: bool = True) -> None:
+def write_atomically(file: Path, content: str | bytes, *, synced: bool = True, mode: int | None = None) -> None:
     """Writes a file that is either whole or not there; text as UTF-8.
 
     Args:
         synced: wait until the file is on the disk. Without it, a power cut may lose or truncate the file; killing the
             process does not.
+        mode: its permissions, such as `PRIVATE_FILE`; those of any new file if it is None.
     """
-    with replacing(file, synced=synced) as handle:
+    with replacing(file, synced=synced, mode=mode) as handle:
         handle.write(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
-def replacing(file: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
+def replacing(file: Path, *, synced: bool = True, mode: int | None = None) -> Iterator[BinaryIO]:
     """Opens a temporary file that replaces ``file`` when the block ends, and is removed where the block raises.
 
     Args:
-        synced: see `write_atomically`.
+        synced, mode: see `write_atomically`.
     """
-    short = hashlib.sha256(os.fsencode(file.name)).hexdigest()[:16]  # the name with a suffix could be too long
-    partial = file.with_name(f".{short}{PARTIAL}")
+    partial = file.with_name(f".{TOKEN}-{secrets.token_hex(8)}{PARTIAL}")
     try:
-        partial.unlink(missing_ok=True)
-        with partial.open("xb") as handle:  # not through a link that others left under this name
+        with os.fdopen(os.open(partial, _CREATE, 0o666 if mode is None else mode), "wb") as handle:
             yield handle
             if synced:
                 handle.flush()
                 os.fsync(handle.fileno())
         partial.replace(file)
     except BaseException:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             partial.unlink(missing_ok=True)
         raise
+
+
+def is_token(text: str) -> bool:
+    """Whether a text has the form of a `TOKEN`."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def token_of(name: str) -> str | None:
+    """The token in the name of a temporary file; None for any other name."""
+    match = _TEMPORARY.fullmatch(name)
+    return match[1] if match else None
+
+
+def remove_partials(folder: Path, tokens: Collection[str]) -> None:
+    """Removes the temporary files below a folder that processes with these tokens left; no link is followed."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                remove_partials(Path(entry.path), tokens)
+            elif token_of(entry.name) in tokens:
+                Path(entry.path).unlink(missing_ok=True)
 
 
 def printable(path: Path | str) -> str:

@@ -1,7 +1,14 @@
-"""Training: the loop for all trainings of Veil, its checkpoints, and classifiers of plain and protected images."""
+"""Training: the loop for all trainings of Veil, its checkpoints, and classifiers of plain and protected images.
 
-from veil.training.checkpoints import Trained
-from veil.training.loop import CHECKPOINT, LOG, Moment, Precision, TrainingError, fabric, precision_of, report
+Names are imported when they are first used: settings are read without torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from veil.training.checkpoints import Trained
+    from veil.training.loop import CHECKPOINT, LOG, Moment, Precision, TrainingError, fabric, precision_of, report
 
 __all__ = [
     "CHECKPOINT",
@@ -14,3 +21,10 @@ __all__ = [
     "precision_of",
     "report",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'veil.training' has no attribute {name!r}")
+    module = importlib.import_module(f"veil.training.{'checkpoints' if name == 'Trained' else 'loop'}")
+    return getattr(module, name)

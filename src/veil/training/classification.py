@@ -10,10 +10,9 @@ it protects; ciphers need bytes, so here protection comes first and normalisatio
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -26,76 +25,14 @@ from veil.models.architectures import ARCHITECTURES, Architecture
 from veil.runtime.seeds import seed_of
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
+from veil.training.classifier_settings import PRESETS as PRESETS
+from veil.training.classifier_settings import ClassifierSettings as ClassifierSettings
 from veil.training.order import epoch_generator, share_of, whole_batches
-from veil.training.schedule import Schedule, one_cycle, set_rate, steps
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from veil.training.run import Run
+from veil.training.schedule import set_rate
 
 Protection = Callable[[Tensor, Generator], Tensor]
 STATISTICS_OF = 2_000  # images
-MILESTONES, FACTOR = (0.3, 0.6, 0.8), 0.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassifierSettings:
-    """How a classifier is trained. The defaults are the paper's.
-
-    Attributes:
-        epochs: passes over the training images.
-        batch_size: images per update, over all devices.
-        learning_rate: of stochastic gradient descent, at its highest.
-        schedule: ``steps`` divides the rate by five after 30, 60 and 80 % of the run (epochs 60, 120 and 160 of 200);
-            ``one-cycle`` lets it rise for a fifth of the run and then fall to zero.
-        momentum: Nesterov's with ``nesterov``.
-        weight_decay: of convolutions and matrices; of all parameters with ``decay_all``.
-        label_smoothing: share of the target that is spread evenly over all classes.
-        padding: the largest shift in pixels; 0 does not shift.
-        flip: whether half of the images are mirrored.
-        accumulate: parts of a batch that go through the network one after another, to save memory; batch
-            normalisation sees a part at a time.
-    """
-
-    epochs: int = field(default=200, metadata={"help": "Passes over the training images."})
-    batch_size: int = field(default=128, metadata={"help": "Images of an update, over all devices."})
-    learning_rate: float = field(default=0.1, metadata={"help": "Of SGD, at its highest."})
-    schedule: str = "steps"
-    momentum: float = 0.9
-    nesterov: bool = False
-    weight_decay: float = field(default=5e-4, metadata={"help": "Of SGD."})
-    decay_all: bool = True
-    label_smoothing: float = field(default=0.0, metadata={"help": "Share of the target that goes to all classes."})
-    padding: int = 4
-    flip: bool = True
-    accumulate: int = field(default=1, metadata={"help": "Parts of a batch that are computed one after another."})
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
-        if not (0 <= self.momentum < 1 and 0 <= self.label_smoothing < 1):
-            raise ValueError("momentum and label_smoothing must lie in [0, 1)")
-        if self.weight_decay < 0 or self.padding < 0:
-            raise ValueError("weight_decay and padding must not be negative")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"there is no schedule {self.schedule!r}; there are {', '.join(SCHEDULES)}")
-
-    def rate(self, progress: float) -> float:
-        """The learning rate at a point of the run, 0 to 1."""
-        return self.learning_rate * SCHEDULES[self.schedule](progress)
-
-
-SCHEDULES: dict[str, Schedule] = {"steps": steps(MILESTONES, FACTOR), "one-cycle": partial(one_cycle, warmup=0.2)}
-
-PRESETS: dict[str, ClassifierSettings] = {
-    "paper": ClassifierSettings(),
-    "fast": ClassifierSettings(
-        epochs=30, learning_rate=0.2, schedule="one-cycle", nesterov=True, decay_all=False, label_smoothing=0.1
-    ),
-}
-"""``fast`` is for sweeps: a sixth of the epochs. Its loss of accuracy compared with ``paper`` was not measured."""
 
 
 def unprotected(images: Tensor, generator: Generator) -> Tensor:
@@ -135,24 +72,19 @@ def train(
     network: nn.Module,
     data: LabelledImages,
     settings: ClassifierSettings,
+    run: Run,
     *,
     prepare: Input,
-    folder: Path,
-    seed: int,
-    runner: "Fabric",
-    about: dict[str, object] | None = None,
     watched: LabelledImages | None = None,
-    **reporting: Any,
 ) -> list[Row]:
-    """Trains ``network`` in place, from the last checkpoint in ``folder`` on; see `veil.training.loop.run`.
+    """Trains ``network`` in place, from the last checkpoint in the run's folder on; see `veil.training.loop.run`.
 
     Args:
         network: maps the output of ``prepare`` to logits (N, classes).
         data: the training images.
         prepare: protects and normalises images before they enter the network.
-        about: what else the result depends on: data, architecture, protection.
+        run: its ``about`` says what else the result depends on: data, architecture, protection.
         watched: images that are not trained on; their accuracy goes to the log after each epoch.
-        reporting: ``tensorboard``, ``stepped``, ``logged`` of `veil.training.loop.run`.
 
     Returns:
         The log: ``loss``, ``accuracy`` in training, and ``watched``.
@@ -160,6 +92,7 @@ def train(
     Raises:
         ValueError: if batches cannot be divided among devices, or there are too few images.
     """
+    runner, seed = run.runner, run.seed
     batch = min(settings.batch_size, len(data))
     shares = runner.world_size * settings.accumulate
     if batch % shares or batch < 2 * shares:
@@ -199,9 +132,8 @@ def train(
 
     return loop.run(
         Trained({"network": network}, {"sgd": prepared.optimizer}), batches, step,
-        epochs=settings.epochs, steps_per_epoch=len(data) // batch, folder=folder, seed=seed,
-        settings=asdict(settings) | {"mean": prepare.mean, "std": prepare.std} | (about or {}),
-        after_epoch=watch, runner=runner, **reporting,
+        epochs=settings.epochs, steps_per_epoch=len(data) // batch, after_epoch=watch,
+        settings=asdict(settings) | {"mean": prepare.mean, "std": prepare.std} | dict(run.about), **run.reporting,
     )  # fmt: skip
 
 
@@ -244,26 +176,22 @@ class TrainedClassifier:
 def fit(
     parts: Parts,
     settings: ClassifierSettings,
+    run: Run,
     *,
     architecture: str | Architecture = "resnet18",
     protection: Protection = unprotected,
     adaptation: str | None = None,
     width: int = 64,
     watched: int = 0,
-    folder: Path,
-    seed: int,
-    runner: "Fabric",
-    about: dict[str, object] | None = None,
-    **reporting: Any,
 ) -> TrainedClassifier:
     """Trains a network on the training images of ``parts`` and measures it on the test images, once.
 
     Args:
+        run: see `train`.
         architecture: a row of `veil.models.architectures.ARCHITECTURES`, its name, or ``module:object``.
         protection: of all images, after augmentation.
         adaptation, width: options of the network, if it has them; see `veil.models.residual.ResNet18`.
         watched: how many training images are left out of the training, for the log.
-        about, reporting: see `train`.
 
     Raises:
         UnknownName: where there is no such architecture.
@@ -272,17 +200,15 @@ def fit(
     """
     row = ARCHITECTURES.resolve(architecture) if isinstance(architecture, str) else architecture
     _check(row, parts, adaptation)
+    seed = run.seed
     learn, held_out = _split(parts.train, watched, seed)
     prepare = Input.of(learn.images, protection, seed)
     torch.manual_seed(seed_of("weights", seed))
     known: dict[str, Any] = {"num_classes": len(parts.train.classes), "width": width, "adaptation": adaptation}
     options = {name: value for name, value in known.items() if name in row.options}
     network = row.build(options)
-    log = train(
-        network, learn, settings, prepare=prepare, folder=folder, seed=seed, runner=runner, watched=held_out,
-        about=options | {"architecture": row.name, "data": parts.fingerprint, "watched": watched} | (about or {}),
-        **reporting,
-    )  # fmt: skip
+    about = options | {"architecture": row.name, "data": parts.fingerprint, "watched": watched} | dict(run.about)
+    log = train(network, learn, settings, replace(run, about=about), prepare=prepare, watched=held_out)
     height, width_of = parts.test.images.shape[2:]
     test = accuracy(network, parts.test, prepare, seed)
     return TrainedClassifier(network, row.name, options, prepare, parts.train.classes, (height, width_of), log, test)

@@ -73,9 +73,9 @@ def fabric(device: str = "auto", precision: Precision = "bf16-mixed", processes:
     if precision == "auto":
         precision = "bf16-mixed" if devices.computes_bfloat16(chosen) else "32-true"
     strategy = "ddp" if processes > 1 else "auto"
-    made = Fabric(accelerator=chosen.type, devices=processes, strategy=strategy, precision=precision)
-    made.launch()
-    return made
+    runner = Fabric(accelerator=chosen.type, devices=processes, strategy=strategy, precision=precision)
+    runner.launch()
+    return runner
 
 
 def precision_of(runner: "Fabric") -> str:
@@ -163,7 +163,7 @@ def run(
 
 
 def _write(folder: Path, log: Sequence[Row]) -> None:
-    write_atomically(folder / LOG, "".join(json.dumps(each) + "\n" for each in log))
+    write_atomically(folder / LOG, "".join(json.dumps(row) + "\n" for row in log))
     write_atomically(folder / TABLE, _csv(log))
 
 

@@ -3,10 +3,14 @@
 `veil.training.loop.Moment` has the progress of a step; `set_rate` sets what a schedule gives.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from torch.optim import Optimizer
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
 Schedule = Callable[[float], float]
 

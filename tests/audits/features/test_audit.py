@@ -12,9 +12,9 @@ from torch import Tensor
 
 from veil.attacks.features import FEATURE_ATTACKERS, Reconstructor
 from veil.audits import protocol
-from veil.audits.features import page, pictures, running
+from veil.audits.features import page, picture_rows, running
+from veil.audits.features.api import about
 from veil.audits.features.audit import measure
-from veil.audits.features.client import about
 from veil.audits.features.readings import (
     floor_of,
     guess,
@@ -213,7 +213,7 @@ def test_the_strongest_reconstructor_draws_again(faces: AuditFaces, tmp_path: Pa
     with rows_file(one, faces, tmp_path, settings) as rows:
         again = running_audit(one, faces, tmp_path, rows, settings)
         judged = again.pictures
-        images = pictures.drawn_again(again, judged)
+        images = picture_rows.drawn_again(again, judged)
     assert recovery.recovery(judged, images).ms_ssim == pytest.approx(max(values), abs=1e-3)  # floats, halves
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from veil.audits import protocol
 from veil.audits.features import controls, page
+from veil.audits.features.api import about
 from veil.audits.features.audit import measure
-from veil.audits.features.client import about
 from veil.audits.features.controls import plain_features
 from veil.audits.features.readings import answer_floor_of, attackers_at, floor_of, of_attribute
 from veil.audits.features.settings import FeatureAuditSettings

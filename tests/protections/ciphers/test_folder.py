@@ -2,12 +2,14 @@
 
 import base64
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import odd_images
 import pytest
 import torch
+from commands import kept_of
 from drawn import images as drawn
 from PIL import Image
 
@@ -97,7 +99,7 @@ def test_without_a_row_padding_stays_and_a_note_says_so(inputs: Path, tmp_path: 
     alone = tmp_path / "alone/a.png"
     alone.parent.mkdir()
     alone.write_bytes((tmp_path / "encrypted/colour/3x5.png").read_bytes())
-    with pytest.raises(FolderError, match=r"No run\.json .* say --cipher"):
+    with pytest.raises(FolderError, match=r"No run\.json .* say --rows .* or say --cipher"):
         decrypt_folder([alone], tmp_path / "out", key)
     (row,) = decrypt_folder([alone], tmp_path / "out", key, "tanaka")
     assert (row["height"], row["width"]) == (4, 8)
@@ -105,10 +107,25 @@ def test_without_a_row_padding_stays_and_a_note_says_so(inputs: Path, tmp_path: 
     assert pixels_of(tmp_path / "out/a.png")[:, :3, :5].equal(pixels_of(inputs / "colour/3x5.png"))
 
 
+def test_images_that_lie_elsewhere_are_decrypted_by_their_rows(inputs: Path, tmp_path: Path, key: Key) -> None:
+    """Renamed, and one in a folder of another name: rows know them by their pixels."""
+    encrypt_folder([inputs], tmp_path / "encrypted", "tanaka", key)
+    (tmp_path / "cloud").mkdir()
+    (tmp_path / "encrypted/colour/3x5.png").rename(tmp_path / "cloud/a.png")
+    (tmp_path / "encrypted/grey/33x30.png").rename(tmp_path / "cloud/b.png")
+    shutil.rmtree(tmp_path / "encrypted")
+    for number, given in enumerate(("encrypted", "encrypted-private")):
+        out = tmp_path / f"out{number}"
+        rows = list(decrypt_folder([tmp_path / "cloud"], out, key, rows=tmp_path / given))
+        assert [(row["channels"], row["height"], row["width"]) for row in rows] == [(3, 3, 5), (1, 33, 30)]
+        assert pixels_of(out / "a.png").equal(pixels_of(inputs / "colour/3x5.png"))
+    with pytest.raises(FolderError, match=r"no run\.json of `veil encrypt`"):
+        decrypt_folder([tmp_path / "cloud"], tmp_path / "out", key, rows=tmp_path / "out0")
+
+
 def test_pixel_needs_no_row(inputs: Path, tmp_path: Path, key: Key) -> None:
     encrypt_folder([inputs / "colour"], tmp_path / "encrypted", "pixel-same", key)
-    for file in ("run.json", "rows.jsonl"):
-        (tmp_path / "encrypted" / file).unlink()
+    shutil.rmtree(kept_of(tmp_path / "encrypted"))
     for row in decrypt_folder([tmp_path / "encrypted"], tmp_path / "out", key, "pixel-same"):
         assert row["notes"] == []
         assert pixels_of(tmp_path / "out" / row["out"]).equal(pixels_of(inputs / "colour" / row["file"]))
@@ -183,10 +200,13 @@ def test_several_ciphers_are_decrypted_one_after_the_other(inputs: Path, tmp_pat
 
 
 def test_what_was_decrypted_is_not_decrypted_again(inputs: Path, tmp_path: Path, key: Key) -> None:
-    """Even where it lies in the encrypted folder: the nearest run.json counts."""
+    """Even where it came to lie in the encrypted folder: the nearest run.json counts."""
     encrypt_folder([inputs], tmp_path / "encrypted", "tanaka", key)
-    decrypt_folder([tmp_path / "encrypted"], tmp_path / "encrypted/plain", key)
-    assert len(decrypt_folder([tmp_path / "encrypted"], tmp_path / "encrypted/plain", key)) == 2 * len(SIZES)
+    with pytest.raises(FolderError, match=r"lies in the input .*encrypted"):
+        decrypt_folder([tmp_path / "encrypted"], tmp_path / "encrypted/plain", key)
+    decrypt_folder([tmp_path / "encrypted"], tmp_path / "plain", key)
+    for name in ("plain", "plain-private"):
+        (tmp_path / name).rename(tmp_path / "encrypted" / name)
     with pytest.raises(FolderError, match="which cipher"):
         decrypt_folder([tmp_path / "encrypted/plain"], tmp_path / "out", key)
 
@@ -215,7 +235,7 @@ def test_rows_that_encryption_did_not_write_are_refused(
 ) -> None:
     rows = list(encrypt_folder([inputs], tmp_path / "encrypted", "tanaka", key))
     lines = [json.dumps(row | change) for row in rows]
-    (tmp_path / "encrypted/rows.jsonl").write_text("\n".join(lines))
+    kept_of(tmp_path / "encrypted", "rows.jsonl").write_text("\n".join(lines))
     with pytest.raises(FolderError, match=r"rows\.jsonl: the row of .* is not of `veil encrypt`"):
         decrypt_folder([tmp_path / "encrypted"], tmp_path / "out", key)
     assert not (tmp_path / "out").exists()
@@ -257,9 +277,9 @@ def test_a_file_that_holds_other_pixels_is_a_failure(
 
 def test_rows_are_the_rows_in_the_file(inputs: Path, tmp_path: Path, key: Key) -> None:
     rows = list(encrypt_folder([inputs], tmp_path / "out", "tanaka", key))
-    assert folders.read_rows(tmp_path / "out/rows.jsonl") == rows
+    assert folders.read_rows(kept_of(tmp_path / "out", "rows.jsonl")) == rows
     assert rows[0]["source"] == folders.stamp(inputs / rows[0]["file"])
-    assert json.loads((tmp_path / "out/run.json").read_text()) == {
+    assert json.loads(kept_of(tmp_path / "out", "run.json").read_text()) == {
         "version": 1, "cipher": "tanaka", "key": key.fingerprint, "format": "png", "size": None,
     }  # fmt: skip
 

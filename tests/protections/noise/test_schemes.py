@@ -143,7 +143,7 @@ def test_cis_of_one_target_is_crs(engine: Engine) -> None:
 
 
 def test_cis_raises_entropy_above_crs(engine: Engine) -> None:
-    images = photos(12)
+    images = photos(5)
 
     def mean_ice(scheme: str) -> float:
         released = [protect(scheme, engine, image).pixels for image in images]

@@ -7,6 +7,7 @@ import numpy as np
 import odd_images
 import pytest
 import torch
+from commands import kept_of
 from PIL import Image
 from transformations import tiny
 
@@ -197,9 +198,9 @@ def test_odd_files_come_out_or_fail_in_a_row(tmp_path: Path, transformation: Tra
 
 def test_what_lies_beside_the_images(inputs: Path, tmp_path: Path, transformation: Transformation) -> None:
     rows = list(transform_folder([inputs], tmp_path / "out", transformation))
-    assert folders.read_rows(tmp_path / "out/rows.jsonl") == rows
+    assert folders.read_rows(kept_of(tmp_path / "out", "rows.jsonl")) == rows
     assert rows[0]["source"] == folders.stamp(inputs / rows[0]["file"])
-    assert json.loads((tmp_path / "out/run.json").read_text()) == {
+    assert json.loads(kept_of(tmp_path / "out", "run.json").read_text()) == {
         "version": 1, "transformation": transformation.fingerprint, "name": "tiny", "format": "png", "size": None,
     }  # fmt: skip
 
@@ -207,7 +208,7 @@ def test_what_lies_beside_the_images(inputs: Path, tmp_path: Path, transformatio
 def test_another_transformation_is_refused(inputs: Path, tmp_path: Path, transformation: Transformation) -> None:
     transform_folder([inputs], tmp_path / "out", transformation)
     other = tiny(tmp_path / "other.safetensors", seed=1)
-    with pytest.raises(FolderError, match=r"other settings \(transformation\)"):
+    with pytest.raises(FolderError, match=r"other settings: transformation .* → "):
         transform_folder([inputs], tmp_path / "out", other)
 
 

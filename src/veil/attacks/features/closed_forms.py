@@ -1,9 +1,9 @@
 """Attribute attackers that need no training by gradients: nearest neighbours, and kernel regression.
 
-What the attacker knows: as for `veil.attacks.features.attributes`. For vectors only. A few values leave nothing for a
-deep network to find that these do not find as well, and what they find does not hang on a rate or a seed's luck. Both
-compare standardised features; what they are free in is chosen on the attacker's own validation part. They are computed
-again each time, and leave nothing in the run's folder.
+What the attacker knows: as for `veil.attacks.features.attribute_classifiers`. For vectors only. On a few values, deep
+networks find nothing that these two do not find as well, and these depend neither on a learning rate nor on a seed.
+Both compare standardised features; their free parameters are chosen on the attacker's own validation part. They are
+computed again each time, and leave nothing in the run's folder.
 
 Neighbours: Fix and Hodges 1951; an image's score is how much more frequent the attribute is among its nearest. Kernel:
 ridge regression on Gaussian functions around some of the attacker's own features ("subset of regressors", Smola and
@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from veil.attacks.features.attackers import AttributeAttacker, KnownAttributes, TrainedAttack
-from veil.attacks.features.attributes import KNOWS, balanced, mean_auroc, scores_of
+from veil.attacks.features.attribute_classifiers import KNOWS, balanced, mean_auroc, scores_of
 from veil.models.features import is_vector
 from veil.runtime.lazy import functional as F
 from veil.runtime.lazy import torch

@@ -1,7 +1,7 @@
 """A matcher of people: an embedding of features in which photos of one person lie together, learnt from other people's.
 
-What the attacker knows: features as they are sent and decoded, of photos of people with who they are; none of these
-people need be among those that are looked for later. Closed form, no training.
+What the attacker knows: features, as they are sent and decoded, of photos of people whose identities are known. These
+people need not be the ones that the attacker looks for later. Closed form, no training.
 
 Features are standardised and reduced to principal components, as for Fisherfaces (Belhumeur et al. 1997, Eigenfaces
 vs. Fisherfaces); these are found by randomised subspace iteration (Halko et al. 2011, algorithm 4.4), a first one over
@@ -18,10 +18,10 @@ people and photos are Gaussian (probabilistic linear discriminant analysis: Ioff
 directions as WCCN has them. Embeddings have length 1 and are compared by the cosine, as Dehak et al. 2011 do (Front-end
 factor analysis for speaker verification).
 
-Ours: one value more, the same for all and as large as the others are on average, before they get length 1. Without it
-one value would tell two sides only; among hundreds it changes nothing. The number of components, a and e are those with
-which most photos are nearest to another of their person, among people of the attacker's own who are left out, a third
-in turn.
+Ours: before embeddings are scaled to length 1, one constant value is added, as large as the others are on average.
+Without it, an embedding of a single value could only be +1 or −1; among hundreds of values it changes nothing. The
+number of components, a and e are chosen by threefold cross-validation on the attacker's own people: most photos of the
+people left out must have another photo of the same person as their nearest neighbour.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ class _People:
         return int(self.several.sum())
 
     def folds(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Places of photos to learn from and to judge by; nobody is in both, and who has one photo is not judged."""
+        """Places of photos to learn from and to judge by. Nobody is in both; people with one photo are not judged."""
         several = self.several.nonzero().flatten()
         order = torch.randperm(len(several), generator=torch.Generator().manual_seed(seed_of("folds", seed)))
         rank = torch.full_like(self.several, -1, dtype=torch.int64)

@@ -1,8 +1,8 @@
-"""What the trainings of attackers on features share: statistics of features, and the epoch that is kept.
+"""What the trainings of attackers on features share: statistics of features, and the choice of the epoch that is kept.
 
-An attacker has features of their own, as sent and decoded, with what belongs to them, and keeps a part of these aside,
-of other people. What is kept of a training is the epoch that did best on that part. It lies in the checkpoint with how
-well it did, so that a training that was stopped ends with the same one.
+An attacker has features, as sent and decoded, and their labels. A part of them, of other people, is set aside for
+validation. The epoch with the best validation score is kept. It lies in the checkpoint with that score, so that a
+training that was stopped and resumed ends with the same epoch.
 """
 
 import copy

@@ -1,8 +1,8 @@
 """What an attack on protected images is: what it knows, and what it gives back.
 
-A row of `veil.attacks.images.ATTACKS` names a kind of knowledge, and that decides what its attack is called with: see
-`KNOWLEDGE`. The scheme's algorithm is known to everybody, its key is not (Kerckhoffs). An attack never gets the
-scheme's module.
+A row of `veil.attacks.images.ATTACKS` names a kind of knowledge. The kind decides which arguments the attack receives:
+see `KNOWLEDGE`. Everybody knows the scheme's algorithm, but not its key (Kerckhoffs). An attack never gets the scheme's
+module.
 """
 
 from __future__ import annotations

@@ -103,38 +103,38 @@ def recover(protected: Tensor, public: Tensor) -> BlockKey:
         require_batch(images, "statistics are of")
     if not has_whole_blocks(protected):
         raise AttackFailed(f"protected images of {size_of(protected)} are not made of blocks of 4×4")
-    hidden, own = _Strengths.of(protected.cpu()), _Strengths.of(public.cpu())
-    match = _assigned(hidden.profiles(), own.profiles())
+    encrypted, own = _Strengths.of(protected.cpu()), _Strengths.of(public.cpu())
+    match = _assigned(encrypted.profiles(), own.profiles())
     everyone = torch.arange(NIBBLES)
     for _ in range(_ROUNDS):
-        refined = _assigned(hidden.places(everyone), own.places(match))
+        refined = _assigned(encrypted.places(everyone), own.places(match))
         if refined.equal(match):
             break
         match = refined
     matched = own.unsigned[:, match][:, :, match]
-    alike = float(torch.corrcoef(torch.stack([hidden.unsigned.flatten(), matched.flatten()]))[0, 1])
+    alike = float(torch.corrcoef(torch.stack([encrypted.unsigned.flatten(), matched.flatten()]))[0, 1])
     if not alike > _ALIKE:
         raise AttackFailed("nibbles of a block do not go together as those of photos do: there is no common key")
     sources = match.argsort()
-    return BlockKey(sources, (15 * (_signs(hidden, own, match)[sources] < 0)).byte()[:, None])
+    return BlockKey(sources, (15 * (_signs(encrypted, own, match)[sources] < 0)).byte()[:, None])
 
 
-def _assigned(hidden: Tensor, own: Tensor) -> Tensor:
+def _assigned(encrypted: Tensor, own: Tensor) -> Tensor:
     """For each encrypted nibble the plain one that it is, such that squared differences are least: int64 (96,)."""
     from scipy.optimize import linear_sum_assignment
 
-    return torch.from_numpy(linear_sum_assignment(torch.cdist(hidden, own).square().numpy())[1])
+    return torch.from_numpy(linear_sum_assignment(torch.cdist(encrypted, own).square().numpy())[1])
 
 
-def _signs(hidden: _Strengths, own: _Strengths, match: Tensor) -> Tensor:
+def _signs(encrypted: _Strengths, own: _Strengths, match: Tensor) -> Tensor:
     """Which encrypted nibbles are complements, -1, and which are not, 1: (96,).
 
     From those whose means say so most clearly on: each further one is what its products with those before it say.
     """
     expected = own.signed[:, match][:, :, match]
-    together = (hidden.signed * expected).sum(0)
+    together = (encrypted.signed * expected).sum(0)
     together = (together + together.T).fill_diagonal_(0)
-    alone = 2 * hidden.mean * own.mean[match]
+    alone = 2 * encrypted.mean * own.mean[match]
     signs = torch.zeros(NIBBLES)
     for _ in range(NIBBLES):
         evidence = together @ signs + alone

@@ -11,18 +11,18 @@ further after few epochs, and an audit asks for the stronger attacker.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from veil import images
 from veil.attacks.images.attack import ImageAttack, as_large
 from veil.runtime.lazy import functional as F
 from veil.runtime.lazy import torch
+from veil.training import optimizers
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from veil.attacks.images.training import Reconstruction
-    from veil.models.unet import UNet
     from veil.training.loop import Moment
     from veil.training.run import Run
 
@@ -42,7 +42,7 @@ class InverseSettings:
     epochs: int = 70
     batch_size: int = 128
     width: int = 64
-    optimizer: Literal["sgd", "adam"] = "adam"
+    optimizer: optimizers.Kind = "adam"
     learning_rate: float = 2e-3
 
 
@@ -66,7 +66,7 @@ def train(plain: Tensor, protected: Tensor, *, settings: InverseSettings, run: R
     given = protected.to(run.runner.device)
     torch.manual_seed(seed_of("weights", run.seed))
     network = UNet(settings.width, norm="batch").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = _optimizer(network, settings)
+    optimizer = optimizers.optimizer(settings.optimizer, network.parameters(), settings.learning_rate)
     model = run.runner.setup_module(network)
 
     def step(index: Tensor, now: Moment) -> dict[str, Tensor]:
@@ -84,12 +84,6 @@ def train(plain: Tensor, protected: Tensor, *, settings: InverseSettings, run: R
         epochs=settings.epochs, batch_size=settings.batch_size, settings={"attack": "inverse", **asdict(settings)},
         curve="error",
     )  # fmt: skip
-
-
-def _optimizer(network: UNet, settings: InverseSettings) -> torch.optim.Optimizer:
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(network.parameters(), lr=settings.learning_rate, momentum=0.9)
-    return torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
 
 
 ATTACK = ImageAttack(

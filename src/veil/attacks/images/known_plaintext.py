@@ -1,14 +1,14 @@
-"""The key of Tanaka's and of the same-key pixel-based cipher, exactly, from a few pairs. That known and chosen images
-break whatever only moves values is general (Li et al. 2008, "A general quantitative cryptanalysis of permutation-only
-multimedia ciphers against plaintext attacks"); ours is what takes care of the complements.
+"""The key of Tanaka's and of the same-key pixel-based cipher, exactly, from a few pairs. Known and chosen
+images break every cipher that only moves values (Li et al. 2008, "A general quantitative cryptanalysis of
+permutation-only multimedia ciphers against plaintext attacks"). The treatment of complements is ours.
 
-What the attacker knows: some images before and after, whichever these are, and the form of the cipher:
+What the attacker knows: any few images before and after, and the form of the cipher:
 
 - `blocks`: every block of 4×4 pixels becomes another by one fixed permutation of its 96 nibbles, some complemented;
 - `pixels`: the three values of a pixel change places, some complemented; at every place in one of 48 ways, the same in
   all images of a size.
 
-Whoever may have images encrypted that they choose needs one small image (`chosen_blocks`, `chosen_pixels`).
+An attacker who can have chosen images encrypted needs one small image (`chosen_blocks`, `chosen_pixels`).
 
 No nibble v is 15 - v, and no byte is 255 - v. So the first value before and after tells whether there is a complement,
 once it is known what became what. For that, every sequence of values, over all blocks or images, is complemented where

@@ -1,4 +1,4 @@
-"""Keys as attacks recover them: what undoes a cipher of blocks or of pixels, whatever its real key is."""
+"""Keys as attacks recover them: they undo a cipher of blocks or of pixels, and need not equal its real key."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from veil import images
 from veil.attacks.errors import AttackFailed
 from veil.attacks.features import AttributeAttacker, FeatureAttacker, ImageSearch, PersonFinder, Reconstructor
 from veil.attacks.features.attackers import shape_of
-from veil.audits.features import attributes, people, pictures
+from veil.audits.features import attribute_rows, person_rows, picture_rows
 from veil.audits.features.evidence import PLAIN
 from veil.audits.features.readings import retrained
 from veil.audits.features.running import PART, RunningAudit
@@ -68,7 +68,7 @@ def measure(audit: RunningAudit) -> list[Row]:
         elif isinstance(row, Reconstructor | ImageSearch):
             _images(plain, row)
         elif isinstance(row, PersonFinder):
-            _add(plain, row, partial(people.looked_for, plain, row))
+            _add(plain, row, partial(person_rows.looked_for, plain, row))
     return audit.find()
 
 
@@ -95,16 +95,16 @@ def _attributes(plain: RunningAudit, audit: RunningAudit, row: AttributeAttacker
         return
     plain.say(f"{row.title}, control: {PLAIN}")
     try:
-        control, faces = attributes.trained(plain, row)
-        after, _ = attributes.trained(audit, row)
+        control, faces = attribute_rows.trained(plain, row)
+        after, _ = attribute_rows.trained(audit, row)
     except AttackFailed as failure:
         plain.add(**fields, failed=str(failure))
         return
-    scores = [attributes.scores_by(one, attack) for one, attack in ((plain, control), (audit, after))]
+    scores = [attribute_rows.scores_by(one, attack) for one, attack in ((plain, control), (audit, after))]
     for place, name in enumerate(audit.subject.hides):
         if plain.there(**fields, attribute=name):
             continue
-        before, later = (attributes.reading(audit, of_one, place) for of_one in scores)
+        before, later = (attribute_rows.reading(audit, of_one, place) for of_one in scores)
         truths, people_judged = audit.private("judged")[:, place], audit.faces.judged.identities
         difference = balanced_difference(before.positive, later.positive, truths, people_judged)
         plain.add(**fields, attribute=name, faces=faces, flat=control.flat, **before.row,
@@ -115,13 +115,13 @@ def _images(plain: RunningAudit, row: Reconstructor | ImageSearch) -> None:
     def drawn() -> Row:
         if isinstance(row, ImageSearch):
             count = min(plain.settings.searched, len(plain.pictures))
-            return pictures.pictured(plain, pictures.searched(plain, row, plain.features("judged")[:count]))
+            return picture_rows.pictured(plain, picture_rows.searched(plain, row, plain.features("judged")[:count]))
         try:
-            attack = pictures.trained(plain, row, 0)
+            attack = picture_rows.trained(plain, row, 0)
         except AttackFailed as failure:
             return {"failed": str(failure)}
         judged = attack(plain.features("judged")[: plain.settings.judged])
-        return {"flat": attack.flat, **pictures.pictured(plain, judged)}
+        return {"flat": attack.flat, **picture_rows.pictured(plain, judged)}
 
     _add(plain, row, drawn)
 

@@ -47,7 +47,7 @@ def page(rows: Sequence[Row], about: Mapping[str, Any], source: str) -> Page:
 
     Args:
         rows: of one audit, with its floors.
-        about: what they depend on, as `veil.audits.features.client.about` has it; with ``adversary``, balanced
+        about: what they depend on, as `veil.audits.features.api.about` has it; with ``adversary``, balanced
             accuracies by attribute, where the training said something of itself.
         source: data, hardware, time and command, in prose.
     """

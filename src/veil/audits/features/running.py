@@ -15,12 +15,12 @@ people that neither they nor the service have seen (`veil.audits.protocol`). A r
 - ``identity``: whether people are found again by their features alone, as they are or by a matcher that was learnt;
 - ``control``: what an attacker who reports nothing does with plain features (`veil.audits.features.controls`).
 
-Whoever has the client can send a photo's mirror image, too, so attackers learn from both. The service's own answers
-count as it gives them, yes from 0 on; of attackers, the threshold is the one that does best on their validation part,
-for balanced and for plain accuracy each its own. Intervals are over people where these are known.
+An attacker who has the client can also send mirrored photos, so attackers learn from both. The service's own answers
+count as they are: yes from 0 on. Each attacker's threshold is chosen on its validation part, once for balanced and once
+for plain accuracy. Intervals are over people where these are known.
 
-The adversaries of the training can be given: their rows have ``attack`` ``in-loop``, and are what a training
-says of itself.
+The adversaries of the client's training can be given, too. Their rows have ``attack`` ``in-loop``; they show what the
+training reports about itself.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ class FeatureSubject:
         send: uint8 images (N, 3, H, W) to what an eavesdropper gets, decoded: floats (N, C, h, w).
         target, hides: names of attributes: the service's, and the private ones.
         answer: features to logits (N, T) of the service; None where it is not at hand.
-        features: images in [0, 1] to features before they are encoded, with gradients, for who has the client; None for
-            a callable of which only answers are known.
+        features: images in [0, 1] to features before they are encoded, with gradients, for attackers who have the
+            client; None for a callable of which only answers are known.
         adversaries: of the training: features to logits (N, P) of ``hides``.
         reconstructor: of the training: features to images in [0, 1].
     """

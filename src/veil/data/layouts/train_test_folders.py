@@ -104,7 +104,7 @@ def _of_run(folder: Path) -> Mark | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ValueError(f"{folder / folders.MANIFEST}: cannot be read ({error})") from None
+        raise ValueError(f"{folders.layout_of(folder).manifest}: cannot be read ({error})") from None
     known = run if isinstance(run, dict) else {}
     if TRANSFORMED in known:
         return Mark(TRANSFORMED, str(known[TRANSFORMED]))

@@ -3,19 +3,21 @@
 Every file is written without loss, decoded again and compared (`veil.jobs.lossless`): what counts is the file. A file
 that does not hold the encrypted pixels is a failure.
 
-Threat model: as for the cipher (`veil.protections.ciphers`). Hidden are pixels, in the measure that the cipher hides
-them, and metadata, which is left out. Not hidden are file names, sizes, and what ``rows.jsonl`` says of each image; the
-key is in no file, only its fingerprint: in ``run.json``, and in every encrypted image (`veil.images.marks`).
+Threat model: as for the cipher (`veil.protections.ciphers`). The cipher hides pixels, as well as it can; metadata is
+left out. File names, sizes, and what ``rows.jsonl`` says of each image are not hidden. No file holds the key, only its
+fingerprint: ``run.json``, and every encrypted image (`veil.images.marks`).
 
-What lies beside the encrypted images (`veil.jobs.folders`) is needed to decrypt them. ``run.json`` says which cipher
-and which key; a row says how large an image was, which Tanaka's padding hides, and whether it was grey. Decryption
-looks for both in the folders above each file, so that it works on the folder, a part of it, or one file in it.
+What lies in the private folder beside the encrypted images (`veil.jobs.layout`) is needed to decrypt them as they were.
+``run.json`` says which cipher and which key; a row says how large an image was, which Tanaka's padding hides, and
+whether it was grey. Decryption looks for both beside the folders above each file, so that it works on the folder, a
+part of it, or one file in it. Images that travelled without them are decrypted by ``rows``, the folder where they lie,
+which knows the images by their pixels; or with the cipher's name, and padding stays on.
 """
 
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from torch import Tensor
@@ -24,8 +26,10 @@ from veil import images
 from veil.images import ImageError, Photo
 from veil.images.marks import NO_KEY, Mark
 from veil.jobs import folders, image_batches, lossless
+from veil.jobs.database import Database
 from veil.jobs.folders import QUIET, FolderError, FolderResult, Item, Job, Row, Run
 from veil.jobs.image_batches import FAILS, ReadImage
+from veil.jobs.layout import layout_of
 from veil.jobs.lossless import ImageRow, Lossless, Output
 from veil.jobs.row_formats import RowFormat, RowsError
 from veil.jobs.row_index import RowIndex
@@ -63,7 +67,7 @@ class Encrypted:
     """A folder that `encrypt_folder` wrote.
 
     Attributes:
-        folder: where its ``run.json`` lies.
+        folder: of its outputs.
         cipher: name of a row of `veil.protections.PROTECTIONS`.
         key: fingerprint of the key; None where every image had its own.
         size: height and width that all images were resized to, if they were.
@@ -79,6 +83,20 @@ class Encrypted:
     def row(self, file: Path) -> Row | None:
         """The row of an encrypted file, whose path is resolved."""
         return self.rows.row_of_output(file.relative_to(self.folder).as_posix())
+
+    @cached_property
+    def _outputs(self) -> Database:
+        """The names of outputs, by the digest of their pixels."""
+        database = Database()
+        database.run("CREATE TABLE outputs (digest TEXT PRIMARY KEY, name TEXT) WITHOUT ROWID")
+        done = ((row["digest"], row["out"]) for row in self.rows if not row["error"])
+        database.insert("INSERT OR IGNORE INTO outputs VALUES (?, ?)", done)
+        return database
+
+    def row_of_pixels(self, digest: str) -> Row | None:
+        """The row of an encrypted image, wherever its file lies now."""
+        found = self._outputs.find("SELECT name FROM outputs WHERE digest = ?", digest)
+        return self.rows.row_of_output(found[0]) if found else None
 
 
 def encrypt_folder(
@@ -134,6 +152,7 @@ def decrypt_folder(
     key: Key,
     cipher: str | ImageProtection | None = None,
     *,
+    rows: Path | None = None,
     format: str = "png",
     max_pixels: int = images.MAX_PIXELS,
     run: Run = QUIET,
@@ -143,6 +162,7 @@ def decrypt_folder(
     Args:
         cipher: needed only for images that lie in no folder of `encrypt_folder`, whose padding stays on; and where the
             cipher is in no table.
+        rows: folder that `encrypt_folder` wrote, or its private folder, for images that lie elsewhere now.
         format, max_pixels, run: as for `encrypt_folder`.
 
     Returns:
@@ -158,7 +178,8 @@ def decrypt_folder(
     if given is not None and not given.decrypts:
         known = ", ".join(name for name, row in PROTECTIONS.items() if row.decrypts)
         raise ValueError(f"a cipher that decrypts is one of {known}, not {given.name!r}")
-    origins = _Origins()
+    folders.refuse_in_place(inputs, out)
+    origins = _Origins(rows)
     sources = (path for path, _ in folders.find(inputs, images.SUFFIXES, out).files)
     agreed = _agreed(sources, origins, key.fingerprint, given)
     decryption = _Decryption(agreed, agreed.cipher(key), origins, output)
@@ -218,11 +239,12 @@ class _Decryption:
 
     def decrypt(self, image: ReadImage) -> tuple[Tensor, list[str]]:
         """uint8 (1 or 3, height, width) as it was before, as far as its row tells, and what there is to say of it."""
-        origin, row = self.origins.find(image.item.source)
+        digest = _digest(image.plain)
+        origin, row = self.origins.find(image.item.source, digest)
         size, notes = None, []
         if origin is not None and row is not None:
             size = (origin.size, origin.size) if origin.size else (row["height"], row["width"])
-            if _digest(image.plain) != row["digest"]:
+            if digest != row["digest"]:
                 notes.append(_CHANGED)
         elif self.protection.multiple > 1:
             padding = f"padding to a multiple of {self.protection.multiple} pixels"
@@ -264,28 +286,49 @@ def _require_lossless(file: Path) -> None:
 
 
 class _Origins:
-    """The folders that files were encrypted into, and their rows there; each folder is looked at once."""
+    """The folders that files were encrypted into, and their rows there; each folder is looked at once.
 
-    def __init__(self) -> None:
+    Args:
+        given: folder of all files, wherever they lie.
+
+    Raises:
+        FolderError: where `veil encrypt` wrote no rows there.
+    """
+
+    def __init__(self, given: Path | None = None) -> None:
         self._known: dict[Path, Encrypted | None] = {}
+        self._given = None if given is None else _around_rows(given)
 
     def folder(self, file: Path) -> Encrypted | None:
-        """The encrypted folder that a file lies in."""
-        return self._around(_resolved(file).parent)
+        """The encrypted folder that a file lies in, or lay in."""
+        return self._given or self._around(_resolved(file).parent)
 
-    def find(self, file: Path) -> tuple[Encrypted | None, Row | None]:
-        """The folder, and the file's row in it."""
+    def find(self, file: Path, digest: str) -> tuple[Encrypted | None, Row | None]:
+        """The folder, and the file's row in it.
+
+        Args:
+            digest: of its pixels.
+        """
+        if self._given is not None:
+            return self._given, self._given.row_of_pixels(digest)
         resolved = _resolved(file)
         origin = self._around(resolved.parent)
         return origin, origin.row(resolved) if origin else None
 
     def _around(self, folder: Path) -> Encrypted | None:
         if folder not in self._known:
-            if (folder / folders.MANIFEST).is_file():
+            if layout_of(folder).manifest.is_file():
                 self._known[folder] = _read_encrypted(folder)
             else:
                 self._known[folder] = self._around(folder.parent) if folder.parent != folder else None
         return self._known[folder]
+
+
+def _around_rows(folder: Path) -> Encrypted:
+    encrypted = _read_encrypted(folder) if layout_of(folder).manifest.is_file() else None
+    if encrypted is None:
+        raise FolderError(f"no run.json of `veil encrypt` lies in {printable(folder)} or beside it")
+    return encrypted
 
 
 def _resolved(file: Path) -> Path:
@@ -299,10 +342,11 @@ def _read_encrypted(folder: Path) -> Encrypted | None:
     Raises:
         FolderError: where its ``run.json`` cannot be read, or a later Veil wrote it.
     """
+    layout = layout_of(folder)
     try:
         settings = folders.read_manifest(folder)
     except (OSError, ValueError, RecursionError):
-        raise FolderError(f"{printable(folder / folders.MANIFEST)} cannot be read") from None
+        raise FolderError(f"{printable(layout.manifest)} cannot be read") from None
     cipher = settings.get("cipher") if isinstance(settings, dict) else None
     if cipher is None:
         return None
@@ -310,8 +354,8 @@ def _read_encrypted(folder: Path) -> Encrypted | None:
         raise FolderError(f"{printable(folder)} was encrypted by another version of Veil")
     key, size = settings.get("key"), settings.get("size")
     if not isinstance(key, str | None) or not isinstance(size, int | None):
-        raise FolderError(f"{printable(folder / folders.MANIFEST)} names no key and size as `veil encrypt` writes them")
-    rows = RowIndex(folder / folders.ROWS)
+        raise FolderError(f"{printable(layout.manifest)} names no key and size as `veil encrypt` writes them")
+    rows = RowIndex(layout.rows)
     for row in rows:
         try:
             ENCRYPTED_ROWS.check(row)
@@ -335,7 +379,8 @@ def _agreed(files: Iterable[Path], origins: _Origins, key: str, given: ImageProt
         if origin is None:
             if given is None:
                 raise FolderError(
-                    f"which cipher? No run.json of `veil encrypt` lies beside or above {printable(file)}; say --cipher"
+                    f"which cipher? No run.json of `veil encrypt` lies beside or above {printable(file)}; say --rows "
+                    "and the private folder of its encryption, or say --cipher"
                 )
             continue
         named, called = printable(origin.folder), printable(origin.cipher)

@@ -1,4 +1,4 @@
-"""Features that a service's own classifier reads, and nobody else: obfuscators, trained against attackers.
+"""Features instead of images, meant for a service's own classifier alone: obfuscators, trained against attackers.
 
 `PRESETS` are ways to train them; other packages add rows by entry points of the group ``veil.obfuscator_presets``.
 """

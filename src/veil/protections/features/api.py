@@ -1,4 +1,4 @@
-"""What Python users call: photos become features, `obfuscate`, and features answers, `classify`.
+"""What `veil.obfuscate` and `veil.classify` call: photos become features, and features become answers.
 
     features = veil.obfuscate("cat.jpg", "smile/client.safetensors")
     veil.classify(features, "smile/service.safetensors")["Smiling"]

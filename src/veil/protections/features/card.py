@@ -3,16 +3,21 @@
 Weights are float16, statistics of batch normalisation, whose variances may leave its range, float32. The card is JSON.
 Nothing larger than the file itself is made from what a card says: weights are compared with the network that it
 describes before there is one.
+
+What a card says of its training is read here, too: the faces (`trained_with`) and what the training's own adversaries
+read in the end (`adversary_accuracies`), and how well the service was measured (`utility_line`).
 """
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from torch import nn
 
+from veil.data.face_lists import Split
 from veil.models import weights
 from veil.models.weights import Card
 from veil.protections.features.encoding import Encoding
@@ -69,7 +74,7 @@ def read(file: Path, kind: str, make: Callable[..., Network]) -> tuple[Card, Net
 
 
 def agree(card: Card, fingerprint: str, shape: tuple[int, int, int]) -> None:
-    """Refuses a card that speaks of other weights, or of features of another shape."""
+    """Refuses a card for other weights, or for features of another shape."""
     if card["fingerprint"] != fingerprint:
         raise ObfuscatorError("the weights are not those that its card speaks of")
     if card["shape"] != list(shape):
@@ -84,7 +89,7 @@ def common(card: Card) -> dict[str, Any]:
 
 
 def kind_of(file: Path) -> str:
-    """Which of the two a file says that it is.
+    """Whether a file says that it is a client's or a service's.
 
     Raises:
         ObfuscatorError: where it says neither, or cannot be read.
@@ -136,3 +141,54 @@ def _numbers(options: Mapping[str, Any]) -> list[object]:
         numbers.append(options["values"])
     shape = options.get("shape", ())
     return [*numbers, *(shape if isinstance(shape, list) and len(shape) == 3 else ["?"] if "shape" in options else ())]
+
+
+@dataclass(frozen=True)
+class TrainedWith:
+    """The faces that a client was trained with.
+
+    Attributes:
+        name, fingerprint: of the set, as `FaceParts` has them.
+        split, seed: how they were split.
+        most: how many of them there were at most, where they were cut down (``--scale smoke``).
+    """
+
+    name: str
+    fingerprint: str
+    split: Split
+    seed: int
+    most: int | None = None
+
+
+def trained_with(training: Mapping[str, Any]) -> TrainedWith | None:
+    """What ``training`` of a card says of the faces; None where it does not say it, or not so that it can be used."""
+    name, fingerprint, seed = (training.get(key) for key in ("data", "fingerprint", "split_seed"))
+    split = next((known for known in get_args(Split) if known == training.get("split")), None)
+    if not isinstance(name, str) or not isinstance(fingerprint, str) or type(seed) is not int or split is None:
+        return None
+    most = training.get("faces_at_most")
+    return TrainedWith(name, fingerprint, split, seed, most if type(most) is int and most > 0 else None)
+
+
+def adversary_accuracies(training: Mapping[str, Any]) -> dict[str, float]:
+    """What the training's own adversaries read in the end, of validation images: balanced accuracies by attribute.
+
+    Empty where the card does not say it, or there were no adversaries.
+    """
+    on_card = training.get("adversary")
+    shares = on_card.get("balanced_accuracy") if isinstance(on_card, Mapping) else None
+    if not isinstance(shares, Mapping):
+        return {}
+    return {name: float(value) for name, value in shares.items() if type(value) in (int, float) and 0 <= value <= 1}
+
+
+def utility_line(measured: Mapping[str, Any], name: str) -> str:
+    """How well the service tells an attribute, as ``measured`` of a card has it, as a line for people."""
+    result = measured.get(name)
+    if not isinstance(result, Mapping):
+        return f"{name}: not measured, all test images have one value"
+    low, high = result["balanced_accuracy_interval"]
+    return (
+        f"{name}: the service is right in {result['balanced_accuracy']:.1%} ({low:.1%} to {high:.1%}), "
+        "mean of both values; a guess 50 %"
+    )

@@ -1,13 +1,14 @@
-"""DeepObfuscator (Li et al. 2019, https://arxiv.org/abs/1909.04126): features that serve one purpose and no other.
+"""DeepObfuscator (Li et al. 2019, https://arxiv.org/abs/1909.04126): features for one purpose alone.
 
 Four networks. The obfuscator O runs on the phone, and its features are sent. The classifier C reads them on the server.
-Two adversaries stand for an attacker: AC reads private attributes, AR draws the image. O and C are trained without any
+Two adversaries play the attacker: AC reads private attributes, AR draws the image. O and C are trained without any
 defence; AC and AR learn from their frozen features; then Algorithm 1 takes batches in turns: O is trained against AR,
 then against AC, then both learn again, then C does.
 
-Threat model: whoever gets the features, on the way or at the service, knows the obfuscator (it is on every phone), has
-images of others with their attributes, and may send them through. The adversaries in here are no measure of what such a
-one learns: O was trained against these very two. `veil.audits` trains others, from nothing, against the frozen O.
+Threat model: an attacker gets the features, on the way or at the service. The attacker knows the obfuscator (it is on
+every phone), has images of other people with their attributes, and can send them through it. The adversaries in this
+training do not measure such an attacker, because O was trained against these very two. `veil.audits` trains others,
+from nothing, against the frozen O.
 
 Deviations: equations (5) and (9) say what O minimises, and Algorithm 1 takes turns with them; ``joint`` does both at
 once, for O and C together, and then lets the adversaries learn from features that were kept. The paper's Gaussian noise

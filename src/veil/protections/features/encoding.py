@@ -1,7 +1,8 @@
 """How features are sent: as they are, in half the bytes, or in a quarter of them.
 
-Features of Table 1 of Li et al. 2019 are ten times as many bytes as their image. What reads them, the service's network
-or an attacker's, gets what was sent and decoded, never what the obfuscator computed before: with `Encoding` between.
+Features of Table 1 of Li et al. 2019 take ten times as many bytes as their image. An `Encoding` lies between the
+obfuscator and every reader: the service's network and attackers' networks get features as they were sent and decoded,
+never as the obfuscator computed them.
 """
 
 from __future__ import annotations

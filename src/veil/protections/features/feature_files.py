@@ -5,11 +5,11 @@ image, channel by channel, row by row, in the encoding's type, the least byte fi
 are in the cards that the fingerprint names, so a file has no room for a path, a date, or anything of the photo's
 metadata. Eight values of 8 bits are 24 bytes; as safetensors they would be some 200.
 
-`extract_folder` is a `veil.jobs.folders` job. Threads read images ahead and make them as small as the client wants
-them, so what waits is small whatever the images are; neighbours go through the network together.
+`extract_folder` is a `veil.jobs.folders` job. Threads read images ahead and resize them to the client's size,
+so waiting images take little memory even when the originals are large. Several images go through the network together.
 
-Threat model: as for the client (`veil.protections.features.file`). Not hidden are file names, and what ``rows.jsonl``
-says of each image: it stays with who made it, and is not sent.
+Threat model: as for the client (`veil.protections.features.file`). File names are not hidden, and neither is what
+``rows.jsonl`` says of each image: keep these rows, and send the files of features alone.
 """
 
 import os

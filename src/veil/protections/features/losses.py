@@ -1,13 +1,13 @@
 """Losses of DeepObfuscator, equations (1) to (9) of Li et al. 2019, and what Veil puts in their place.
 
 Logits and labels are (N, labels); an image's losses over its labels are summed, as in the paper, and averaged over
-images where the paper sums: the optimiser does not mind, and λ1, λ2 weigh the same for batches of any size. Networks
+images where the paper sums. Adam's steps stay the same, and λ1, λ2 weigh the same for batches of any size. Networks
 end in logits; the paper's sigmoid is in the loss. Everything is computed in float32.
 
-Two of the paper's losses have no bound. −L(AC) grows as long as the adversary can be made more sure of the wrong
-answer, and its end is an adversary that is wrong every time, which is right as soon as it is turned over. `confusion`
-is least where the adversary has no opinion. −L(AR1) is bounded, and least for a photo negative, which shows all;
-`towards` an image that is the same for everybody, the mean face, is least where nothing comes back.
+Two of the paper's losses reward the wrong goal. −L(AC) has no bound: it falls as long as the adversary becomes surer of
+the wrong answer. An adversary that is always wrong is always right once its answers are inverted. `confusion` is least
+where the adversary gives both answers the same probability. −L(AR1) is bounded, but least for a photo negative, which
+shows everything. `towards` one image for everybody, the mean face, is least where nothing of the photo comes back.
 """
 
 import torch

@@ -2,8 +2,8 @@
 
 In rows of the log: ``watched_classifier`` and ``watched_adversary`` are balanced accuracies, means over their
 attributes; the strongest adversary counts, in `by_attribute` the strongest on each attribute. ``watched_reconstructor``
-is the MS-SSIM of what AR draws. These are the adversaries of the training itself: what one who comes later learns is
-for an audit to say.
+is the MS-SSIM of what AR draws. These are the adversaries of the training itself. What attackers read who are trained
+later, an audit measures.
 """
 
 from statistics import fmean

@@ -1,20 +1,20 @@
 """A client and its service from a set of faces: who is trained on what, and how well the service reads in the end.
 
-`train_pair` trains and returns both halves; `judge` asks them about the test images, once, through what is sent. How
-much of what was to be hidden comes out again is for an audit to say: see `veil.protections.features.deep_obfuscator`.
-For it cards keep which faces a client was trained with, and what its training's own adversaries read in the end:
-`trained_with` and `adversary` find that in them.
+`train_pair` trains and returns both halves. `judge` measures the service on the test images once, from features as they
+are sent. An audit measures how much of the hidden attributes attackers read: see
+`veil.protections.features.deep_obfuscator`. For the audit, cards keep which faces a client was trained with and how
+well its training's own adversaries read in the end; `veil.protections.features.card` reads both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
 from veil.data import synthetic_faces
-from veil.data.faces import FaceParts, Faces, Split
+from veil.data.faces import FaceParts, Faces
 from veil.metrics import attributes
 from veil.protections.features import framing
 from veil.protections.features.deep_obfuscator import train
@@ -97,7 +97,7 @@ def train_pair(
 
 
 def drawn_faces(side: int, seed: int) -> FaceParts:
-    """Faces for who has none, to see that something works; the same for training and audit."""
+    """Drawn faces, to try things without a data set; training and audit draw the same ones."""
     return replace(synthetic_faces.faces(DRAWN, seed, side), seed=seed, aspect=1.0)
 
 
@@ -149,54 +149,3 @@ def _rounded(value: float | tuple[float, float]) -> float | list[float]:
 def training_faces(faces: Faces, target: Sequence[str], hides: Sequence[str]) -> TrainingFaces:
     """Faces with what the service asks about them and what it is not to know."""
     return TrainingFaces(faces.images, faces.labels(target), faces.labels(hides))
-
-
-@dataclass(frozen=True)
-class TrainedWith:
-    """The faces that a client was trained with.
-
-    Attributes:
-        name, fingerprint: of the set, as `FaceParts` has them.
-        split, seed: how they were split.
-        most: about how many of them there were, where they were cut down (``--scale smoke``).
-    """
-
-    name: str
-    fingerprint: str
-    split: Split
-    seed: int
-    most: int | None = None
-
-
-def trained_with(training: Mapping[str, Any]) -> TrainedWith | None:
-    """What ``training`` of a card says of the faces; None where it does not say it, or not so that it can be used."""
-    name, fingerprint, seed = (training.get(key) for key in ("data", "fingerprint", "split_seed"))
-    split = next((known for known in get_args(Split) if known == training.get("split")), None)
-    if not isinstance(name, str) or not isinstance(fingerprint, str) or type(seed) is not int or split is None:
-        return None
-    most = training.get("faces_at_most")
-    return TrainedWith(name, fingerprint, split, seed, most if type(most) is int and most > 0 else None)
-
-
-def adversary(training: Mapping[str, Any]) -> dict[str, float]:
-    """What the training's own adversaries read in the end, of validation images: balanced accuracies by attribute.
-
-    Empty where the card does not say it, or there were no adversaries.
-    """
-    on_card = training.get("adversary")
-    shares = on_card.get("balanced_accuracy") if isinstance(on_card, Mapping) else None
-    if not isinstance(shares, Mapping):
-        return {}
-    return {name: float(value) for name, value in shares.items() if type(value) in (int, float) and 0 <= value <= 1}
-
-
-def utility_line(measured: Mapping[str, Any], name: str) -> str:
-    """What `judge` found of an attribute, as a line for people."""
-    result = measured.get(name)
-    if not isinstance(result, Mapping):
-        return f"{name}: not measured, all test images have one value"
-    low, high = result["balanced_accuracy_interval"]
-    return (
-        f"{name}: the service is right in {result['balanced_accuracy']:.1%} ({low:.1%} to {high:.1%}), "
-        "mean of both values; a guess 50 %"
-    )

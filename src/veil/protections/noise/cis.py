@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from veil.protections.noise.crs import CrsSettings
 from veil.protections.noise.scheme import Job, Outcome, Released, Scheme, is_undecided, surer
@@ -32,12 +32,16 @@ if TYPE_CHECKING:
     from veil.protections.noise.scheme import Plan
 
 
+Rule = Literal["clip", "sum"]
+"""How the noises of the targets become one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CisSettings(CrsSettings):
     """Algorithm 2's parameters: those of Algorithm 1, and n."""
 
     targets: int = field(default=2, metadata={"help": "The paper's n: classes to become indistinguishable."})
-    combine: Literal["clip", "sum"] = field(
+    combine: Rule = field(
         default="clip", metadata={"help": "Clip the sum of the noises to the budget, or release the raw sum."}
     )
 
@@ -45,8 +49,8 @@ class CisSettings(CrsSettings):
         super().__post_init__()
         if self.targets < 1:
             raise ValueError(f"targets must be at least 1, not {self.targets}")
-        if self.combine not in ("clip", "sum"):
-            raise ValueError(f"combine must be clip or sum, not {self.combine!r}")
+        if self.combine not in get_args(Rule):
+            raise ValueError(f"combine must be {' or '.join(get_args(Rule))}, not {self.combine!r}")
 
 
 def plan(image: Tensor, settings: CisSettings, *, label_spaces: Sequence[int], truth: int | None, seed: int) -> Plan:
@@ -81,7 +85,7 @@ def _targets(outcome: Outcome) -> list[int]:
 
 def combine(noisy: Sequence[Tensor], image: Tensor, settings: CisSettings) -> Tensor:
     """Lines 27 to 30: the photo plus the sum of the noises, uint8 (C, H, W)."""
-    noise = torch.stack([each.int() - image.int() for each in noisy]).sum(0)
+    noise = torch.stack([photo.int() - image.int() for photo in noisy]).sum(0)
     if settings.combine == "clip":
         noise = noise.clamp(-int(settings.budget), int(settings.budget))
     return (image.int() + noise).clamp(0, 255).to(torch.uint8)

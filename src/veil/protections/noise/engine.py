@@ -1,4 +1,4 @@
-"""The batch that is never idle: signed gradient steps on many photos at once.
+"""Signed gradient steps on many photos at once, in a batch that is kept full.
 
 Photos finish at different steps. A finished one leaves the batch at once and a waiting one takes its place; one forward
 and one backward pass per step serve both the score check and the gradient. Photos of different sizes share the
@@ -15,7 +15,7 @@ image. Rounding is to nearest, inside the loop, and gradients pass straight thro
 
 What is guaranteed. A photo's outcome depends on its pixels, its aim and the settings. It does not depend on its
 neighbours, its place in the batch or the order of the queue as long as the platform's kernels give each image of a
-batch the same bits whatever lies beside it. `Engine` checks that once, at the start, on random images: the batch
+batch the same bits whatever the other images are. `Engine` checks that once, at the start, on random images: the batch
 keeps one shape, and shrinks, when the queue runs dry, only to shapes whose logits and gradients came out equal to the
 last bit (`Engine.shapes`). The number of threads, the device and the version of torch must be the same.
 """
@@ -172,11 +172,11 @@ class Engine:
             ]
             for row, slot in enumerate(slots):
                 if slot.goals is None:
-                    answered = slot.job.aim([each[row].detach() for each in logits])
+                    answered = slot.job.aim([answers[row].detach() for answers in logits])
                     slot.goals = [goal.to(self.device) for goal in answered]
             losses, worst = [], []
-            for number, each in enumerate(logits):
-                loss, score = objective(each, torch.stack([slot.goals[number] for slot in slots]))  # type: ignore[index]
+            for number, answers in enumerate(logits):
+                loss, score = objective(answers, torch.stack([slot.goals[number] for slot in slots]))  # type: ignore[index]
                 losses.append(loss)
                 worst.append(score.detach())
             scores: list[float] = torch.stack(worst).amin(0).tolist()
@@ -196,8 +196,8 @@ class Engine:
             if slot in finished:
                 continue
             gradient = sum(
-                torch.autograd.grad(view[row], candidate, each[row : row + 1])[0][0]
-                for view, each in zip(views, gradients, strict=True)
+                torch.autograd.grad(view[row], candidate, of_view[row : row + 1])[0][0]
+                for view, of_view in zip(views, gradients, strict=True)
             )
             assert isinstance(gradient, Tensor)
             limit = int(settings.budget)
@@ -237,8 +237,8 @@ class Engine:
         """Stacks inputs (1, C, h, w) and fills up with zeros to the nearest allowed batch shape."""
         shape = next(shape for shape in self.shapes if shape >= len(inputs))
         batch = inputs[0].new_zeros((shape, *inputs[0].shape[1:])).to(memory_format=torch.channels_last)
-        for row, each in enumerate(inputs):
-            batch[row] = each[0]
+        for row, single in enumerate(inputs):
+            batch[row] = single[0]
         return batch
 
     def _equal_shapes(self) -> list[int]:

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from veil.protections.noise.scheme import Job, Released, Scheme, StepSettings, Verdict, missed_score
-from veil.protections.noise.targets import draw, hidden
+from veil.protections.noise.targets import draw, forbidden
 from veil.runtime.lazy import functional as F
 from veil.runtime.lazy import torch
 
@@ -103,8 +103,8 @@ def plan(
 
 def _towards_all(label_spaces: Sequence[int], truth: int | None) -> Aim:
     def aim(logits: Sequence[Tensor]) -> list[Tensor]:
-        spaces = hidden(logits, label_spaces, truth)
-        return [alike(len(each), sorted(spaces[space])) for each, space in zip(logits, label_spaces, strict=True)]
+        spaces = forbidden(logits, label_spaces, truth)
+        return [alike(len(answers), sorted(spaces[space])) for answers, space in zip(logits, label_spaces, strict=True)]
 
     return aim
 
@@ -115,9 +115,9 @@ def _towards_some(
     def aim(logits: Sequence[Tensor]) -> list[Tensor]:
         orders = draw(logits, label_spaces, image, excluded_top=settings.excluded_top, truth=truth, seed=seed)
         goals = []
-        for each, order in zip(logits, orders, strict=True):
+        for answers, order in zip(logits, orders, strict=True):
             drawn = order[: settings.targets]
-            goals.append(F.one_hot(torch.tensor(drawn), len(each)).float().mean(0))
+            goals.append(F.one_hot(torch.tensor(drawn), len(answers)).float().mean(0))
         return goals
 
     return aim

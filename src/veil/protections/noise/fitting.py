@@ -4,10 +4,10 @@ Source: Veil's own; the noise is that of `veil.protections.noise.universal`, its
 
 Threat model: as for `veil.protections.noise.universal`.
 
-Which class counts as true: the one that was given, and else what the first network sees first in the photo. Networks
-whose class names are not the first one's cannot know either: there the first of those that share their names decides,
-as its first choice. (A descent, `veil.protections.noise.targets.hidden`, keeps every network's own first choice off the
-top.)
+Which class counts as true: the one that was given, otherwise the first network's first choice for the photo. A given
+class is an index among the first network's class names. Among networks with other class names, the first choice of the
+first one that has these names counts. (A descent keeps every network's own first choice off the top:
+`veil.protections.noise.targets.forbidden`.)
 
 Memory: photos are read twice, once for their sizes and once, size by size, to fit. `MAX_PIXELS` bounds how many pixels
 of a size are held, `MAX_BATCH_PIXELS` how many are in a batch.
@@ -117,12 +117,12 @@ def by_size(files: Iterable[File], settings: FitSettings, *, seed: int, say: Cal
         seed: of the draw.
         say: called with a line for each photo that cannot be read, and each group of which some are left out.
     """
-    found: dict[Size, list[File]] = {}
+    groups_by_size: dict[Size, list[File]] = {}
     for file, pixels in _read(files, say):
         channels, height, width = pixels.shape
-        found.setdefault((channels, height, width), []).append(file)
+        groups_by_size.setdefault((channels, height, width), []).append(file)
     groups = []
-    for size, members in sorted(found.items()):
+    for size, members in sorted(groups_by_size.items()):
         most = min(settings.max_photos, _at_most(MAX_PIXELS, size))
         generator = torch.Generator().manual_seed(seed_of("photos of a size", seed, named(size)))
         drawn = sorted(torch.randperm(len(members), generator=generator)[:most].tolist())
@@ -229,8 +229,8 @@ def true_classes(classifiers: Sequence[Classifier], logits: Sequence[Tensor], gi
         given: the true class for the first network, of each photo, or None.
     """
     spaces: dict[tuple[str, ...], Tensor] = {}
-    for classifier, each in zip(classifiers, logits, strict=True):
-        spaces.setdefault(classifier.classes, each.argmax(1))
+    for classifier, answers in zip(classifiers, logits, strict=True):
+        spaces.setdefault(classifier.classes, answers.argmax(1))
     for place, truth in enumerate(given):
         if truth is not None:
             spaces[classifiers[0].classes][place] = truth

@@ -28,8 +28,10 @@ from veil.jobs.stream import Failed, Stages, stream
 from veil.metrics import fidelity
 from veil.models import catalog
 from veil.models.classifier import Classifier
-from veil.protections.noise import SCHEMES, judge
+from veil.models.names import DEFAULT
+from veil.protections.noise import SCHEMES
 from veil.protections.noise.engine import Engine, Precision
+from veil.protections.noise.readings import label_spaces, left_after_processing, readings_of, worst_verdict
 from veil.protections.noise.results import Protected
 from veil.protections.noise.rows import PROTECTED_ROWS, ProtectedRow
 from veil.protections.noise.scheme import Plan, Released, Scheme, StepSettings, Verdict, is_undecided
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from veil.images.conversion import ImageLike
 
 NAMED = 10  # target classes at most that a row names
+KEPT = "harmless fields"  # of metadata; before there was a list, true stood for more
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
 _FAILS = (ImageError, NoNoise, OSError, MemoryError)
 
@@ -69,6 +72,7 @@ class _Written:
     decoded: Tensor
     looks: dict[str, Any]
     notes: tuple[str, ...]
+    format: str | None = None
 
 
 class Protector:
@@ -93,7 +97,7 @@ class Protector:
 
     def __init__(
         self,
-        models: str | Classifier | Sequence[str | Classifier] = "things100",
+        models: str | Classifier | Sequence[str | Classifier] = DEFAULT,
         scheme: str | Scheme = "crs",
         settings: StepSettings | None = None,
         *,
@@ -122,7 +126,7 @@ class Protector:
         self.engine = Engine(_loaded(chosen), batch=batch, device=device, precision=precision)
         self.judges = Engine(_loaded(verify_with), batch=4, device=device) if verify_with else None
         everyone = [*self.engine.classifiers, *(self.judges.classifiers if self.judges else ())]
-        self.spaces = judge.label_spaces(everyone)
+        self.spaces = label_spaces(everyone)
         self.classes = {classifier.name: classifier.classes for classifier in everyone}
         if len(self.classes) < len(everyone):
             raise ValueError("two of the models have the same name: " + ", ".join(c.name for c in everyone))
@@ -174,6 +178,7 @@ class Protector:
         format: str = "png",
         quality: int = 95,
         keep_metadata: bool = False,
+        keep_copyright: bool = False,
         max_pixels: int = images.MAX_PIXELS,
         truths: Mapping[str, int] | None = None,
         run: Run = QUIET,
@@ -181,6 +186,9 @@ class Protector:
         """Protects files and folders of photos into ``out``; goes on where an earlier run stopped.
 
         Args:
+            format: of `veil.images.FORMATS`, or `veil.images.SAME`.
+            quality: of JPEG.
+            keep_metadata, keep_copyright: see `veil.images.save`.
             truths: true class by file name, as rows have it or without its folder.
             run: number of threads that read, write and measure, and callbacks.
 
@@ -190,12 +198,14 @@ class Protector:
         Raises:
             folders.FolderError: where the job cannot start or go on.
         """
-        stored = images.FORMATS[format]
+        same = format == images.SAME
+        suffix = images.same_suffix if same else images.FORMATS[format].suffix
         known = truths or {}
         settings = self.describe() | {
             "format": format,
-            "quality": None if stored.lossless else quality,
-            "keep_metadata": keep_metadata,
+            "quality": quality if same or not images.FORMATS[format].lossless else None,
+            "keep_metadata": KEPT if keep_metadata else False,
+            **({"keep_copyright": True} if keep_copyright else {}),
             "verify_with": [c.name for c in self.judges.classifiers] if self.judges else [],
             "survival": self._described_survival(),
             "truths": seed_of(*sorted(known.items())) if known else None,
@@ -211,17 +221,21 @@ class Protector:
         def write(work: _Work, released: Released) -> _Written:
             work.item.out.parent.mkdir(parents=True, exist_ok=True)
             noisy = work.photo.with_pixels(released.pixels)
-            notes = images.save(noisy, work.item.out, format, keep_metadata=keep_metadata, quality=quality)
+            chosen = images.format_of(work.item.out_name) if same else format
+            notes = images.save(
+                noisy, work.item.out, chosen, keep_metadata=keep_metadata, keep_copyright=keep_copyright,
+                quality=quality,
+            )  # fmt: skip
             decoded = images.load(work.item.out, max_pixels=max_pixels).pixels
             looks = _looks(work.photo.pixels, decoded)
-            return _Written(work, released, decoded, looks, (*work.photo.notes, *notes))
+            return _Written(work, released, decoded, looks, (*work.photo.notes, *notes), chosen)
 
         stages = Stages(
             read=read, change=self._descend, write=write, row=self._row, fails=_FAILS, ahead=run.workers,
             behind=2 * run.workers,
         )  # fmt: skip
         job = Job(
-            work=partial(stream, stages), suffixes=images.SUFFIXES, suffix=stored.suffix, settings=settings,
+            work=partial(stream, stages), suffixes=images.SUFFIXES, suffix=suffix, settings=settings,
             rows=PROTECTED_ROWS,
         )  # fmt: skip
         return folders.run(inputs, out, job, run)
@@ -251,14 +265,14 @@ class Protector:
         work, released = written.work, written.released
         original, decoded = _alike(work.photo.pixels, written.decoded)
         count = len(self.engine.classifiers)
-        readings, after = judge.read(self.engine, original, decoded, self._truths(work.truth, 0, count))
-        verdict = judge.verdict(readings, after, released.goals, self.scheme.objective)
+        readings, after = readings_of(self.engine, original, decoded, self._truths(work.truth, 0, count))
+        verdict = worst_verdict(readings, after, released.goals, self.scheme.objective)
         views = [asdict(reading) | {"role": "descent"} for reading in readings]
-        left = judge.survival(self.engine, decoded, readings, self.processings) if self.processings else {}
+        left = left_after_processing(self.engine, decoded, readings, self.processings) if self.processings else {}
         if self.judges is not None:
-            unseen, _ = judge.read(self.judges, original, decoded, self._truths(work.truth, count, len(self.spaces)))
+            unseen, _ = readings_of(self.judges, original, decoded, self._truths(work.truth, count, len(self.spaces)))
             views += [asdict(reading) | {"role": "unseen"} for reading in unseen]
-            left |= judge.survival(self.judges, decoded, unseen, self.processings) if self.processings else {}
+            left |= left_after_processing(self.judges, decoded, unseen, self.processings) if self.processings else {}
         for view in views:
             names = self.classes[view["network"]]
             view |= {f"{key}_name": names[view[key]] for key in ("true_class", "class_before", "class_after")}
@@ -273,6 +287,7 @@ class Protector:
             "out": work.item.out_name,
             "width": work.photo.width,
             "height": work.photo.height,
+            **({"format": written.format} if written.format else {}),
             **{key: first[f"{key}_name"] for key in ("class_before", "class_after", "true_class")},
             **{key: first[key] for key in ("icp_before", "icp_after", "ice_before", "ice_after")},
             "target": " + ".join(names[target] for target in targets) if few else "all classes alike",

@@ -53,15 +53,25 @@ class Protected:
         """uint8 (H, W, C), with alpha as its last channel where there is one."""
         return to_array(self.photo)
 
-    def save(self, file: Path | str, *, format: str = "png", keep_metadata: bool = False, quality: int = 95) -> None:
+    def save(
+        self,
+        file: Path | str,
+        *,
+        format: str = "png",
+        keep_metadata: bool = False,
+        keep_copyright: bool = False,
+        quality: int = 95,
+    ) -> None:
         """Writes the photo; see `veil.images.save`.
 
-        The row speaks of a file without loss: JPEG takes part of the noise away.
+        The row describes a lossless file; JPEG removes part of the noise.
 
         Raises:
             ImageError: where the file cannot be written.
         """
-        images.save(self.photo, file, format, keep_metadata=keep_metadata, quality=quality)
+        images.save(
+            self.photo, file, format, keep_metadata=keep_metadata, keep_copyright=keep_copyright, quality=quality
+        )
 
     def __repr__(self) -> str:
         state = "protected" if self.protected else "not protected"

@@ -14,7 +14,7 @@ class Survival(TypedDict):
 
 
 class NetworkView(TypedDict):
-    """A network's reading of a photo, before and after; see `veil.protections.noise.judge.Reading`.
+    """A network's reading of a photo, before and after; see `veil.protections.noise.readings.Reading`.
 
     Attributes:
         role: ``descent`` where the noise was made against the network, ``unseen`` where it was not.
@@ -40,10 +40,15 @@ class NetworkView(TypedDict):
 
 
 class ProtectedRow(DoneRow):
-    """Row of a photo that was written; classes, ICP and ICE are those of the first network."""
+    """Row of a photo that was written; classes, ICP and ICE are those of the first network.
+
+    Attributes:
+        format: of the file, a name of `veil.images.FORMATS`.
+    """
 
     width: int
     height: int
+    format: NotRequired[str]
     class_before: str
     class_after: str
     true_class: str

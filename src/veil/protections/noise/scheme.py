@@ -102,8 +102,8 @@ class Released:
 
 def wanted(goal: Tensor) -> list[int]:
     """The classes with the largest weight in a goal (K,): the target, or the classes that are to look alike."""
-    found: list[int] = torch.nonzero(goal >= goal.max())[:, 0].tolist()
-    return found
+    classes: list[int] = torch.nonzero(goal >= goal.max())[:, 0].tolist()
+    return classes
 
 
 @dataclass(frozen=True, kw_only=True)

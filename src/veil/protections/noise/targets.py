@@ -33,7 +33,7 @@ def cross_entropy(logits: Tensor, goals: Tensor) -> tuple[Tensor, Tensor]:
     return -(goals * log_probability).sum(1), (goals * log_probability.exp()).sum(1)
 
 
-def hidden(logits: Sequence[Tensor], label_spaces: Sequence[int], truth: int | None) -> dict[int, set[int]]:
+def forbidden(logits: Sequence[Tensor], label_spaces: Sequence[int], truth: int | None) -> dict[int, set[int]]:
     """By label space, the classes that networks must not see first: the true one where it is known, else each network's
     first choice on the original.
 
@@ -43,8 +43,8 @@ def hidden(logits: Sequence[Tensor], label_spaces: Sequence[int], truth: int | N
         truth: index of the true class in the first network's label space.
     """
     spaces: dict[int, set[int]] = {space: set() for space in label_spaces}
-    for each, space in zip(logits, label_spaces, strict=True):
-        spaces[space].add(int(each.argmax()))
+    for answers, space in zip(logits, label_spaces, strict=True):
+        spaces[space].add(int(answers.argmax()))
     if truth is not None:
         spaces[label_spaces[0]] = {truth}
     return spaces
@@ -63,7 +63,7 @@ def draw(
 
     First come all but the ``excluded_top`` best classes of any network, in random order, which depends on the seed
     and the photo's pixels and on nothing else. Where those run out, the excluded ones follow, least probable first.
-    What is `hidden` is never among them.
+    What is `forbidden` is never among them.
 
     Args:
         logits: (K,) of each network on the original photo.
@@ -79,8 +79,8 @@ def draw(
     """
     digest = content_digest(image)
     orders: dict[int, list[int]] = {}
-    for space, never in hidden(logits, label_spaces, truth).items():
-        members = torch.stack([each for each, other in zip(logits, label_spaces, strict=True) if other == space])
+    for space, never in forbidden(logits, label_spaces, truth).items():
+        members = torch.stack([answers for answers, other in zip(logits, label_spaces, strict=True) if other == space])
         top = set(members.topk(min(excluded_top, members.shape[1])).indices.flatten().tolist())
         generator = torch.Generator().manual_seed(seed_of("target", seed, digest, space))
         allowed = [y for y in torch.randperm(members.shape[1], generator=generator).tolist() if y not in top | never]
@@ -105,8 +105,8 @@ def towards(
     def aim(logits: Sequence[Tensor]) -> list[Tensor]:
         orders = draw(logits, label_spaces, image, excluded_top=excluded_top, truth=truth, seed=seed)
         return [
-            F.one_hot(torch.tensor(order[number % len(order)]), len(each)).float()
-            for order, each in zip(orders, logits, strict=True)
+            F.one_hot(torch.tensor(order[number % len(order)]), len(answers)).float()
+            for order, answers in zip(orders, logits, strict=True)
         ]
 
     return aim

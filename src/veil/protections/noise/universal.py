@@ -9,9 +9,9 @@ Veil's own is `unsure`, the universal form of `veil.protections.noise.entropy`: 
 a weight that says how much ICP counts. `UniversalNoise` keeps such noises by image size, in a file, and adds them to
 photos.
 
-Threat model: as for `veil.protections.noise.crs`. Whoever has a protected image and its original has the noise of all
-others: a universal noise hides nothing from somebody who was shown one pair, or the file that it is kept in. Per-image
-noise is stronger; this one is for images that leave a device too fast, or too small, for a descent each.
+Threat model: as for `veil.protections.noise.crs`. An attacker who has one protected image and its original, or the file
+of the noise, knows the noise of all images of that size and can subtract it. Noise per image is stronger; universal
+noise is for images that are too many or too small for a descent each.
 
 Deviations from the paper: several noises are fitted at once, on the same batches, which changes none of them and
 takes a fraction of the time; what is judged is the image as stored, in 8 bits (`add`), not the float image.
@@ -133,8 +133,8 @@ def fit(
         fitted = []
         for classifier, truth in zip(ensemble, truths, strict=True):
             logits = classifier(noisy).float().unflatten(0, (len(losses), -1))
-            each = [loss(rows, truth).mean() for loss, rows in zip(losses.values(), logits, strict=True)]
-            fitted.append(torch.stack(each).sum())
+            per_loss = [loss(rows, truth).mean() for loss, rows in zip(losses.values(), logits, strict=True)]
+            fitted.append(torch.stack(per_loss).sum())
         objective = torch.stack(fitted).mean() + settings.penalty * noise.square().sum() / 2
         optimizer.zero_grad()
         objective.backward()  # type: ignore[no-untyped-call]
@@ -199,7 +199,7 @@ class UniversalNoise:
         """
         size: Size = image.shape[0], image.shape[1], image.shape[2]
         if size not in self.noises:
-            sizes = [named(each) for each in sorted(self.noises)]
+            sizes = [named(size) for size in sorted(self.noises)]
             more = f" and {len(sizes) - NAMED} more" if len(sizes) > NAMED else ""
             raise NoNoise(
                 f"there is no noise for photos of {named(size)} (channels, height, width); there is for "

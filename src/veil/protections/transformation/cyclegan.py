@@ -4,14 +4,14 @@ G_AB takes plain images x to protected ones and is h_p in the end; G_BA takes pr
 (`veil.protections.transformation.preliminary`) to plain-looking ones; F_A and F_B judge their images. Equations (4) to
 (9) are in `veil.protections.transformation.losses`.
 
-Threat model: that of `veil.protections.transformation.file`. G_BA is trained to undo G_AB: whoever gets it has the
-images back, so it never leaves the training's checkpoint.
+Threat model: that of `veil.protections.transformation.file`. G_BA is trained to undo G_AB: an attacker who gets
+it can restore the images, so it never leaves the training's checkpoint.
 
 Deviations: with γ1 = -1 the perceptual loss is maximised without a bound (preset ``paper``); preset ``veil`` stops at
-a margin. The paper gives no size of a batch. x and x_p of a step belong together, since equation (8) has one label for
+a margin. The paper gives no batch size. x and x_p of a step belong together, since equation (8) has one label for
 both; the discriminators do not see that.
 
-How it is fast: each network is asked once for what several losses need. φ and h_θ share their first layers and take
+Why it is fast: each network runs once for what several losses need. φ and h_θ share their first layers and take
 a and b in one batch, φ(x) needs no gradient, and the discriminators' weights get none while the generators learn.
 """
 

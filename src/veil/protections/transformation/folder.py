@@ -1,7 +1,7 @@
 """Folders of images through a transformation network: `veil transform apply`.
 
 Every file is written without loss, decoded again and compared (`veil.jobs.lossless`): what counts is the file. An image
-becomes the same file whatever lies beside it and wherever the job was stopped; see
+becomes the same file whatever the other images are and wherever the job was stopped; see
 `veil.protections.transformation.file`.
 
 Threat model: people who see the files, and staff of a cloud that trains networks on them or classifies them. Hidden are

@@ -10,18 +10,19 @@ Threat model: that of `veil.protections.transformation.file`.
 
 Deviations: preset ``paper`` is theirs (w = 0.01, stochastic gradient descent at 0.1). It has no bound; preset ``veil``
 counts distances in units of different plain images, each up to a margin, crops and mirrors images as h_θ's training
-did, and takes Adam, which is further after few epochs. There the way down begins as h_θ: what a network has to know to
-be read by h_θ it need not learn anew. All images that go through it are plain, so that it has batch normalisation.
+did, and uses Adam, which gets further in few epochs. Its encoder starts with the weights of h_θ, so that it need not
+learn anew which features h_θ reads. All its inputs are plain images, so it can use batch normalisation.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from veil.protections.transformation.method import TransformationMethod
 from veil.runtime.lazy import functional as F
 from veil.runtime.lazy import torch
+from veil.training import optimizers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +60,7 @@ class UNetSettings:
     batch_size: int = field(default=128, metadata={"help": "Images of a step, over all devices."})
     width: int = field(default=64, metadata={"help": "Channels of the U-Net at the full resolution."})
     start: bool = False
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    optimizer: optimizers.Kind = "sgd"
     learning_rate: float = field(default=0.1, metadata={"help": "At its highest."})
     weight: float = 0.01
     margin: float | None = None
@@ -109,7 +110,10 @@ class _Step:
         self, network: UNet, frozen: FrozenNetworks, settings: UNetSettings, plain: Tensor, labels: Tensor, run: Run
     ) -> None:
         self.frozen, self.settings, self.runner = frozen, settings, run.runner
-        self.network, self.optimizer = run.runner.setup(network, _optimizer(network, settings))
+        optimizer = optimizers.optimizer(
+            settings.optimizer, network.parameters(), settings.learning_rate, betas=(0.5, 0.999)
+        )
+        self.network, self.optimizer = run.runner.setup(network, optimizer)
         self.plain, self.labels = plain.to(run.runner.device), labels.to(run.runner.device)
 
     def __call__(self, index: Tensor, now: Moment) -> dict[str, Tensor]:
@@ -147,12 +151,6 @@ class _Step:
             "classification": F.cross_entropy(logits.float(), y), "perceptual": distance.mean(),
             "visible": metrics.visible(x, b).mean(), "accuracy": logits.argmax(1).eq(y).float().mean(),
         }  # fmt: skip
-
-
-def _optimizer(network: UNet, settings: UNetSettings) -> torch.optim.Optimizer:
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(network.parameters(), lr=settings.learning_rate, momentum=0.9)
-    return torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
 
 
 def _network(frozen: FrozenNetworks, settings: UNetSettings) -> UNet:

@@ -184,12 +184,11 @@ def _summary(grouped: dict[str, list[Row]]) -> Table:
                   f"{least(floor, 'auroc'):.3f}", f"{guess(rows, 'ms_ssim'):.3f} (no features)", "0 %",
                   "–"))  # fmt: skip
     return Table(
-        "Values sent, and how many different features there are of all judged faces. Balanced accuracies in %: the "
-        "service’s on smiles, and on gender that of the training’s own adversary and of "
-        "the strongest that was trained afterwards, and the AUROC of the best by that; MS-SSIM of the best "
-        "reconstruction. “Of what there is”: 0 % for the floor, 100 % for "
-        "all; of means of pictures rows keep no interval. “Strongest "
-        "of”: of how many trained attackers of gender, and of how many reconstructions. "
+        "Values sent, and how many different features all judged faces have. Balanced accuracies in %: of the service "
+        "on smiles, of the training’s own adversary on gender, and of the strongest attacker on gender that was "
+        "trained afterwards. AUROC of the attacker that is best by AUROC. MS-SSIM of the best reconstruction. “Of what "
+        "there is”: 0 % is the floor, 100 % is certainty, or the image itself; rows keep no interval of means of "
+        "pictures. “Strongest of”: of how many trained attackers on gender, and of how many reconstructions. "
         f"{_trainings(grouped)}",
         ("", "sent", "smile", "gender, in the loop", "gender, retrained", "of what there is", "AUROC", "MS-SSIM",
          "of what there is", "strongest of"),
@@ -248,8 +247,8 @@ def _verdicts(grouped: dict[str, list[Row]], scale: Scale) -> Table:
 
 def _text() -> tuple[str, ...]:
     return (
-        "The paper tells how well gender is hidden by the adversary of the training. Here all attackers come later: "
-        "they are trained from nothing against what is sent, on faces of other people than those that all are judged "
-        "on, and the strongest counts. What a service’s own answers say of a private attribute no features can take "
-        "back: that is the floor.",
+        "The paper measures how well gender is hidden by the adversary of the training itself. Here all attackers are "
+        "trained afterwards, from nothing, on what is sent. They learn from faces of other people than those on which "
+        "they are judged, and the strongest one counts. A service’s own answers give away something about a private "
+        "attribute, whatever the features are: that is the floor.",
     )  # fmt: skip

@@ -205,10 +205,11 @@ def _printed(name: str, attribute: str) -> str:
 
 def _text() -> tuple[str, ...]:
     return (
-        "Two questions asked, or two attributes hidden, make both harder, says the paper: what is asked for and what "
-        "is hidden go together. How far they do is the floor: what the true answers alone give away.",
-        "At cpu scale all of them are reduced: half the width, 48×48 pixels; set (a) at full size is above. What is "
-        "not defended is trained once for sets that ask for the same, and its attackers learn both attributes.",
+        "The paper says that more questions, or more hidden attributes, make both tasks harder, because target and "
+        "private attributes are correlated. The floor shows how much they are: it is what the true answers alone give "
+        "away.",
+        "At cpu scale all sets are reduced: half the width, 48×48 pixels; set (a) at full size is above. Sets with the "
+        "same targets share one undefended obfuscator, whose attackers learn both attributes.",
         "The paper’s column is its DeepObfuscator. By its text, set (a) has 92.68 % (smile) and 97.36 % (gender) "
         "without a defence, 87.32 and 90.15 % with noise on raw images.",
     )  # fmt: skip

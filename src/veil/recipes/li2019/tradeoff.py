@@ -101,17 +101,18 @@ def show(evidence: Evidence) -> Section:
         "–" if drawn is None else f"{guess(rows, 'ms_ssim'):.3f}", "–",
     ))  # fmt: skip
     table = Table(
-        "Values sent, and how many different features there are of all judged faces. Balanced accuracies in %: of the "
-        "service on smiles, of the strongest retrained attacker on gender, and how far that is from the floor to all "
-        "there is; the AUROC of the best by that, which no threshold can spoil; MS-SSIM of what is drawn from the "
-        "features; “strongest of”: of how many attackers of gender, and of how many reconstructions. One training of "
-        "each.",
+        "Values sent, and how many different features all judged faces have. Balanced accuracies in %: of the service "
+        "on smiles, and of the strongest retrained attacker on gender; “of what there is” puts the latter on a scale "
+        "from the floor, 0 %, to certainty, 100 %. AUROC of the attacker that is best by AUROC, which needs no "
+        "threshold. MS-SSIM of the pictures that the best reconstructor draws. “Strongest of”: of how many attackers "
+        "of gender, and of how many reconstructions. One training of each.",
         ("", "values sent", "different", "smile", "gender", "of what there is", "AUROC", "MS-SSIM", "strongest of"),
         tuple(lines),
     )  # fmt: skip
     caption = (
-        "What the service reads (right is better) against what a retrained attacker does (low is better), beside each "
-        "point how many values are sent, or λ. AUROC, for a threshold that was chosen on other people adds noise."
+        "What the service reads (right is better) against what a retrained attacker reads (low is better). The number "
+        "at a point is how many values are sent, or λ. The attacker is measured by AUROC, because a threshold that was "
+        "chosen on other people adds noise."
     )
     title = "Trade-off · What is sent, and what it gives away"
     return Section(
@@ -139,6 +140,6 @@ def _figure(grouped: dict[tuple[str, float], list[Row]]) -> "Figure":
 
 def _text() -> tuple[str, ...]:
     return (
-        "Two ways to give less away: send fewer values, or fight harder in the training. Each point is an obfuscator "
-        "of its own, attacked afterwards.",
+        "There are two ways to give less away: send fewer values, or give the adversaries more weight in the training. "
+        "Each point is an obfuscator of its own, attacked afterwards.",
     )  # fmt: skip

@@ -131,7 +131,7 @@ SETTINGS: dict[Scale, Setting] = {
     ),
     "paper": Setting(data="celeba", side=(216, 176)),
 }  # fmt: skip
-SMOKE_FACES = 900
+SMOKE_FACES = 400
 
 
 def load(conditions: Conditions, setting: Setting) -> FaceParts:

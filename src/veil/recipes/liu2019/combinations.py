@@ -84,8 +84,44 @@ def _noise(evidence: Evidence, chosen: tuple[int, ...]) -> tuple[Row, Tensor]:
 
 def figure4(evidence: Evidence) -> Section:
     """All sums and rules, and the noise of all ten."""
+    off = {
+        NAMES[rule]: fmean(
+            abs(fmean(100 * row["accuracy"] for row in _chosen_rows(evidence, rule, chosen)) - printed)
+            for chosen, printed in PRINTED.items()
+        )
+        for rule in RULES
+    }
+    best = min(off, key=lambda name: off[name])
+    text = [
+        f"The rule that comes nearest the paper's three numbers is “{best}”: "
+        + ", ".join(f"{name} is {value:.1f} points off on average" for name, value in off.items())
+        + ". The paper's text and Algorithm 2 add the noises and say nothing of the limit that they then leave."
+    ]
+    tables = [*_by_rule(evidence)]
+    rows = [row for row in evidence.rows("figure4") if row["rule"] == "clip"]
+    singles = {
+        (row["seed"], row["target"]): row["accuracy"] for row in evidence.rows("table2") if row["target"] is not None
+    }
+    sizes = {n: [row for row in rows if len(row["targets"]) == n] for n in (2, 3)}
+    if len(sizes[2]) > len({row["seed"] for row in rows}):
+        table, sentence = _all_sets(sizes, singles)
+        tables.append(table)
+        text.append(sentence)
+    _, noise = _noise(evidence, ALL)
+    picture = Picture(
+        "figure4",
+        "The sum of all ten noises, clipped (first seed). As the paper says, no digit's shape is left in the red part.",
+        lambda: figures.noise_grid({"all ten": noise[0].numpy()}, digits.LIMIT),
+    )
+    return Section(
+        "figure4", "Figure 4 · Sums of noises (CIS)", tuple(text), tuple(tables), (picture,), evidence.source("figure4")
+    )
+
+
+def _by_rule(evidence: Evidence) -> tuple[Table, Table]:
+    """Accuracy and entropy by the rule that combines the noises."""
     named = {PAIR: "2 and 3", TRIPLE: "2, 3 and 8", ALL: "all ten"}
-    rules = Table(
+    accuracy = Table(
         "Accuracy in %, mean ± standard deviation over seeds, by the rule that combines the noises.",
         ("noises of", "paper", *NAMES.values()),
         tuple(
@@ -107,38 +143,7 @@ def figure4(evidence: Evidence) -> Section:
             for chosen in PRINTED
         ),
     )  # fmt: skip
-    off = {
-        NAMES[rule]: fmean(
-            abs(fmean(100 * row["accuracy"] for row in _chosen_rows(evidence, rule, chosen)) - printed)
-            for chosen, printed in PRINTED.items()
-        )
-        for rule in RULES
-    }
-    best = min(off, key=lambda name: off[name])
-    text = [
-        f"The rule that comes nearest the paper's three numbers is “{best}”: "
-        + ", ".join(f"{name} is {value:.1f} points off on average" for name, value in off.items())
-        + ". The paper's text and Algorithm 2 add the noises and say nothing of the limit that they then leave."
-    ]
-    tables = [rules, entropy]
-    rows = [row for row in evidence.rows("figure4") if row["rule"] == "clip"]
-    singles = {
-        (row["seed"], row["target"]): row["accuracy"] for row in evidence.rows("table2") if row["target"] is not None
-    }
-    sizes = {n: [row for row in rows if len(row["targets"]) == n] for n in (2, 3)}
-    if len(sizes[2]) > len({row["seed"] for row in rows}):
-        table, sentence = _all_sets(sizes, singles)
-        tables.append(table)
-        text.append(sentence)
-    _, noise = _noise(evidence, ALL)
-    picture = Picture(
-        "figure4",
-        "The sum of all ten noises, clipped (first seed). As the paper says, no digit's shape is left in the red part.",
-        lambda: figures.noise_grid({"all ten": noise[0].numpy()}, digits.LIMIT),
-    )
-    return Section(
-        "figure4", "Figure 4 · Sums of noises (CIS)", tuple(text), tuple(tables), (picture,), evidence.source("figure4")
-    )
+    return accuracy, entropy
 
 
 def _all_sets(sizes: dict[int, list[Row]], singles: dict[tuple[int, int], float]) -> tuple[Table, str]:

@@ -15,13 +15,12 @@ rule.
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
-from typing import Literal
 
 from torch import Tensor
 
 from veil.jobs.rows import Row
 from veil.protections.noise import cis
-from veil.protections.noise.cis import CisSettings
+from veil.protections.noise.cis import CisSettings, Rule
 from veil.protections.noise.scheme import Job, Outcome, Plan
 from veil.protections.noise.targets import cross_entropy, towards
 from veil.recipes.liu2019 import photos
@@ -29,7 +28,6 @@ from veil.recipes.recipe import Conditions, Evidence
 from veil.report import figures
 from veil.report.page import Picture, Section, Table
 
-Rule = Literal["clip", "sum"]
 MOST = 5
 PRINTED = 0.7
 """The paper's entropy of originals, in nats."""

@@ -22,8 +22,9 @@ from veil.jobs.rows import Row, RowFile
 from veil.metrics import fidelity
 from veil.models import catalog, zoo
 from veil.models.classifier import Classifier
-from veil.protections.noise import SCHEMES, judge
+from veil.protections.noise import SCHEMES
 from veil.protections.noise.engine import Engine
+from veil.protections.noise.readings import reading_of
 from veil.protections.noise.scheme import Objective, Plan, Released, StepSettings
 from veil.recipes.recipe import Conditions
 from veil.runtime.scales import Scale
@@ -122,7 +123,7 @@ class Bench:
         (logits,) = self.engine.logits([original, *decoded])
         rows = []
         for after, pixels, (_, targets) in zip(logits[1:], decoded, released, strict=True):
-            reading = asdict(judge.reading(self.classifier.name, torch.stack([logits[0], after]), truth))
+            reading = asdict(reading_of(self.classifier.name, torch.stack([logits[0], after]), truth))
             noise = fidelity.noise(original, pixels)
             rows.append(
                 {

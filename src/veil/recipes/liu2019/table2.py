@@ -12,6 +12,7 @@ The network and the noises follow the public notebook that the paper's experimen
 noise that misleads every image to one class leaves its own digits right.
 """
 
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from torch import Generator
@@ -66,29 +67,6 @@ def table2(evidence: Evidence) -> Section:
     by_target = {target: [row for row in rows if row["target"] == target] for target in (None, *TARGETS)}
     accuracy = {target: [100 * row["accuracy"] for row in of_target] for target, of_target in by_target.items()}
     noisy = [row for row in rows if row["target"] is not None]
-    table = Table(
-        "Accuracy in % on the 10,000 test digits, with one noise on all of them; mean ± standard deviation over seeds. "
-        "ICP is small where the truth is hidden (a guess: 0.1), ICE at most ln 10 = 2.303 nats.",
-        ("noise towards", "paper", "Veil", "ICP", "ICE, nats"),
-        tuple(
-            (
-                "no noise" if target is None else str(target),
-                "about 96" if target is None else f"{PRINTED[target]:.1f}",
-                spread(accuracy[target]),
-                spread((row["icp"] for row in of_target), 3),
-                spread((row["ice"] for row in of_target), 3),
-            )
-            for target, of_target in by_target.items()
-        ),
-    )
-    magnitude = Table(
-        "Size of the noises, in units of the range [0, 1].",
-        ("", "paper", "Veil"),
-        (
-            ("signed mean", "“average noise” 0.013", spread((row["mean_signed"] for row in noisy), 3)),
-            ("mean magnitude", "not given", spread((row["mean_abs"] for row in noisy), 3)),
-        ),
-    )
     pairs = [(sum(accuracy[t]) / len(accuracy[t]), t) for t in TARGETS]
     picture = Picture(
         "table2",
@@ -114,8 +92,40 @@ def table2(evidence: Evidence) -> Section:
         _starts(max(map(deviation, accuracy.values())), far),
         _sizes([row["mean_signed"] for row in noisy], fmean(row["mean_abs"] for row in noisy)),
     )
-    return Section("table2", "Table 2 · Accuracy with a noise for one target class", text, (table, magnitude),
+    return Section("table2", "Table 2 · Accuracy with a noise for one target class", text,
+                   (_accuracies(by_target), _magnitudes(noisy)),
                    (picture,), evidence.source("table2"))  # fmt: skip
+
+
+def _accuracies(by_target: Mapping[int | None, Sequence[Row]]) -> Table:
+    """By target class."""
+    return Table(
+        "Accuracy in % on the 10,000 test digits, with one noise on all of them; mean ± standard deviation over seeds. "
+        "ICP is small where the truth is hidden (a guess: 0.1), ICE at most ln 10 = 2.303 nats.",
+        ("noise towards", "paper", "Veil", "ICP", "ICE, nats"),
+        tuple(
+            (
+                "no noise" if target is None else str(target),
+                "about 96" if target is None else f"{PRINTED[target]:.1f}",
+                spread(100 * row["accuracy"] for row in of_target),
+                spread((row["icp"] for row in of_target), 3),
+                spread((row["ice"] for row in of_target), 3),
+            )
+            for target, of_target in by_target.items()
+        ),
+    )
+
+
+def _magnitudes(noisy: Sequence[Row]) -> Table:
+    """Of all noises."""
+    return Table(
+        "Size of the noises, in units of the range [0, 1].",
+        ("", "paper", "Veil"),
+        (
+            ("signed mean", "“average noise” 0.013", spread((row["mean_signed"] for row in noisy), 3)),
+            ("mean magnitude", "not given", spread((row["mean_abs"] for row in noisy), 3)),
+        ),
+    )
 
 
 def _starts(most: float, far: list[str]) -> str:

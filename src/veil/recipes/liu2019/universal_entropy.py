@@ -33,8 +33,8 @@ SETTINGS = UniversalSettings(limit=digits.LIMIT, iterations=600, batch_size=128,
 
 
 def settings(conditions: Conditions) -> UniversalSettings:
-    """How the noises are fitted; a little at smoke scale."""
-    return replace(SETTINGS, iterations=25) if conditions.scale == "smoke" else SETTINGS
+    """How the noises are fitted; few small steps at smoke scale."""
+    return replace(digits.SMOKE_NOISE, penalty=0.0) if conditions.scale == "smoke" else SETTINGS
 
 
 def measure(conditions: Conditions) -> None:

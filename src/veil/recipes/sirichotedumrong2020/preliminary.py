@@ -31,7 +31,8 @@ from veil.report.page import Section, Table
 from veil.runtime.scales import Scale
 from veil.runtime.seeds import seed_of
 from veil.training import classification
-from veil.training.classification import PRESETS, ClassifierSettings
+from veil.training.classifier_settings import PRESETS, ClassifierSettings
+from veil.training.run import Run
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -63,10 +64,11 @@ def classifier(conditions: Conditions, parts: Parts, runner: "Fabric") -> Classi
     setting = SETTINGS[conditions.scale]
     folder = conditions.work / conditions.paper / conditions.scale / f"vgg13-{setting.data}"
     card = folder / "model.toml"
-    fitted = classification.fit(
-        parts, setting.training, architecture="vgg13", width=setting.width, folder=folder, seed=0, runner=runner,
+    run = Run(
+        folder=folder, seed=0, runner=runner,
         logged=lambda row: conditions.say(f"h_θ, epoch {row['epoch'] + 1}: accuracy in training {row['accuracy']:.3f}"),
     )  # fmt: skip
+    fitted = classification.fit(parts, setting.training, run, architecture="vgg13", width=setting.width)
     fitted.save(
         card, name="vgg13", on=f"{parts.name} test", training=asdict(setting.training) | {"data": parts.fingerprint}
     )

@@ -12,7 +12,7 @@ and falls to zero; settings were chosen on 4,000 training images that were kept 
 has a stand-in at cpu scale: things100, 100 classes of Tiny ImageNet at 32×32.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from statistics import fmean
@@ -35,7 +35,9 @@ from veil.report.page import Section, Table
 from veil.runtime.scales import Scale
 from veil.runtime.seeds import seed_of
 from veil.training import classification
-from veil.training.classification import PRESETS, ClassifierSettings, Protection, accuracy, unprotected
+from veil.training.classification import Protection, accuracy, unprotected
+from veil.training.classifier_settings import PRESETS, ClassifierSettings
+from veil.training.run import Run
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -140,12 +142,14 @@ def row_of(
     name_of_run = f"{data}-{name}-{adaptation}-seed-{seed}"
     if setting.training != SETTINGS[conditions.scale].training:
         name_of_run += f"-epochs-{setting.training.epochs}"
-    fitted = classification.fit(
-        parts, setting.training, protection=protect(name, seed), width=setting.width, adaptation=adaptation,
+    run = Run(
         folder=conditions.work / conditions.paper / conditions.scale / name_of_run,
         seed=seed, runner=runner, about={"protection": name},
         logged=lambda row: conditions.say(f"epoch {row['epoch'] + 1}: accuracy in training {row['accuracy']:.3f}"),
     )  # fmt: skip
+    fitted = classification.fit(
+        parts, setting.training, run, protection=protect(name, seed), width=setting.width, adaptation=adaptation
+    )
     last = fitted.log[-1]
     plain = replace(fitted.prepare, protection=unprotected)
     return {
@@ -172,10 +176,41 @@ def show(evidence: Evidence) -> Section:
     setting = SETTINGS[evidence.conditions.scale]
     papers = ("CIFAR-10", "CIFAR-100")
     columns = list(zip(setting.data, papers, range(2), strict=True))
-    table = Table(
+    text = (
+        *(_order(rows, name, _named(rows, name), paper, n) for name, paper, n in columns),
+        *_text(evidence.conditions.scale, setting, rows),
+        *_on_plain(rows),
+        _of_the_transformation(rows, setting),
+        "The two 1×1 convolutions for the pixel-based ciphers start such that they see only what the ciphers do not "
+        "change: how far the values of a pixel are from the middle of the range. From PyTorch’s own start, a network "
+        "has to find that out; the last table compares the two at the end of the training.",
+        "One seed: differences of less than a point or so say little."
+        if len({row["seed"] for row in rows}) == 1
+        else "± is the standard deviation over seeds.",
+        "This table says what protection costs, not what it is worth: no attack was made here. What is known to break "
+        "each cipher stands in `docs/encryption.md`.",
+    )
+    tables = (
+        _accuracies(rows, columns), _costs(rows, columns), _beside(rows, columns), _starts(rows, setting.data[0]),
+    )  # fmt: skip
+    title = "Table I · Accuracy of networks that learn from encrypted images"
+    return Section(ITEM, title, text, tables, (), evidence.source(ITEM))
+
+
+Columns = Sequence[tuple[str, str, int]]
+"""Our data set, the paper's name of it, and which of the paper's numbers is of it."""
+
+
+def _head(rows: list[Row], columns: Columns) -> tuple[str, ...]:
+    return ("", *(cell for name, paper, _ in columns for cell in (f"{paper}, paper", _named(rows, name))))
+
+
+def _accuracies(rows: list[Row], columns: Columns) -> Table:
+    """Accuracy by protection."""
+    return Table(
         "Accuracy in % on test images that are protected as the training images were; mean ± standard deviation over "
         "seeds, where there are several. A guess is right in 10 and in 1 %.",
-        ("", *(cell for name, paper, _ in columns for cell in (f"{paper}, paper", _named(rows, name)))),
+        _head(rows, columns),
         tuple(
             (
                 NAMES[protection],
@@ -188,9 +223,13 @@ def show(evidence: Evidence) -> Section:
             for protection in PROTECTIONS
         ),
     )
-    cost = Table(
+
+
+def _costs(rows: list[Row], columns: Columns) -> Table:
+    """What every protection costs."""
+    return Table(
         "What protection costs, in points of accuracy below plain images.",
-        table.head,
+        _head(rows, columns),
         tuple(
             (
                 NAMES[protection],
@@ -203,7 +242,11 @@ def show(evidence: Evidence) -> Section:
             for protection in PROTECTIONS[1:]
         ),
     )
-    beside = Table(
+
+
+def _beside(rows: list[Row], columns: Columns) -> Table:
+    """Plain test images, and protected ones in training."""
+    return Table(
         "The same networks asked about plain test images, and how often they were right in training (on cropped, "
         "mirrored and protected images), in %.",
         ("", *(cell for name, *_ in columns for cell in (f"{_named(rows, name)}, plain", "in training"))),
@@ -219,8 +262,11 @@ def show(evidence: Evidence) -> Section:
             for protection in PROTECTIONS
         ),
     )
-    first = setting.data[0]
-    start = Table(
+
+
+def _starts(rows: list[Row], first: str) -> Table:
+    """Starts of the adaptation network, on the first data set."""
+    return Table(
         "What the start of the adaptation network is worth to the pixel-based ciphers: accuracy in %, "
         f"{_named(rows, first)}.",
         ("", "sees what the cipher does not change", "PyTorch’s own start"),
@@ -232,22 +278,6 @@ def show(evidence: Evidence) -> Section:
             for protection in PIXEL_BASED
         ),
     )
-    text = (
-        *(_order(rows, name, _named(rows, name), paper, n) for name, paper, n in columns),
-        *_text(evidence.conditions.scale, setting, rows),
-        *_on_plain(rows),
-        _of_the_transformation(rows, setting),
-        "The two 1×1 convolutions for the pixel-based ciphers start such that they see only what the ciphers do not "
-        "change: how far the values of a pixel are from the middle of the range. From PyTorch’s own start, a network "
-        "has to find that out; the last table compares the two at the end of the training.",
-        "One seed: differences of less than a point or so say little."
-        if len({row["seed"] for row in rows}) == 1
-        else "± is the standard deviation over seeds.",
-        "This table says what protection costs, not what it is worth: no attack was made here. What is known to break "
-        "each cipher stands in `docs/encryption.md`.",
-    )
-    title = "Table I · Accuracy of networks that learn from encrypted images"
-    return Section(ITEM, title, text, (table, cost, beside, start), (), evidence.source(ITEM))
 
 
 def _on_plain(rows: list[Row]) -> list[str]:
@@ -309,7 +339,7 @@ def _text(scale: Scale, setting: Setting, rows: list[Row]) -> tuple[str, ...]:
         f"Why the values are lower than the paper’s: the network has {ours:.1f} million parameters instead of "
         f"{full:.1f} (ResNet-18 at a quarter of its width), sees each image {setting.training.epochs} times instead of "
         "200, and CIFAR-10 was read from JPEG copies, about 30.5 dB from the originals." + _harder(rows, setting),
-        "Where Tanaka’s and the pixel-based ciphers stand to each other is not settled by so short a training. A "
+        "So short a training does not settle whether Tanaka’s or the pixel-based ciphers lead to higher accuracy. A "
         "network reads Tanaka’s blocks early, since one key serves all of them; the pixel-based ciphers are ahead in "
         "the paper, after 200 epochs. The next section has a longer training.",
         "CIFAR-100 cannot be fetched here. things100, a hundred classes of Tiny ImageNet scaled to 32×32, stands in: "

@@ -319,13 +319,13 @@ def _text(audits: dict[str, dict[str, list[Row]]]) -> tuple[str, ...]:
     first = next(iter(audits.values()))
     guessed = {metric: guess(first["transformed"], metric) for metric in ("ssim", "visible")}
     return (
-        "The paper measures two attacks by SSIM. Both are trained without pairs, and how low an SSIM is where nothing "
-        "is left, it does not say: here a guess, without looking at the protected image, has "
-        f"{guessed['ssim']:.3f}, and {guessed['visible']:.3f} by how much of the image shows. The paper’s two attacks "
-        "stand beside all others of `veil audit`; each attacker was trained from nothing on images of their own and "
-        "judged on others.",
-        "UWA: the paper says that weights are not shared and how they are trained, not on what. Without pairs, a "
-        f"discriminator has to teach them; as we trained it, UWA without pairs {_uwa(first)}. The best that unshared "
+        "The paper measures two attacks by SSIM. Both are trained without pairs. The paper does not say which SSIM "
+        "means that nothing is left. Here, a guess that does not look at the protected image has an SSIM of "
+        f"{guessed['ssim']:.3f} and a visibility of {guessed['visible']:.3f}. The tables hold the paper’s two attacks "
+        "and all others of `veil audit`. Each attacker was trained from nothing on images of their own and judged on "
+        "others.",
+        "UWA: the paper says that weights are not shared and how they are trained, but not on what. Without pairs, a "
+        f"discriminator has to teach them. As we trained it, UWA without pairs {_uwa(first)}. The best that unshared "
         "weights can do is the affine map, fitted to pairs.",
         *_one_key(first),
     )  # fmt: skip
@@ -343,6 +343,7 @@ def _one_key(by_protection: dict[str, list[Row]]) -> list[str]:
         return []
     seconds = max(row["seconds"] for row in strongest if row is not None)
     return [
-        f"With one key for all images the ciphers fall without any pair, any training, in {seconds:.0f} s, for what a "
-        "cipher does to all images alike it does to their statistics. [What audits find](audit.md) says more."
+        f"With one key for all images, the ciphers are broken in {seconds:.0f} s, without any pair and without "
+        "training: what a cipher does to all images alike, it does to their statistics, too. "
+        "[What audits find](audit.md) says more."
     ]

@@ -189,8 +189,8 @@ def _panels(rows: dict[tuple[str, str], Row], variants: list[tuple[str, str]]) -
 def _text(rows: dict[tuple[str, str], Row]) -> tuple[str, ...]:
     """The meaning of the numbers, in words."""
     return (
-        "SSIM is no measure of what people see: a photo whose colours are exchanged, or that is a negative of itself, "
-        "has an SSIM near 0 and shows all that was in it. So look at the pictures, and at “shows”.",
+        "SSIM does not measure what people see: a photo with exchanged colours, or a negative, has an SSIM near 0 and "
+        "still shows everything. So look at the pictures, and at “shows”.",
         " ".join(_said(NAMES[variant], rows[variant]) for variant in VARIANTS if variant in rows),
         f"These are short trainings: the paper’s CycleGAN sees its images 5,000 times. {_shown_by(rows)}".strip(),
         *(

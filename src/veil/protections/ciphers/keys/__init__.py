@@ -34,11 +34,11 @@ class Key:
     __slots__ = ("_secret", "created")
 
     def __init__(self, secret: bytes, created: datetime | None = None) -> None:
-        hidden = Hidden(secret)
+        wrapped = Hidden(secret)
         del secret
-        if not isinstance(hidden.reveal(), bytes) or len(hidden.reveal()) != SIZE:
+        if not isinstance(wrapped.reveal(), bytes) or len(wrapped.reveal()) != SIZE:
             raise ValueError(f"a key is {SIZE} bytes")
-        self._secret = hidden
+        self._secret = wrapped
         self.created = (created or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
 
     @classmethod
@@ -54,9 +54,9 @@ class Key:
             KeyFileError: where it is missing, not a key file, newer than this Veil, damaged, readable by others, or the
                 passphrase is missing or wrong.
         """
-        hidden = file.hide_passphrase(passphrase)
+        wrapped = file.hide_passphrase(passphrase)
         del passphrase
-        secret, created = file.read(path, hidden)
+        secret, created = file.read(path, wrapped)
         return cls(secret.reveal(), created)
 
     def save(self, path: str | os.PathLike[str], passphrase: str | None = None) -> None:
@@ -65,9 +65,9 @@ class Key:
         Raises:
             KeyFileError: where the file exists, its folder does not or cannot be written, or the passphrase is empty.
         """
-        hidden = file.hide_passphrase(passphrase)
+        wrapped = file.hide_passphrase(passphrase)
         del passphrase
-        file.write(path, self._secret, self.created, hidden)
+        file.write(path, self._secret, self.created, wrapped)
 
     @property
     def fingerprint(self) -> str:
@@ -86,8 +86,8 @@ class Key:
         return Stream(subkey(self._secret, cipher, use), f"{cipher}, {use}")
 
     def __repr__(self) -> str:
-        made = hasattr(self, "_secret")  # not where its making failed, which a traceback may show
-        return f"Key(fingerprint {self.fingerprint})" if made else "Key()"
+        complete = hasattr(self, "_secret")  # not where its making failed, which a traceback may show
+        return f"Key(fingerprint {self.fingerprint})" if complete else "Key()"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Key):

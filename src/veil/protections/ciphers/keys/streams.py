@@ -110,7 +110,7 @@ class Stream:
 
 
 def throwaway() -> Stream:
-    """A stream whose key exists nowhere else and is gone with it: what it hides, nobody can bring back."""
+    """A stream with a key of its own, which is lost with it: nobody can decrypt what it encrypts."""
     return Stream(Hidden(secrets.token_bytes(SIZE)), "throwaway")
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from veil.attacks.features import FEATURE_ATTACKERS, AttributeAttacker, TrainedAttack
 from veil.attacks.features.attackers import KnownAttributes
 from veil.audits.features import FeatureAuditResult, audit_client
-from veil.audits.features.client import Progress
+from veil.audits.features.api import Progress
 from veil.audits.features.settings import SCALES, FeatureAuditSettings, named, recorded_before
 from veil.audits.protocol import UnknownTrainingFaces
 from veil.data.faces import FaceParts

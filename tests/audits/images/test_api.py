@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 import veil
-from veil.audits.images.job import parts_of
+from veil.audits.images.api import parts_of
 from veil.data import synthetic
 from veil.data.labelled_images import Parts
 from veil.jobs.rows import RowsError

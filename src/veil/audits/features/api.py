@@ -1,6 +1,6 @@
-"""The audit of a client's file, as ``veil audit CLIENT`` and Python run it.
+"""What ``veil audit CLIENT`` and `veil.audit` call: the whole audit of a client's file, from its faces to the page.
 
-Nobody is judged whom the client was trained with: `veil.audits.protocol`. Rows and verdicts:
+People whom the client was trained with are not judged: `veil.audits.protocol`. Rows and verdicts:
 `veil.audits.features.running` and `veil.audits.features.verdicts`.
 """
 
@@ -67,7 +67,8 @@ def audit_client(
 ) -> FeatureAuditResult:
     """Attacks what a client sends, in every way that Veil knows, and says what the strongest attacker gets.
 
-    Attackers are trained from nothing, on faces of their own, and judged on others whom nobody has seen.
+    Attackers are trained from nothing, on faces of their own. They are judged on other people, whom neither they nor
+    the client have seen.
 
     Args:
         client: a client, or its file.
@@ -130,9 +131,9 @@ def about(subject: FeatureSubject, faces: AuditFaces, settings: FeatureAuditSett
 
 def _of_client(client: Client, faces: AuditFaces, embedder: Path | str | None) -> dict[str, Any]:
     """What they depend on where a client's file is audited, and what its card says of its training."""
-    from veil.protections.features.trainer import adversary
+    from veil.protections.features.card import adversary_accuracies
 
-    read = adversary(client.training)
+    read = adversary_accuracies(client.training)
     return {
         "embedder": Path(embedder).name if embedder else None, "known": faces.known,
         "adversary": {name: read[name] for name in client.hides if name in read},
@@ -189,7 +190,7 @@ def _measured(
     audit: RunningAudit, reconstructed: int, folder: Path | None, *, control: bool
 ) -> FeatureAuditResult:  # fmt: skip
     """Measures, and writes the page where there is a folder."""
-    from veil.audits.features import controls, pictures
+    from veil.audits.features import controls, picture_rows
     from veil.audits.features.audit import measure
     from veil.audits.features.page import page
     from veil.audits.features.readings import gaps
@@ -203,7 +204,7 @@ def _measured(
     drawn = None
     if reconstructed:
         some = audit.faces.judged.take(torch.arange(min(reconstructed, len(audit.faces.judged))))
-        drawn = some, pictures.drawn_again(audit, some.images)
+        drawn = some, picture_rows.drawn_again(audit, some.images)
     report = None if folder is None else write_html(page(rows, recorded, _source(rows, recorded)), folder)
     unknown = gaps(rows, recorded["adversary"])
     return FeatureAuditResult(

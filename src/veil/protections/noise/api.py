@@ -1,4 +1,4 @@
-"""One call that protects a photo, or folders of photos: ``veil.protect``."""
+"""What `veil.protect` calls: one photo is protected in memory, folders of photos into another folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from veil import images
+from veil.models.names import DEFAULT
 from veil.protections.noise.protector import Protector
 from veil.protections.noise.results import Protected, ProtectedFolder
 
@@ -31,15 +32,15 @@ def protect(
     what: ImageLike | Sequence[Path | str],
     out: Path | str | None = None,
     *,
-    models: str | Classifier | Sequence[str | Classifier] = "things100",
+    models: str | Classifier | Sequence[str | Classifier] = DEFAULT,
     scheme: str | Scheme = "crs",
     truths: Mapping[str, int] | None = None,
     **options: Any,
 ) -> Protected | ProtectedFolder:
     """Adds noise to a photo, or to folders of photos, so that classifiers misread them.
 
-    What is not named with ``models`` mostly still sees what the photo shows: `Protected.row`, and
-    ``verify_with=…``, say so.
+    Networks that are not named with ``models`` mostly still see what the photo shows. ``verify_with=…`` measures it;
+    `Protected.row` holds the result.
 
     Args:
         what: a photo (path, Pillow image, array or tensor; see `veil.images.conversion`), or, with ``out``, files and

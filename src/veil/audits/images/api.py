@@ -1,4 +1,4 @@
-"""A whole audit of a protection of images, from what a person names to the page: `veil audit`, and `veil.audit`."""
+"""What ``veil audit`` and `veil.audit` call: the whole audit of a protection of images, from its name to the page."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OWN_SHARE = 0.8
 
 
 class Progress(Protocol):
-    """Is told how far an audit is."""
+    """What an audit reports to while it runs."""
 
     def say(self, line: str) -> None: ...
     def stepped(self, done: int, total: int) -> None: ...

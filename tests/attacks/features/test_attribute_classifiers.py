@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from veil import training
 from veil.attacks.features import AttributeAttacker, TrainedAttack, attackers_of, closed_forms
 from veil.attacks.features.attackers import KnownAttributes
-from veil.attacks.features.attributes import AttributeSettings, balanced, mean_auroc
+from veil.attacks.features.attribute_classifiers import AttributeSettings, balanced, mean_auroc
 from veil.metrics.attributes import auroc, balanced_accuracy, best_threshold
 from veil.training.run import Run
 

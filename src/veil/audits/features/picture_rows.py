@@ -15,7 +15,7 @@ from veil.attacks.errors import AttackFailed
 from veil.attacks.features import ImageSearch, Reconstructor, TrainedAttack, attackers_of
 from veil.attacks.features.attackers import KnownImages, shape_of
 from veil.attacks.features.in_loop import IN_LOOP
-from veil.audits.features.people import recognised
+from veil.audits.features.person_rows import recognised
 from veil.audits.features.running import PART, RunningAudit
 from veil.runtime.lazy import torch
 from veil.runtime.seeds import seed_of

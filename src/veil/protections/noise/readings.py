@@ -49,10 +49,10 @@ def label_spaces(classifiers: Sequence[Classifier]) -> list[int]:
     return [first.setdefault(classifier.classes, number) for number, classifier in enumerate(classifiers)]
 
 
-def read(
+def readings_of(
     engine: Engine, before: Tensor, after: Tensor, truths: Sequence[int | None]
 ) -> tuple[list[Reading], list[Tensor]]:
-    """Asks each of the engine's classifiers about uint8 pixels (C, H, W) before and after.
+    """Asks every classifier of the engine about uint8 pixels (C, H, W) before and after.
 
     ``truths`` holds the true class in each network's own label space, None where it is not known.
 
@@ -61,14 +61,14 @@ def read(
     """
     answers = engine.logits([before, after])
     readings = [
-        reading(classifier.name, logits, truth)
+        reading_of(classifier.name, logits, truth)
         for classifier, logits, truth in zip(engine.classifiers, answers, truths, strict=True)
     ]
     return readings, [logits[1] for logits in answers]
 
 
-def reading(network: str, logits: Tensor, truth: int | None) -> Reading:
-    """What a network's logits (2, K), before and after, say; ``truth`` as in `read`."""
+def reading_of(network: str, logits: Tensor, truth: int | None) -> Reading:
+    """What a network's logits (2, K), before and after, say; ``truth`` as in `readings_of`."""
     true_class = int(logits[0].argmax()) if truth is None else truth
     true = torch.full((2,), true_class)
     score, chosen = logits.softmax(1).max(1)
@@ -83,7 +83,7 @@ def reading(network: str, logits: Tensor, truth: int | None) -> Reading:
     )  # fmt: skip
 
 
-def verdict(
+def worst_verdict(
     readings: Sequence[Reading], after: Sequence[Tensor], goals: Sequence[Sequence[Tensor]], objective: Objective
 ) -> Verdict:
     """The worst of several networks, for a scheme to judge.
@@ -96,7 +96,7 @@ def verdict(
     """
     scores = []
     for number, logits in enumerate(after):
-        reached = [objective(logits[None], each[number][None])[1] for each in goals]
+        reached = [objective(logits[None], goal[number][None])[1] for goal in goals]
         scores.append(max((float(score) for score in reached), default=0.0))
     least = min(readings, key=lambda r: r.ice_after - r.ice_before)
     return Verdict(
@@ -109,7 +109,7 @@ def verdict(
     )
 
 
-def survival(
+def left_after_processing(
     engine: Engine, after: Tensor, readings: Sequence[Reading], processings: Mapping[str, Processing] = PLATFORMS
 ) -> dict[str, dict[str, dict[str, float]]]:
     """What is left of the noise after each of ``processings``, per network.
@@ -120,9 +120,9 @@ def survival(
     """
     logits = engine.logits([processed(after, processing) for processing in processings.values()])
     result: dict[str, dict[str, dict[str, float]]] = {}
-    for reading, each in zip(readings, logits, strict=True):
-        icp = privacy.icp(each, torch.full((len(each),), reading.true_class))
-        ice, chosen = privacy.ice(each), each.argmax(1)
+    for reading, answers in zip(readings, logits, strict=True):
+        icp = privacy.icp(answers, torch.full((len(answers),), reading.true_class))
+        ice, chosen = privacy.ice(answers), answers.argmax(1)
         result[reading.network] = {
             name: {"class_after": int(chosen[i]), "icp_after": float(icp[i]), "ice_after": float(ice[i])}
             for i, name in enumerate(processings)

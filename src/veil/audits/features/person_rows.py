@@ -44,8 +44,8 @@ def _identified(probes: Tensor, gallery: Tensor, people: Tensor, *, same: bool =
 def identities(audit: RunningAudit) -> None:
     """People, found by what is sent of another photo of theirs, by every attacker who looks for people.
 
-    That the same photo sends the same again says nothing. Nobody learns from mirror images: by them an attacker would
-    choose what finds a photo's own.
+    Finding the very same photo again would prove nothing: it always sends the same. Attackers do not learn from mirror
+    images here, because these would teach them to find the photo instead of the person.
     """
     for row in audit.settings.of(PersonFinder):
         fields: Row = {"kind": "identity", "attack": row.name}
