@@ -11,7 +11,7 @@ from face_folders import made_folder
 from veil import images
 from veil.data import faces
 from veil.images import Photo
-from veil.protections.features import trainer
+from veil.protections.features.card import trained_with
 from veil.protections.features.file import Client
 
 Captured = pytest.CaptureFixture[str]
@@ -33,7 +33,7 @@ def test_smoke_scale_cuts_the_data_and_the_audit_cuts_it_alike(
     data, out = trained
     client = Client.load(out / "client.safetensors")
     assert client.training["images"] == 420
-    known = trainer.trained_with(client.training)
+    known = trained_with(client.training)
     assert known is not None
     assert known.most == 600
     command = ("audit", out / "client.safetensors", "--data", data, "-o", tmp_path, "--scale", "smoke")
