@@ -5,9 +5,18 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from quoted.sources import Conclusions, Numbers, percent, some, span, table
-from veil.audits.features import verdicts
-from veil.audits.features.verdicts import drawn_best, floor_of, guess, in_loop, least, picture_floor, reconstructions
-from veil.audits.images.verdicts import LEAKS
+from veil.audits.features import readings
+from veil.audits.features.readings import (
+    drawn_best,
+    floor_of,
+    guess,
+    in_loop,
+    least,
+    of_attribute,
+    picture_floor,
+    reconstructions,
+)
+from veil.audits.levels import LEAKS
 from veil.jobs.rows import Row
 
 AUDITS, TRADE_OFF, SETS = "li2019/audits/cpu", "li2019/trade-off/cpu", "li2019/figure7/cpu"
@@ -63,7 +72,7 @@ def served(rows: list[Row], attribute: str = SMILE, metric: str = "balanced_accu
 
 def read(rows: list[Row], attribute: str = GENDER, metric: str = "balanced_accuracy") -> float:
     """What the strongest attacker reads who is trained afterwards."""
-    return float(verdicts.strongest(rows, attribute, metric)[metric])
+    return float(readings.strongest(rows, attribute, metric)[metric])
 
 
 def own(rows: list[Row], attribute: str = GENDER, metric: str = "balanced_accuracy") -> float | None:
@@ -99,7 +108,7 @@ def recognised(rows: list[Row], asked: str, kinds: tuple[str, ...] = ("reconstru
 
 def floors(rows: list[Row], asked: str) -> float:
     """The same for pictures that need no features."""
-    return max(float(picture_floor(rows, name)[asked]["rate"]) for name in verdicts.GUESSES)
+    return max(float(picture_floor(rows, name)[asked]["rate"]) for name in readings.GUESSES)
 
 
 def sent(rows: list[Row]) -> Row:
@@ -185,7 +194,8 @@ def left(variant: str, what: str) -> float:
 def presets() -> str:
     """What every way to train gives away, as a table."""
     lines = [
-        (title, percent(served(rows)), "–" if own(rows) is None else percent(own(rows) or 0), percent(read(rows)),
+        (title, percent(served(rows)), "–" if own(rows) is None else percent(own(rows) or 0),
+         f"{percent(read(rows))} (of {len(of_attribute(rows, GENDER))})",
          f"{drawn(rows):.3f}", percent(recognised(rows, "rank_one")))
         for title, rows in ((title, audit(name)) for name, title in WORDS.items())
     ]  # fmt: skip
@@ -195,8 +205,8 @@ def presets() -> str:
         f"{guess(rows, 'ms_ssim'):.3f}", percent(floors(rows, "rank_one")),
     ))  # fmt: skip
     return table(
-        ("`--preset`", "smile", "gender, training's own adversary", "gender, retrained attacker", "MS-SSIM",
-         "who, rank 1"), lines,
+        ("`--preset`", "smile", "gender, training's own adversary", "gender, strongest retrained (of how many)",
+         "MS-SSIM", "who, rank 1"), lines,
     )  # fmt: skip
 
 
@@ -216,7 +226,7 @@ NUMBERS: Numbers = {
     "li2019.gender.own.logged.most": lambda: percent(max(own_by_epoch("paper"))),
     "li2019.gender.undefended": lambda: percent(read(audit("undefended"))),
     "li2019.gender.paper": lambda: percent(read(audit("paper"))),
-    "li2019.gender.paper.by": lambda: verdicts.titled(verdicts.strongest(audit("paper"), GENDER)["attack"]),
+    "li2019.gender.paper.by": lambda: readings.titled(readings.strongest(audit("paper"), GENDER)["attack"]),
     "li2019.gender.authors-code": lambda: percent(read(audit("authors-code"))),
     "li2019.gender.only-images": lambda: percent(read(audit("only-images"))),
     "li2019.gender.veil": lambda: percent(read(audit("veil"))),

@@ -126,7 +126,7 @@ def test_an_audit_says_the_gap_and_leaves_what_a_study_takes(
     before = rows_of(out)
     assert veil(*command) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "the training's own adversary read 51.2 % (validation faces), the strongest retrained attacker" in shown
+    assert "the training's own adversary read 51.2 % (60 validation faces), the strongest retrained attacker" in shown
     assert f"a gap of {100 * (strongest - 0.5125):+.1f} points" in shown
     assert rows_of(out) == before
     assert veil(*command, "--save-reconstructions", pictures) == 2

@@ -266,12 +266,12 @@ def test_a_card_says_with_which_split_it_was_trained_and_what_its_adversary_read
 ) -> None:
     data = made_folder(tmp_path / "faces")
     out = tmp_path / "out"
-    options = ("--hide", "Male", "--data", data, "--split", "paper", "--seed", "3", "--json")
+    options = ("--hide", "Male", "--data", data, "--split", "paper", "--seed", "4", "--json")
     assert veil("obfuscate", "train", "--target", "Smiling", "-o", out, *SMOKE, *options) == 0
     log = json.loads(capsys.readouterr().out)["logs"]["adversarial"]
-    parts = faces.read(data, 32, split="paper", seed=3)
+    parts = faces.read(data, 32, split="paper", seed=4)
     for card in (Client.load(out / "client.safetensors").training, Service.load(out / "service.safetensors").training):
-        assert trained_with(card) == TrainedWith("faces", parts.fingerprint, "paper", 3)
+        assert trained_with(card) == TrainedWith("faces", parts.fingerprint, "paper", 4)
         assert adversary_accuracies(card) == {"Male": pytest.approx(log[-1]["watched_adversary"], abs=1e-4)}
         assert card["adversary"]["on"] == f"{len(parts.validation)} validation images"
 

@@ -8,9 +8,9 @@ import pytest
 
 from veil import training
 from veil.audits.features.audit import measure
+from veil.audits.features.readings import floor_of, least, strongest
 from veil.audits.features.running import RunningAudit
 from veil.audits.features.settings import FeatureAuditSettings, named
-from veil.audits.features.verdicts import floor_of, least, strongest
 from veil.jobs.rows import RowFile
 from veil.recipes import papers
 from veil.recipes.li2019 import audits, figure7, tradeoff, variants

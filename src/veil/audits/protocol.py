@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from veil.protections.features.card import TrainedWith
     from veil.protections.features.file import Client
 
-OWN_SHARE = 0.5
-"""Of the test part, for attackers, where the client was trained with the same set."""
 _PARTS = {"own": "the attackers' own", "validation": "for validation", "judged": "judged"}
 
 
@@ -86,15 +84,10 @@ class AuditFaces:
         Raises:
             ValueError: for attributes that are not known, and for hidden ones that all faces of a part have, or none.
         """
+        from veil.data import faces
+
         self.judged.labels(target)
-        for part, description in _PARTS.items():
-            faces: Faces = getattr(self, part)
-            for name, column in zip(hides, faces.labels(hides).T, strict=True):
-                if bool((column == column[0]).all()):
-                    raise ValueError(
-                        f"{name} is {'true' if column[0] else 'false'} of all {len(column):,} faces that are "
-                        f"{description}: nothing can be said of it"
-                    )
+        faces.require_both_values({description: getattr(self, part) for part, description in _PARTS.items()}, hides)
 
 
 def warn_unknown(message: str) -> None:
@@ -122,7 +115,7 @@ def faces_for(
         return AuditFaces(name=name, own=parts.train, validation=parts.validation, judged=parts.test)
     from veil.data import faces
 
-    judged, own = faces.for_attackers(parts.test, OWN_SHARE, seed)
+    judged, own = faces.for_attackers(parts.test, faces.ATTACKERS_SHARE, seed)
     return AuditFaces(name=name, own=own, validation=parts.validation, judged=judged, service=parts.train)
 
 
@@ -163,9 +156,11 @@ def _read(client: Client, data: FaceParts | Path | str | None, trained: TrainedW
     if data is None:
         yield drawn_faces(client.size[0], 0 if trained is None else trained.seed)
     elif isinstance(data, str | Path):
-        ways: list[tuple[Split, int]] = [] if trained is None else [(trained.split, trained.seed)]
-        for split, seed in dict.fromkeys([*ways, ("official", 0)]):
-            yield faces.read(Path(data), client.size, split=split, seed=seed)
+        ways: list[tuple[Split, int, int | None]] = (
+            [] if trained is None else [(trained.split, trained.seed, trained.most)]
+        )
+        for split, seed, most in dict.fromkeys([*ways, ("official", 0, None)]):
+            yield faces.read(Path(data), client.size, split=split, seed=seed, most=most)
     else:
         if tuple(data.train.images.shape[2:]) != client.size:
             raise ValueError(f"{client.name} takes faces of {client.size}, not {tuple(data.train.images.shape[2:])}")

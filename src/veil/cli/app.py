@@ -14,6 +14,7 @@ from veil.cli.audit import audit
 from veil.cli.check import check
 from veil.cli.demo import demo
 from veil.cli.encrypt import decrypt, encrypt
+from veil.cli.evaluate import evaluate
 from veil.cli.examples import examples
 from veil.cli.fit_noise import fit_noise
 from veil.cli.models import inspect, models
@@ -91,6 +92,7 @@ _add(
 app.add_typer(study.commands, name="study", rich_help_panel=MEASURE)
 _add(PAPERS, models, "veil models", "veil models --search resnet50")
 _add(PAPERS, inspect, "veil inspect cat.jpg", "veil inspect cat.jpg -m mnist-cnn --top 3")
+_add(PAPERS, evaluate, "veil evaluate plain/model.toml cifar10/", "veil evaluate things100 photos-by-class/")
 _add(PAPERS, reproduce, "veil reproduce --list", "veil reproduce liu2019 --scale smoke")
 _add(PAPERS, report, "veil report liu2019")
 

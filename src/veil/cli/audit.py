@@ -9,7 +9,6 @@ from rich.markup import escape
 
 from veil.attacks.features import FEATURE_ATTACKERS
 from veil.attacks.images import ATTACKS
-from veil.audits.images.verdicts import LEVELS
 from veil.cli import key as keys
 from veil.cli.options import ALL, AUTO_DEVICE, Device, attacks_of, completion_of_names, starting
 from veil.cli.terminal import LEVEL_COLOURS, TrainingProgress, output
@@ -75,6 +74,14 @@ HowMany = Annotated[
     int, typer.Option(min=1, help="With --save-reconstructions: of how many faces, the first of those judged.")
 ]
 Seed = Annotated[int, typer.Option(help="Of images, keys and attackers.")]
+Control = Annotated[
+    bool,
+    typer.Option(
+        "--control/--no-control",
+        help="Make attacks that report nothing against what is known to be broken, too. Without, no verdict says "
+        "that nothing was found.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")]
 
 
@@ -93,6 +100,7 @@ def audit(
     reconstructions: HowMany = 100,
     seed: Seed = 0,
     device: Device = AUTO_DEVICE,
+    control: Control = True,
     as_json: AsJson = False,
 ) -> None:
     """Attack a protection in every way that Veil knows, and say what each kind of attacker gets.
@@ -109,7 +117,7 @@ def audit(
         _refuse("images", side=side is not None, classifier=classifier is not None, key=key is not None)
         audit_features.audit(
             client, out=out, data=data, scale=scale, service=service, embedder=embedder, pictures=save_reconstructions,
-            drawn=reconstructions, seed=seed, device=device, as_json=as_json, attacks=attacks,
+            drawn=reconstructions, seed=seed, device=device, as_json=as_json, attacks=attacks, control=control,
         )  # fmt: skip
         return
     _refuse("clients", service=service is not None, embedder=embedder is not None,
@@ -120,7 +128,7 @@ def audit(
     with TrainingProgress(shown=True) as progress:
         result = audit_images(
             protection, data, scale=scale, attacks=attacks_of(attacks), side=side, classifier=classifier, key=secret,
-            out=out, seed=seed, device=device, progress=progress,
+            out=out, seed=seed, device=device, control=control, progress=progress,
         )  # fmt: skip
     _print(result, as_json)
 
@@ -139,16 +147,21 @@ def _refuse(belongs_to: str, **given: bool) -> None:
 def _print(result: "ImageAuditResult", as_json: bool) -> None:
     if as_json:
         output.print_json(json.dumps({
+            "scale": result.scale,
             "verdicts": [
-                {"attacker": verdict.attacker, "level": verdict.level, "text": verdict.text,
-                 "attack": None if verdict.strongest is None else verdict.strongest.get("attack")}
+                {"attacker": verdict.attacker, "level": verdict.level, "verdict": verdict.words, "text": verdict.text,
+                 "attack": None if verdict.strongest is None else verdict.strongest.get("attack"),
+                 "attacks": verdict.attacks, "images": verdict.count, "scale": verdict.scale,
+                 "alarm": verdict.alarm or None}
                 for verdict in result.verdicts
             ],
             "report": printable(result.report),
         }))  # fmt: skip
         return
     for verdict in result.verdicts:
-        level = f"[{LEVEL_COLOURS[verdict.level]}]{LEVELS[verdict.level]}[/]"
-        output.print(f"an attacker who {verdict.attacker}: {level}", soft_wrap=True)
+        words = f"[{LEVEL_COLOURS[verdict.level]}]{escape(verdict.words)}[/]"
+        output.print(f"an attacker who {verdict.attacker}: {words} ({escape(verdict.over)})", soft_wrap=True)
         output.print(f"  {escape(verdict.text)}", soft_wrap=True)
+        if verdict.alarm:
+            output.print(f"  [red]{escape(verdict.alarm)}[/]", soft_wrap=True)
     output.print(f"report: {escape(printable(result.report))}", soft_wrap=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.markup import escape
 
+from veil.audits.levels import people_of
 from veil.cli import audit_pictures
 from veil.cli.options import ALL, attacks_of
 from veil.cli.terminal import LEVEL_COLOURS, TrainingProgress, errors, output
@@ -18,17 +19,20 @@ from veil.runtime.scales import Scale
 
 if TYPE_CHECKING:
     from veil.audits.features import FeatureAuditResult
+    from veil.audits.features.verdicts import FeatureVerdict
+    from veil.jobs.rows import Row
     from veil.protections.features.file import Client
 
 
 def audit(
     client: Client, *, out: Path, data: str | None, scale: Scale, service: Path | None, embedder: Path | None,
-    pictures: Path | None, drawn: int, seed: int, device: str, as_json: bool, attacks: str = ALL,
+    pictures: Path | None, drawn: int, seed: int, device: str, as_json: bool, attacks: str = ALL, control: bool = True,
 ) -> None:  # fmt: skip
     """Attack what a client sends.
 
     Args:
         attacks: ``all``, or names of attackers and ``module:object`` with commas between.
+        control: whether attackers that report nothing are given plain features, too.
         pictures: folder for the first ``drawn`` judged faces and for what the strongest reconstructor draws of them.
     """
     from veil.audits.features.api import Progress, audit_client
@@ -40,8 +44,7 @@ def audit(
     with TrainingProgress(shown=True) as progress:
         result = audit_client(
             client, data, scale=scale, out=out, seed=seed, device=device, service=service, embedder=embedder,
-            attacks=attacks_of(attacks),
-            reconstructed=0 if pictures is None else drawn,
+            attacks=attacks_of(attacks), control=control, reconstructed=0 if pictures is None else drawn,
             progress=Progress(say=progress.say, stepped=progress.stepped, warn=_warn),
         )  # fmt: skip
     if pictures is not None and result.reconstructed is not None:
@@ -54,32 +57,45 @@ def _warn(line: str) -> None:
 
 
 def _print(result: FeatureAuditResult, pictures: Path | None, as_json: bool) -> None:
-    from veil.audits.images.page import LEVELS
-
     report = printable(result.report or "")
     if as_json:
         plain = {
-            "verdicts": [{"about": one.about, "level": one.level, "text": one.text,
-                          "attack": one.strongest.get("attack")} for one in result.verdicts],
-            "gaps": result.gaps, "report": report,
+            "scale": result.scale, "verdicts": [_plain(one) for one in result.verdicts], "gaps": result.gaps,
+            "faces": result.about["faces"], "report": report,
             "reconstructions": None if pictures is None else printable(pictures),
         }  # fmt: skip
         output.print_json(json.dumps(plain))
         return
     for one in result.verdicts:
-        output.print(f"{one.about}: [{LEVEL_COLOURS[one.level]}]{LEVELS[one.level]}[/]", soft_wrap=True)
+        words = f"[{LEVEL_COLOURS[one.level]}]{escape(one.words)}[/]"
+        output.print(f"{escape(one.about)}: {words} ({escape(one.over)})", soft_wrap=True)
         output.print(f"  {escape(one.text)}", soft_wrap=True)
+        if one.alarm:
+            output.print(f"  [red]{escape(one.alarm)}[/]", soft_wrap=True)
         for gap in result.gaps:
             if gap["attribute"] == one.about:
-                output.print(
-                    f"  the training's own adversary read {_percent(gap['training'])} (validation faces), the "
-                    f"strongest retrained attacker {_percent(gap['retrained'])}: "
-                    f"a gap of {100 * gap['gap']:+.1f} points",
-                    soft_wrap=True,
-                )
+                output.print(f"  {_gap(gap, one, result)}", soft_wrap=True)
     output.print(f"report: {escape(report)}", soft_wrap=True)
     if pictures is not None:
         output.print(f"next: {escape(audit_pictures.command(pictures))}", soft_wrap=True)
+
+
+def _plain(one: FeatureVerdict) -> dict[str, Any]:
+    """A verdict as JSON."""
+    return {
+        "about": one.about, "level": one.level, "verdict": one.words, "text": one.text,
+        "attack": one.strongest.get("attack"), "attacks": one.attacks, "faces": one.count, "people": one.people,
+        "scale": one.scale, "alarm": one.alarm or None,
+    }  # fmt: skip
+
+
+def _gap(gap: Row, one: FeatureVerdict, result: FeatureAuditResult) -> str:
+    """What the training said of itself, beside what it did not know."""
+    return (
+        f"the training's own adversary read {_percent(gap['training'])} ({result.about['faces']['validation']:,} "
+        f"validation faces), the strongest retrained attacker {_percent(gap['retrained'])} "
+        f"({people_of(one.count, one.people)}): a gap of {100 * gap['gap']:+.1f} points"
+    )
 
 
 def _percent(share: float) -> str:

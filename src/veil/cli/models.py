@@ -8,11 +8,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from veil.cli.terminal import output
+from veil.cli.terminal import errors, output
 from veil.models import names
+from veil.runtime.files import printable
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from veil.images.marks import Mark
+    from veil.models.classifier import Classifier
 
 
 def models(
@@ -59,13 +63,23 @@ def inspect(
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
+    anyway: Annotated[
+        bool,
+        typer.Option(
+            "--anyway", help="Ask also a network that cannot read the photo: one of encrypted images, of another key."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what a network sees in a photo."""
     from veil import images
+    from veil.images import marks
 
-    loaded = images.load(photo)
-    answers = [_answer(name, images.to_float(loaded.pixels)[None], top) for name in model or [names.DEFAULT]]
+    if photo.is_dir():
+        raise typer.BadParameter(f"{printable(photo)} is a folder; `veil evaluate MODEL {printable(photo)}` asks about "
+                                 "labelled folders")  # fmt: skip
+    loaded, mark = images.load(photo), marks.of_file(photo)
+    answers = [_answer(name, loaded.pixels, mark, top, anyway=anyway) for name in model or [names.DEFAULT]]
     if as_json:
         output.print_json(json.dumps(answers))
         return
@@ -79,16 +93,22 @@ def inspect(
         output.print(table)
 
 
-def _answer(name: str, photo: "Tensor", top: int) -> dict[str, Any]:
-    """A network's first classes for a photo, float (1, C, H, W) in [0, 1], and its entropy."""
+def _answer(name: str, pixels: "Tensor", mark: "Mark | None", top: int, *, anyway: bool) -> dict[str, Any]:
+    """A network's first classes for a photo, uint8 (C, H, W), and its entropy.
+
+    Raises:
+        Misfit: where the network cannot read it, unless it is asked ``anyway``.
+    """
     import torch
 
+    from veil import images
     from veil.metrics import privacy
     from veil.models import catalog
 
     classifier = catalog.load(name)
+    _require_fit(classifier, mark, pixels, anyway=anyway)
     with torch.no_grad():
-        logits = classifier(photo).float()
+        logits = classifier(images.to_float(pixels)[None]).float()
     best = logits.softmax(1)[0].topk(min(top, logits.shape[1]))
     return {
         "network": classifier.name,
@@ -98,3 +118,17 @@ def _answer(name: str, photo: "Tensor", top: int) -> dict[str, Any]:
             for score, index in zip(best.values, best.indices, strict=True)
         ],
     }
+
+
+def _require_fit(classifier: "Classifier", mark: "Mark | None", pixels: "Tensor", *, anyway: bool) -> None:
+    """Refuses a photo that a network cannot read, or says so; and warns where nobody can tell."""
+    from veil.models import fitting
+
+    try:
+        warning = fitting.require(classifier, mark, pixels)
+    except fitting.Misfit as error:
+        if not anyway:
+            raise fitting.Misfit(f"{error} (--anyway asks all the same)") from None
+        warning = str(error)
+    if warning is not None:
+        errors.print(f"[yellow]{escape(warning)}[/]")

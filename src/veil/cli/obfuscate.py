@@ -18,6 +18,7 @@ from veil.cli.obfuscate_train import train
 from veil.cli.options import AUTO_DEVICE, Device, MaxMegapixels
 from veil.cli.terminal import FolderProgress, errors, output, places
 from veil.jobs.folders import FolderError, FolderResult
+from veil.protections.features.framing import Crop
 from veil.runtime.files import printable, replacing
 
 if TYPE_CHECKING:
@@ -45,6 +46,12 @@ def extract(
     ],
     client: Annotated[Path, typer.Option(help="Client file of `veil obfuscate train`.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the features; rows go beside it.")],
+    crop: Annotated[
+        Crop,
+        typer.Option(
+            help="Of photos that are not framed as the client expects: none refuses them, centre takes their middle."
+        ),
+    ] = "none",
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
     device: Device = AUTO_DEVICE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -60,7 +67,8 @@ def extract(
     sender = Client.load(client)
     with FolderProgress({"extracted": "green"}, files="images") as progress:
         result = feature_files.extract_folder(
-            inputs, out, sender, max_pixels=int(max_megapixels * 1e6), device=devices.choose(device), run=progress.run,
+            inputs, out, sender, crop=crop, max_pixels=int(max_megapixels * 1e6), device=devices.choose(device),
+            run=progress.run,
         )  # fmt: skip
     _finish(result, sender, out, as_json)
 
@@ -150,6 +158,8 @@ def _about(half: Client | Service) -> dict[str, Any]:
 
 def _words(half: Client | Service) -> list[tuple[str, str]]:
     """The same for people."""
+    from veil.protections.features.file import Client
+
     about = _about(half)
     is_client = "service" in about
     words = [
@@ -161,9 +171,10 @@ def _words(half: Client | Service) -> list[tuple[str, str]]:
         ("sends" if is_client else "reads",
          f"{'×'.join(map(str, half.shape))} values as {half.encoding.dtype}: {about['bytes']:,} bytes an image"),
     ]  # fmt: skip
-    if is_client:
+    if isinstance(half, Client):
         height, width = about["size"]
-        return [*words, ("takes", f"images resized to {width}×{height} pixels"),
+        expected = "" if half.aspect is None else f", of photos {half.aspect:.2f} times as wide as high"
+        return [*words, ("takes", f"images resized to {width}×{height} pixels{expected}"),
                 ("its service", printable(about["service"]))]  # fmt: skip
     return [*words, ("its client", printable(about["client"]))]
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SMOKE: dict[str, Any] = {
     "width": 8, "reader": 16, "pretraining": 4, "attackers": 1, "reconstructor": None, "epochs": 2, "batch_size": 16,
 }  # fmt: skip
+SMOKE_FACES = 600
+"""How many faces of a data set the scale smoke takes at most."""
 _SIDES = {"full": 64, "smoke": 32}
 _SHOWN_SIDES = "; ".join(f"{scale}: {side}" for scale, side in _SIDES.items())
 
@@ -67,7 +69,8 @@ def train(
                      autocompletion=completion(PRESETS)),
     ] = next(iter(PRESETS.names())),
     scale: Annotated[
-        str, one_of(_SIDES, "smoke: seconds, on drawn faces where there is no --data; full: the settings as they are.")
+        str, one_of(_SIDES, "smoke: seconds, on some 600 faces of --data, or on drawn ones; full: the settings as they "
+                    "are.")
     ] = "full",
     side: Annotated[
         int | None, typer.Option(min=STRIDE, help=f"Of the images, a multiple of {STRIDE}.",
@@ -100,6 +103,7 @@ def train(
     The same command goes on from the last finished epoch and ends with the same weights.
     """
     from veil import training
+    from veil.data import faces
     from veil.jobs import folders
     from veil.protections.features import trainer
     from veil.training.run import Run
@@ -115,8 +119,9 @@ def train(
         raise typer.BadParameter(f"--side is a multiple of {STRIDE}, not {side}")
     runner = training.fabric(device, precision)
     with errors.status("reading faces"):
-        parts = _faces(data, side, split, seed)
+        parts = _faces(data, side, split, seed, SMOKE_FACES if scale == "smoke" else None)
     trainer.check(parts.train, wanted, hides)
+    faces.require_auditable(parts, hides)
     with folders.locked(out):
         errors.print(escape(
             f"{parts.name}: {len(parts.train):,} training images; for {', '.join(wanted)}, "
@@ -144,11 +149,11 @@ def _settings(preset: str, of_scale: Mapping[str, Any], changes: Mapping[str, An
         raise typer.BadParameter(str(error)) from None
 
 
-def _faces(data: Path | None, side: int, split: Split, seed: int) -> FaceParts:
+def _faces(data: Path | None, side: int, split: Split, seed: int, most: int | None) -> FaceParts:
     from veil.data import faces
     from veil.protections.features.trainer import drawn_faces
 
-    return drawn_faces(side, seed) if data is None else faces.read(data, side, split=split, seed=seed)
+    return drawn_faces(side, seed) if data is None else faces.read(data, side, split=split, seed=seed, most=most)
 
 
 def _finish(pair: TrainedPair, out: Path, data: Path | None, as_json: bool) -> None:

@@ -26,8 +26,11 @@ from veil.jobs.folders import FolderResult, Row, Run, layout_of
 from veil.runtime.files import printable
 
 INTERRUPTED = 130
-LEVEL_COLOURS = {"exact": "red", "broken": "red", "leaks": "yellow", "nothing": "green", "untried": "dim"}
-"""Of the levels of verdicts, `veil.audits.images.verdicts.LEVELS`."""
+LEVEL_COLOURS = {
+    "exact": "red", "broken": "red", "leaks": "yellow", "nothing": "green", "lower": "yellow", "unshown": "yellow",
+    "untried": "dim", "smoke": "dim",
+}  # fmt: skip
+"""Of the levels of verdicts, `veil.audits.levels.LEVELS`."""
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 output = Console(highlight=False)
 

@@ -132,7 +132,7 @@ def train(
     if augment is False or (augment is None and parts.cipher is not None):
         settings = replace(settings, padding=0, flip=False)
     seen = protected.name or parts.cipher
-    known = {"cipher": seen, **protected.known}
+    known = {"cipher": seen, **protected.known, **_key_of(parts, protected)}
     runner = training.fabric(device, precision, devices)
     first = runner.is_global_zero
     with folders.locked(out) if first else nullcontext():
@@ -140,7 +140,8 @@ def train(
             errors.print(escape(_described(parts, seen, settings)))
         with TrainingProgress(shown=first) as progress:
             run = Run(
-                folder=out, seed=seed, runner=runner, about=known | {"key": protected.key}, tensorboard=tensorboard,
+                folder=out, seed=seed, runner=runner, about={"cipher": seen, **protected.known, "key": protected.key},
+                tensorboard=tensorboard,
                 stepped=progress.stepped, logged=progress.logged,
             )  # fmt: skip
             fitted = classification.fit(
@@ -150,6 +151,17 @@ def train(
         if first:
             _finish(out, parts, fitted, settings, known, seed, runner, as_json)
     runner.barrier()
+
+
+def _key_of(parts: "Parts", protected: "_InTraining") -> dict[str, Any]:
+    """The fingerprint of the key that images are encrypted under, for the card; nothing where they are not."""
+    from veil.images.marks import NO_KEY
+
+    if protected.option == "--cipher":
+        return {"key": protected.key or NO_KEY}
+    from veil.data.labelled_images import TRANSFORMED
+
+    return {"key": parts.key} if parts.key is not None and parts.cipher != TRANSFORMED else {}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ known.
 
 import difflib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,10 @@ PAPER_SHARES = (0.72, 0.08, 0.2)
 """The paper's 160,000 to 40,000 images, with a tenth of the training part for validation."""
 OWN_SHARES = (0.7, 0.1, 0.2)
 """For a list without a partition of its own."""
+ATTACKERS_SHARE = 0.5
+"""Of the test part, for attackers, where the client that is audited was trained with the same set."""
+_ASKED = 9
+"""Photos whose shape is asked for."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,9 @@ class FaceParts:
 
     Attributes:
         name: of the set.
-        split, seed: the arguments of `read` that gave these parts.
+        split, seed, most: the arguments of `read` that gave these parts; ``most`` is None where it left nothing out.
+        aspect: width by height of the training's photos before they were resized, the median of some; None where that
+            is not known.
     """
 
     name: str
@@ -116,6 +122,8 @@ class FaceParts:
     _: KW_ONLY
     split: Split = "official"
     seed: int = 0
+    most: int | None = None
+    aspect: float | None = None
 
     def __repr__(self) -> str:
         return f"FaceParts({self._described()})"
@@ -165,8 +173,9 @@ def listed(folder: Path) -> FaceList:
 
 
 def read(
-    folder: Path | str, side: int | tuple[int, int] | None = None, *, split: Split = "official", seed: int = 0
-) -> FaceParts:
+    folder: Path | str, side: int | tuple[int, int] | None = None, *, split: Split = "official", seed: int = 0,
+    most: int | None = None,
+) -> FaceParts:  # fmt: skip
     """The face data set in ``folder``, decoded and resized (bicubic, not cropped).
 
     It needs memory for the result, 2.5 GB for all of CelebA at 64 × 64, and for four photos.
@@ -181,6 +190,8 @@ def read(
             identities are known, otherwise by image (the paper always splits by image). Shares are as exact as whole
             people allow.
         seed: of a random split.
+        most: so many images are read of all three parts at most, in the shares 70, 10, 20 %: one person after the
+            other, the same ones for the same seed. None reads all.
 
     Raises:
         FileNotFoundError: where there is no such folder, or a file of the layout or a listed photo is missing.
@@ -196,6 +207,9 @@ def read(
         first = open_photo(known.files[0])
         size = first.height, first.width
     part_of = _partition(known, split, seed)
+    most = None if most is None or len(known.files) <= most else most
+    if most is not None:
+        part_of = _fewer(known, part_of, most, seed)
     parts = []
     for number, part in enumerate(PARTS):
         places = (part_of == number).nonzero().flatten()
@@ -204,7 +218,66 @@ def read(
         decoded = decode_photos([known.files[place] for place in places.tolist()], size, resizes=side is not None)
         identities = None if known.identities is None else known.identities[places]
         parts.append(Faces(decoded, known.attributes[places], known.names, identities))
-    return FaceParts(known.name, *parts, split=split, seed=seed)
+    first_places = (part_of == 0).nonzero().flatten()
+    aspect = _aspect([known.files[place] for place in first_places[:: max(1, len(first_places) // _ASKED)].tolist()])
+    return FaceParts(known.name, *parts, split=split, seed=seed, most=most, aspect=aspect)
+
+
+def _aspect(files: Sequence[Path]) -> float:
+    """The median of width by height."""
+    sizes = [open_photo(file).size for file in files[:_ASKED]]
+    return float(np.median([width / height for width, height in sizes]))
+
+
+def _fewer(known: FaceList, part_of: Tensor, most: int, seed: int) -> Tensor:
+    """Parts of images with -1 for those that are left out: people are taken in the order of their hashes."""
+    names = known.files if known.identities is None else known.identities.tolist()
+    people = [name.name if isinstance(name, Path) else str(name) for name in names]
+    wanted = [share * most for share in OWN_SHARES]
+    chosen = torch.full_like(part_of, -1)
+    order = _hash(("fewer faces", seed))
+    ranks = {person: order(person) for person in set(people)}
+    for place in sorted(range(len(people)), key=lambda place: (ranks[people[place]], place)):
+        part = int(part_of[place])
+        if wanted[part] > 0:
+            chosen[place] = part
+            wanted[part] -= 1
+    return chosen
+
+
+def require_both_values(parts: Mapping[str, Faces], names: Sequence[str]) -> None:
+    """Refuses attributes of which nothing can be said.
+
+    Args:
+        parts: by what the faces are for, as the end of a sentence.
+
+    Raises:
+        ValueError: where all faces of a part have an attribute, or none has; and for one that is not known.
+    """
+    for description, faces in parts.items():
+        for name, column in zip(names, faces.labels(names).T, strict=True):
+            if bool((column == column[0]).all()):
+                raise ValueError(
+                    f"{name} is {'true' if column[0] else 'false'} of all {len(column):,} faces that are "
+                    f"{description}: nothing can be said of it"
+                )
+
+
+def require_auditable(parts: FaceParts, hides: Sequence[str], seed: int = 0) -> None:
+    """Refuses parts that an audit of a client which was trained with them would refuse.
+
+    Such an audit gives one half of the people of the test part to the attackers, and judges the other.
+
+    Raises:
+        ValueError: says why.
+    """
+    try:
+        judged, own = for_attackers(parts.test, ATTACKERS_SHARE, seed)
+        divided = {"the attackers' own": own, "for validation": parts.validation, "judged": judged}
+        require_both_values(divided, hides)
+    except ValueError as error:
+        raise ValueError(f"an audit of this client would be refused: {error}; take another --split or --seed, or more "
+                         "faces") from None  # fmt: skip
 
 
 def for_attackers(faces: Faces, share: float, seed: int) -> tuple[Faces, Faces]:

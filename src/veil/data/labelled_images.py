@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from veil.data import previews
+from veil.images.marks import Mark
 from veil.images.resizing import resize
 
 TRANSFORMED = "transformation"
@@ -76,12 +77,19 @@ class Parts:
 
     Attributes:
         cipher: what `veil encrypt` encrypted the images with, or `TRANSFORMED`; None for plain images.
+        key: fingerprint of the key, where that is known; `veil.images.marks.NO_KEY` where every image had its own.
     """
 
     name: str
     train: LabelledImages
     test: LabelledImages
     cipher: str | None = None
+    key: str | None = None
+
+    @property
+    def mark(self) -> Mark | None:
+        """How the images are encrypted; None where they are not."""
+        return None if self.cipher is None else Mark(self.cipher, self.key)
 
     def __repr__(self) -> str:
         return f"Parts({self._described()})"

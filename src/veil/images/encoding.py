@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from veil.images import marks
 from veil.images.colour import Array
 from veil.images.formats import FORMATS
+from veil.images.marks import Mark
 from veil.images.metadata import Metadata, into_tiff
 from veil.images.photo import ImageError, Photo
 from veil.images.pillow_warnings import silent_pillow
@@ -61,8 +63,12 @@ def encode(
     keep_metadata: bool = False,
     keep_copyright: bool = False,
     quality: int = 95,
+    mark: Mark | None = None,
 ) -> bytes:
     """The bytes that `save` writes, with the same arguments; the same for the same photo.
+
+    Args:
+        mark: what the file of an encrypted image says of itself, see `veil.images.marks`; it goes with no metadata.
 
     Raises:
         ImageError: for an unknown format, a quality outside 1 to 100, or a photo too large for the format.
@@ -79,6 +85,8 @@ def encode(
     options = dict(chosen.options)
     if kept and format != "tiff":
         options |= _metadata_options(kept, format)
+    if mark is not None and mark.line is not None:
+        options |= marks.options(mark.line, format)
     if not chosen.lossless:
         options["quality"] = quality
     buffer = BytesIO()

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from veil import images
 from veil.images import ImageError, Photo
+from veil.images.marks import Mark
 from veil.images.resizing import resize
 from veil.jobs import folders, image_batches
 from veil.jobs.folders import FolderResult
@@ -87,6 +88,7 @@ class Lossless(Generic[R]):
         settings: see `veil.jobs.folders.Job`.
         rows: format of its rows.
         describe: further fields of a row, from the changed image (3, H', W').
+        mark: what files say of themselves where images are encrypted.
     """
 
     change: Batch
@@ -94,6 +96,7 @@ class Lossless(Generic[R]):
     settings: Mapping[str, Any]
     rows: RowFormat[R]
     describe: Callable[[Tensor], Mapping[str, Any]] = lambda changed: {}
+    mark: Mark | None = None
 
     def prepare(self, photo: Photo) -> tuple[Tensor, list[str]]:
         """A photo as uint8 (3, H, W), ready to be changed, and notes of what was converted."""
@@ -103,7 +106,7 @@ class Lossless(Generic[R]):
 
     def write(self, image: ReadImage, changed: Tensor) -> Row:
         """Writes an image, and returns its row."""
-        save(changed, image.item.out, self.output.format)
+        save(changed, image.item.out, self.output.format, self.mark)
         about = {"width": image.width, "height": image.height, "channels": image.channels}
         return image.row({**about, **self.describe(changed)})
 
@@ -126,13 +129,13 @@ def run(inputs: Sequence[Path], out: Path, lossless: Lossless[R], run: Run) -> F
     return folders.run(inputs, out, job, run)
 
 
-def save(pixels: Tensor, out: Path, format: str) -> None:
+def save(pixels: Tensor, out: Path, format: str, mark: Mark | None = None) -> None:
     """Writes an image, uint8 (1 or 3, height, width), and decodes it again.
 
     Raises:
         ImageError: where it cannot be written, or the file holds other pixels, which is then removed.
     """
-    data = images.encode(Photo(pixels), format)
+    data = images.encode(Photo(pixels), format, mark=mark)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out, data, synced=False)

@@ -184,6 +184,45 @@ def from_utility(
 ) -> AttributeResult:
     """How well the true utility labels alone predict a private attribute: the floor for a service that is always right.
 
+    See `utility_guess` for how, and for the arguments.
+
+    Args:
+        private_test: (M,), both classes among them.
+        people_test: (M,) integers, who is on each test image, as `measure` takes them.
+    """
+    guess = utility_guess(utility_train, private_train, utility_test)
+    if private_test.shape != utility_test.shape[:1]:
+        raise ValueError(
+            f"test labels: utility {tuple(utility_test.shape)} and private {tuple(private_test.shape)} do not fit "
+            "together"
+        )
+    return measure(
+        guess.scores, private_test, guess.threshold, accuracy_threshold=guess.accuracy_threshold, people=people_test
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Guess:
+    """What somebody says of a private attribute who knows answers only.
+
+    Attributes:
+        scores: (M,), float64.
+        threshold, accuracy_threshold: from which scores count as yes, as in `AttributeResult`.
+    """
+
+    scores: Tensor
+    threshold: float
+    accuracy_threshold: float
+
+    @property
+    def positive(self) -> Tensor:
+        """Whether each is a yes, bool (M,), for the balanced accuracy."""
+        return self.scores >= self.threshold
+
+
+def utility_guess(utility_train: Tensor, private_train: Tensor, utility_test: Tensor) -> Guess:
+    """A private attribute, guessed from yes-or-no answers to other questions.
+
     The score of an image is the share of yes among the training images of the same utility labels (among all of them
     for a combination that does not occur there), the thresholds the best on the training images.
 
@@ -191,16 +230,14 @@ def from_utility(
         utility_train: (N, T), bool or 0 and 1, T at least 1.
         private_train: (N,), both classes among them.
         utility_test: (M, T).
-        private_test: (M,), both classes among them.
-        people_test: (M,) integers, who is on each test image, as `measure` takes them.
     """
-    parts = (("training", utility_train, private_train), ("test", utility_test, private_test))
-    for name, utility, private in parts:
-        fits = utility.ndim == 2 and private.shape == utility.shape[:1] and utility.shape[1:] == utility_train.shape[1:]
-        if not fits or 0 in utility.shape:
-            raise ValueError(
-                f"{name} labels: utility {tuple(utility.shape)} and private {tuple(private.shape)} do not fit together"
-            )
+    fits = utility_train.ndim == 2 and private_train.shape == utility_train.shape[:1] and 0 not in utility_train.shape
+    alike = utility_test.ndim == 2 and utility_test.shape[1:] == utility_train.shape[1:] and len(utility_test)
+    if not fits or not alike:
+        raise ValueError(
+            f"training labels: utility {tuple(utility_train.shape)} and private {tuple(private_train.shape)}, test "
+            f"labels: utility {tuple(utility_test.shape)} do not fit together"
+        )
     seen, answers = _as_bool(utility_train, "utility labels"), _as_bool(private_train, "private labels")
     new = _as_bool(utility_test, "utility labels")
     _, kind = torch.unique(torch.cat([seen, new]), dim=0, return_inverse=True)
@@ -211,7 +248,7 @@ def from_utility(
     threshold, plain = (
         best_threshold(rate[kind[: len(seen)]], answers, balanced=balanced) for balanced in (True, False)
     )
-    return measure(rate[kind[len(seen) :]], private_test, threshold, accuracy_threshold=plain, people=people_test)
+    return Guess(rate[kind[len(seen) :]], threshold, plain)
 
 
 def _mean_of_rates(rates: list[tuple[int, int]]) -> Interval:

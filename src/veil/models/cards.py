@@ -19,6 +19,9 @@
     [noise]                                 # optional
     budget = 8                              # limit in grey levels that most photos need on this network
     subject = "handwritten digits"          # what its pictures show; photos, unless it says so
+    [training]                              # optional, for people, but for two fields: how its images were encrypted
+    cipher = "tanaka"
+    key = "0123456789abcdef"                # fingerprint of the key
 
 A card may come from a stranger. Paths may not leave its folder, not even through a link. Weights are read as plain
 tensors, never unpickled, and must fit the architecture exactly. A constructor can do more than build a network: timm's
@@ -35,6 +38,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from veil.images.marks import Mark
 from veil.models import weights, zoo
 from veil.models.architectures import ARCHITECTURES, Architecture
 from veil.models.classifier import Classifier, Preprocessing
@@ -52,7 +56,7 @@ class CardError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """The checked content of a card. Paths are absolute."""
+    """The checked content of a card. Paths are absolute; ``reads`` says how its training images were encrypted."""
 
     name: str
     architecture: str
@@ -62,6 +66,7 @@ class Card:
     preprocessing: Preprocessing
     accuracy: Mapping[str, Any] = field(default_factory=dict)
     noise: Mapping[str, Any] = field(default_factory=dict)
+    reads: Mark | None = None
 
 
 def _beside(card: Path, name: object, suffixes: tuple[str, ...]) -> Path:
@@ -131,6 +136,7 @@ def read(path: Path) -> Card:
         preprocessing=preprocessing,
         accuracy=content.get("accuracy", {}),
         noise=_noise(path, content.get("noise", {})),
+        reads=_reads(content.get("training", {})),
     )
 
 
@@ -144,6 +150,14 @@ def _noise(card: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(subject, str) or not subject.isprintable() or not 0 < len(subject) <= 80:
         raise CardError(f"{card}: [noise] subject must be a few words")
     return {"budget": budget, "subject": subject}
+
+
+def _reads(training: object) -> Mark | None:
+    """How the training images were encrypted, by ``cipher`` and ``key`` of a card's ``[training]``."""
+    if not isinstance(training, dict) or not isinstance(cipher := training.get("cipher"), str):
+        return None
+    key = training.get("key")
+    return Mark(cipher, key if isinstance(key, str) else None)
 
 
 def build_network(architecture: str, options: Mapping[str, Any], row: Architecture | None = None) -> nn.Module:
@@ -194,7 +208,7 @@ def load(path: Path, architecture: Architecture | None = None) -> Classifier:
     with weights.reading(card.weights, f"weights of {card.architecture}", CardError):
         weights.load_into(network, card.weights)
     classes = [line.strip() for line in card.labels.read_text(encoding="utf-8").splitlines() if line.strip()]
-    classifier = Classifier(card.name, network, card.preprocessing, classes, **card.noise)
+    classifier = Classifier(card.name, network, card.preprocessing, classes, reads=card.reads, **card.noise)
     with torch.inference_mode():
         outputs = classifier(torch.zeros(1, card.preprocessing.channels, *card.preprocessing.size)).shape
     if tuple(outputs) != (1, len(classes)):

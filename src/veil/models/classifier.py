@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from veil.images import LUMA
+from veil.images.marks import Mark
 from veil.models.weights import fingerprint
 
 MAX_ASPECT = 8  # of longer to shorter side; the middle of a longer strip is looked at, and memory stays bounded
@@ -175,6 +176,7 @@ class Classifier(nn.Module):
         network: maps the preprocessed input to logits (N, K).
         preprocessing: the network's own resize, crop and normalisation.
         classes: K names, in the order of the logits.
+        reads: how the images are encrypted that it was trained on; None for plain ones (`veil.models.fitting`).
         subject: what its pictures show, in the plural; networks of different subjects cannot judge each other.
         budget: noise limit in grey levels that most photos need on it; None where the scheme's own is enough.
     """
@@ -186,12 +188,14 @@ class Classifier(nn.Module):
         preprocessing: Preprocessing,
         classes: Sequence[str],
         *,
+        reads: Mark | None = None,
         subject: str = "photos",
         budget: float | None = None,
     ) -> None:
         super().__init__()
         self.subject, self.budget = subject, budget
         self.name = name
+        self.reads = reads
         self.preprocessing = preprocessing
         self.classes = tuple(classes)
         self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -28,3 +28,8 @@ def spread(values: Iterable[float], digits: int = 1) -> str:
 def interval(bounds: Sequence[float]) -> str:
     """A 95 % interval of a share, in percent: ``95 %: 61.0 to 65.2 %``."""
     return f"95 %: {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f} %"
+
+
+def signed_interval(bounds: Sequence[float]) -> str:
+    """A 95 % interval of a difference of shares, in points: ``95 %: -1.5 to +2.0``."""
+    return f"95 %: {100 * bounds[0]:+.1f} to {100 * bounds[1]:+.1f}"

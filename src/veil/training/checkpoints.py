@@ -59,6 +59,22 @@ def save(trained: Trained, folder: Path, fingerprint: Mapping[str, object], log:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def _differences(there: Mapping[str, object], here: Mapping[str, object]) -> str:
+    """What differs, old → new, and why more epochs cannot be added to a training."""
+    names = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
+    text = "; ".join(f"{name} {_short(there.get(name))} → {_short(here.get(name))}" for name in names)
+    if names == ["epochs"]:
+        text += (
+            " (learning rates follow the whole length of a training: one of more epochs is another from its first step "
+            "on, and cannot go on from the end of a shorter one)"
+        )
+    return text
+
+
+def _short(value: object) -> str:
+    return f"{value:.60}" if isinstance(value, str) else str(value)
+
+
 def load(trained: Trained, folder: Path, fingerprint: Mapping[str, object]) -> list[Row]:
     """Restores networks and optimisers in place and returns the log so far; empty without a checkpoint."""
     if not folder.exists():
@@ -71,7 +87,7 @@ def load(trained: Trained, folder: Path, fingerprint: Mapping[str, object]) -> l
     state = json.loads((folder / STATE).read_text(encoding="utf-8"))
     if state["fingerprint"] != fingerprint:
         raise ValueError(
-            f"{folder} belongs to a run with other settings:\n  there: {state['fingerprint']}\n  here:  {fingerprint}\n"
+            f"{folder} belongs to a run with other settings: {_differences(state['fingerprint'], fingerprint)}. "
             "Choose another folder, or remove it to start again."
         )
     tensors = load_file(folder / TENSORS)

@@ -29,14 +29,17 @@ def result() -> veil.ImageAuditResult:
 
 def test_the_result_says_what_attackers_get(result: veil.ImageAuditResult) -> None:
     assert result.protection == "negative"
-    assert [verdict.level for verdict in result.verdicts][-1] == "exact"
+    assert result.scale == "smoke"
+    assert [verdict.level for verdict in result.verdicts] == ["smoke"] * 4
+    assert result.verdicts[-1].text == "Affine map of every pixel gives every image back, byte for byte."
     assert result.report.is_file()
     assert repr(result).startswith("ImageAuditResult('negative', made ")
-    assert repr(result).endswith("exact)")
+    assert "smoke scale" in repr(result)
     assert len(repr(result)) < 200
     html = result._repr_html_()
     assert html.count("<tr>") == 5
-    assert "broken, exactly" in html
+    assert "no verdict" in html
+    assert "2 attacks, 24 images, smoke scale" in html
 
 
 def test_the_result_is_a_table(result: veil.ImageAuditResult) -> None:

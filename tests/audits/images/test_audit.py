@@ -55,10 +55,11 @@ def test_a_made_up_protection_goes_through_the_whole_audit(parts: Parts, tmp_pat
     assert {row["attack"] for row in rows if row["kind"] == "attack"} == set(ATTACKS)
     found = verdicts(rows)
     assert [each.attacker for each in found] == list(ATTACKERS)
-    assert {each.level for each in found} <= {"exact", "broken", "leaks", "nothing"}
+    assert {each.level for each in found} <= {"exact", "broken", "leaks", "unshown"}
+    assert {each.words for each in found if each.level == "unshown"} <= {"not shown: no control"}
     page = pages.page(rows, audited(one, parts).about(0), "somewhere", one.row)
     text = report.write_html(page, tmp_path).read_text()
-    assert all(each.text.split(".")[0] in text for each in found)
+    assert all(each.text.split(".")[0] in text for each in verdicts(rows, "smoke"))
     assert "upside down" in text
 
 
@@ -81,7 +82,7 @@ def test_random_images_give_nothing_back(parts: Parts, tmp_path: Path) -> None:
         return torch.randint(0, 256, images.shape, dtype=torch.uint8, generator=generator)
 
     rows = run(Subject("random", random), parts, tmp_path)
-    assert {each.level for each in verdicts(rows)} == {"nothing"}
+    assert {each.words for each in verdicts(rows)} == {"not shown: no control"}
     failed = {row["attack"] for row in rows if "failed" in row}
     assert {"pixel-statistics", "block-statistics", "known-plaintext", "chosen-plaintext"} <= failed
 
@@ -127,7 +128,7 @@ def test_floors_and_lift() -> None:
     assert best is rows[4]
     assert strongest(rows, "visible", 3, 3) is floor(rows, "protected")
     levels = [each.level for each in verdicts(rows)]
-    assert levels == ["nothing", "broken", "broken", "broken"]
+    assert levels == ["untried", "broken", "broken", "broken"]
     assert verdicts(rows)[2].text.startswith("As above: Images come back")
 
 
@@ -149,17 +150,17 @@ def test_what_weaker_attackers_get_stronger_ones_get_too() -> None:
     assert all("SSIM 0.40 by feature reconstruction" in verdict.text for verdict in found)
     assert [verdict.text.startswith("As above: ") for verdict in found] == [False, True, True, True]
     found = verdicts([*FLOORS, row("ga", 0.2), row("inverse", 0.8)])
-    assert [verdict.level for verdict in found] == ["nothing", "leaks", "leaks", "broken"]
+    assert [verdict.level for verdict in found] == ["untried", "leaks", "leaks", "broken"]
     assert not found[3].text.startswith("As above")
     found = verdicts([*FLOORS, row("known-plaintext", exact=1.0, pairs=2), row("inverse", 0.8)])
-    assert [verdict.level for verdict in found] == ["nothing", "untried", "exact", "exact"]
+    assert [verdict.level for verdict in found] == ["untried", "untried", "exact", "exact"]
     assert found[3].text == "As above: Known plaintext gives every image back, byte for byte from 2 known images."
 
 
 def test_what_was_not_tried_and_what_failed_is_said() -> None:
     failed = {"kind": "attack", "attack": "ga", "failed": "why"}
     found = verdicts([*FLOORS, row("feature-reconstruction", 0.05), failed])
-    assert [verdict.level for verdict in found] == ["nothing", "nothing", "untried", "untried"]
+    assert [verdict.level for verdict in found] == ["unshown", "unshown", "untried", "untried"]
     assert found[1].text.startswith("As above: No attack")
     assert found[1].text.endswith("No attack of this kind worked: GAN attack (GA): why.")
 

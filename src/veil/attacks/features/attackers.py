@@ -99,14 +99,25 @@ class TrainedAttack:
             images, uint8 (N, 3, H, W); or embeddings (N, D), alike for photos of one person.
         log: a row for each epoch; ``validation`` is how well it did on the attacker's own validation part.
         best_epoch: the one that was kept, from 0.
+        solved: whether it was computed in closed form, so that more epochs would change nothing.
     """
 
     answer: Callable[[Tensor], Tensor]
     log: Sequence[Row] = ()
     best_epoch: int = 0
+    solved: bool = False
 
     def __call__(self, features: Tensor) -> Tensor:
         return self.answer(features)
+
+    @property
+    def flat(self) -> bool | None:
+        """Whether its validation curve had gone flat (`veil.metrics.curves`); None where it has none."""
+        from veil.metrics.curves import flat
+
+        if self.solved or not self.log:
+            return None
+        return flat([float(row["validation"]) for row in self.log])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -137,7 +137,7 @@ def fit(
     def answer(features: Tensor) -> Tensor:
         return scores_of(lambda part: best(ready(part)), features, device).to(features.device)
 
-    return TrainedAttack(answer, [row])
+    return TrainedAttack(answer, [row], solved=True)
 
 
 def best_of(solutions: Iterator[Solved], validation: KnownAttributes) -> tuple[Solved, float]:

@@ -23,7 +23,11 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class Reconstruct(Protocol):
-    """What an attack comes to."""
+    """What an attack comes to.
+
+    It may have attributes that rows keep: ``settled``, the share of the key that it knows for certain, and ``flat``,
+    whether the curve of its training had gone flat (`veil.metrics.curves`).
+    """
 
     def __call__(self, protected: Tensor, /) -> Tensor:
         """Protected images, uint8 (N, 3, H, W), to what the attacker makes of them, of the same shape and type."""
@@ -128,6 +132,8 @@ class ImageAttack:
         takes_form: whether ``attack`` takes the scheme's form (`veil.images.forms`) as ``form``.
         settings: their class, whose defaults are the paper's; None where there is nothing to set.
         scales: changes to the settings by scale (`veil.runtime.scales`).
+        control: the name of a protection that it is known to break: where it reports nothing of another one, an audit
+            makes it against this one, too.
     """
 
     name: str
@@ -137,6 +143,7 @@ class ImageAttack:
     takes_form: bool = False
     settings: type[Any] | None = None
     scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    control: str = "pixel-same"
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

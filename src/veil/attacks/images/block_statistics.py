@@ -148,4 +148,6 @@ def _signs(encrypted: _Strengths, own: _Strengths, match: Tensor) -> Tensor:
     return signs
 
 
-ATTACK = ImageAttack(name="block-statistics", title="key of blocks from statistics", knows="unpaired", attack=recover)
+ATTACK = ImageAttack(
+    name="block-statistics", title="key of blocks from statistics", knows="unpaired", attack=recover, control="tanaka"
+)  # fmt: skip

@@ -82,6 +82,7 @@ def train(plain: Tensor, protected: Tensor, *, settings: InverseSettings, run: R
     return training.train(
         Trained({"network": network}, {settings.optimizer: optimizer}), step, network, len(given), run,
         epochs=settings.epochs, batch_size=settings.batch_size, settings={"attack": "inverse", **asdict(settings)},
+        curve="error",
     )  # fmt: skip
 
 

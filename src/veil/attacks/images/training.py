@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from veil import images
+from veil.metrics.curves import flat
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
 from veil.training.order import epoch_generator, whole_batches
@@ -22,10 +23,18 @@ class Reconstruction:
     Attributes:
         network: maps images in [0, 1] to images, in evaluation mode; what is out of [0, 1] is cut off.
         log: of its training.
+        curve: the column of the log that falls as reconstructions get better; None where none says how good they are,
+            as for networks that learn from each other.
     """
 
     network: nn.Module
     log: list[Row]
+    curve: str | None = None
+
+    @property
+    def flat(self) -> bool | None:
+        """Whether its curve had gone flat (`veil.metrics.curves`); None where there is none."""
+        return None if self.curve is None else flat([-float(row[self.curve]) for row in self.log], least=0.0)
 
     @torch.inference_mode()
     def __call__(self, protected: Tensor) -> Tensor:
@@ -47,12 +56,14 @@ def train(
     epochs: int,
     batch_size: int,
     settings: Mapping[str, object],
+    curve: str | None = None,
 ) -> Reconstruction:
     """Runs ``step`` on indices of ``count`` images, in a new order every epoch; see `veil.training.loop.run`.
 
     Args:
         network: what comes of it.
         settings: of the attack.
+        curve: as `Reconstruction` has it.
 
     Raises:
         ValueError: for fewer than two images, and as `loop.run` does.
@@ -69,4 +80,4 @@ def train(
         trained, batches, step, epochs=epochs, steps_per_epoch=count // size, settings={**settings, **run.about},
         **run.reporting,
     )  # fmt: skip
-    return Reconstruction(network.eval(), log)
+    return Reconstruction(network.eval(), log, curve)

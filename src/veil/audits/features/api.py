@@ -62,6 +62,7 @@ def audit_client(
     service: Service | Path | str | None = None,
     embedder: Path | str | None = None,
     reconstructed: int = 0,
+    control: bool = True,
     progress: Progress = SILENT,
 ) -> FeatureAuditResult:
     """Attacks what a client sends, in every way that Veil knows, and says what the strongest attacker gets.
@@ -83,6 +84,8 @@ def audit_client(
         service: the client's service, or its file, to say what it reads.
         embedder: an ONNX file of a face recogniser, to say who is found again in pictures.
         reconstructed: of how many judged faces the result holds what the strongest reconstructor draws.
+        control: whether attackers that report nothing are given plain features, too
+            (`veil.audits.features.controls`); without, no verdict says that nothing was found.
         progress: what is reported to.
 
     Raises:
@@ -114,7 +117,7 @@ def audit_client(
             run=Run(folder=folder / "attackers", seed=seed, runner=runner, stepped=progress.stepped,
                     logged=lambda row: None),
         )  # fmt: skip
-        return _measured(audit, reconstructed, None if out is None else folder)
+        return _measured(audit, reconstructed, None if out is None else folder, control=control)
 
 
 def about(subject: FeatureSubject, faces: AuditFaces, settings: FeatureAuditSettings, seed: int) -> dict[str, Any]:
@@ -183,15 +186,20 @@ def _rows(folder: Path, wanted: Mapping[str, Any]) -> RowFile:
     return RowFile(folder / ROWS, goes_on(folder / ROWS, wanted, today))
 
 
-def _measured(audit: RunningAudit, reconstructed: int, folder: Path | None) -> FeatureAuditResult:
+def _measured(
+    audit: RunningAudit, reconstructed: int, folder: Path | None, *, control: bool
+) -> FeatureAuditResult:  # fmt: skip
     """Measures, and writes the page where there is a folder."""
-    from veil.audits.features import picture_rows
+    from veil.audits.features import controls, picture_rows
     from veil.audits.features.audit import measure
     from veil.audits.features.page import page
-    from veil.audits.features.verdicts import gaps, verdicts
+    from veil.audits.features.readings import gaps
+    from veil.audits.features.verdicts import verdicts
     from veil.report.page import write_html
 
     rows, recorded = measure(audit), audit.rows.about
+    if control:
+        rows = controls.measure(audit)
     audit.rows.finish((audit.run.seed,))
     drawn = None
     if reconstructed:
@@ -200,7 +208,13 @@ def _measured(audit: RunningAudit, reconstructed: int, folder: Path | None) -> F
     report = None if folder is None else write_html(page(rows, recorded, _source(rows, recorded)), folder)
     unknown = gaps(rows, recorded["adversary"])
     return FeatureAuditResult(
-        audit.subject.name, verdicts(rows, audit.subject.hides), unknown, rows, recorded, report, drawn
+        audit.subject.name,
+        verdicts(rows, audit.subject.hides, audit.settings.scale),
+        unknown,
+        rows,
+        recorded,
+        report,
+        drawn,
     )
 
 

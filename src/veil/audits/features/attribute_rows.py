@@ -1,20 +1,20 @@
 """What services and attackers read off features, in an audit (Li et al. 2019, section 4.5): rows of attributes.
 
-Threat model and rows: `veil.audits.features.running`. The floor of a private attribute is what the true target
-attributes say.
+Threat model and rows: `veil.audits.features.running`. Floors: `veil.audits.features.floors`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from veil.attacks.errors import AttackFailed
 from veil.attacks.features import AttributeAttacker
-from veil.attacks.features.attackers import KnownAttributes
+from veil.attacks.features.attackers import KnownAttributes, TrainedAttack
 from veil.attacks.features.in_loop import IN_LOOP
+from veil.audits.features.floors import above
 from veil.audits.features.running import PART, RunningAudit
 from veil.audits.features.settings import ALL
 from veil.runtime.lazy import torch
@@ -52,21 +52,6 @@ def sent(audit: RunningAudit) -> None:
         audit.add(kind="sent", shape=list(features.shape[1:]), different=len(different), count=len(features))
 
 
-def floors(audit: RunningAudit) -> None:
-    """A private attribute, guessed from the true target attributes."""
-    from veil.metrics.attributes import from_utility
-
-    known, judged = audit.faces.most, audit.faces.judged
-    for name in audit.subject.hides:
-        if audit.there(kind="floor", attribute=name):
-            continue
-        result = from_utility(
-            known.labels(audit.subject.target), known.labels([name])[:, 0],
-            judged.labels(audit.subject.target), judged.labels([name])[:, 0], people_test=judged.identities,
-        )  # fmt: skip
-        audit.add(kind="floor", attribute=name, **asdict(result))
-
-
 def in_loop(audit: RunningAudit) -> None:
     """What the adversaries of the training say, by the strongest one; by the threshold that suits it, as for others."""
     fields = {"kind": "attribute", "attack": IN_LOOP.name}
@@ -75,7 +60,7 @@ def in_loop(audit: RunningAudit) -> None:
     scores = [_scores(audit, adversary) for adversary in audit.subject.adversaries]
     for place, name in enumerate(audit.subject.hides):
         if not audit.there(**fields, attribute=name):
-            results = [_result(audit, of_one, place) for of_one in scores]
+            results = [reading(audit, of_one, place).row for of_one in scores]
             strongest = max(results, key=lambda row: row["balanced_accuracy"])
             audit.add(**fields, attribute=name, share=None, attack_seed=None, **strongest)
 
@@ -116,19 +101,33 @@ def _known(share: float | str) -> str:
 
 def _attack(audit: RunningAudit, row: AttributeAttacker, share: float | str, number: int, fields: Row) -> None:
     """Trains an attacker, and adds a row for each attribute that has none."""
+    attack, faces = trained(audit, row, share, number)
+    scores = scores_by(audit, attack)
+    for place, name in enumerate(audit.subject.hides):
+        if not audit.there(**fields, attribute=name):
+            read = reading(audit, scores, place)
+            audit.add(
+                **fields, attribute=name, faces=faces, best_epoch=attack.best_epoch, epochs=len(attack.log),
+                flat=attack.flat, **read.row, **above(audit, name, read.positive),
+            )  # fmt: skip
+
+
+def trained(
+    audit: RunningAudit, row: AttributeAttacker, share: float | str = ALL, number: int = 0
+) -> tuple[TrainedAttack, int]:
+    """An attacker, trained or taken from its checkpoint, and how many faces it has learnt from."""
     own, faces = _own(audit, share)
     attack = row.train(
         own, KnownAttributes(audit.features("validation"), audit.private("validation")),
         audit.settings.settings_of(row),
         audit.training(row.name, f"{share}-{number}", seed=seed_of("attack", audit.run.seed, number), share=share),
     )  # fmt: skip
-    scores = [attack(audit.features(name)).cpu() for name in ("validation", "judged")]
-    for place, name in enumerate(audit.subject.hides):
-        if not audit.there(**fields, attribute=name):
-            audit.add(
-                **fields, attribute=name, faces=faces, best_epoch=attack.best_epoch, epochs=len(attack.log),
-                **_result(audit, scores, place),
-            )  # fmt: skip
+    return attack, faces
+
+
+def scores_by(audit: RunningAudit, attack: TrainedAttack) -> list[Tensor]:
+    """What an attacker says of the validation part, and of the judged faces, (N, A) each."""
+    return [attack(audit.features(name)).cpu() for name in ("validation", "judged")]
 
 
 def _own(audit: RunningAudit, share: float | str) -> tuple[KnownAttributes, int]:
@@ -145,7 +144,15 @@ def _own(audit: RunningAudit, share: float | str) -> tuple[KnownAttributes, int]
     return KnownAttributes(features, labels), faces
 
 
-def _result(audit: RunningAudit, scores: Sequence[Tensor], place: int) -> Row:
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """How well an attribute was read, as a row has it, and who was said to have it: bool (N,)."""
+
+    row: Row
+    positive: Tensor
+
+
+def reading(audit: RunningAudit, scores: Sequence[Tensor], place: int) -> Reading:
     """An attribute, by the thresholds that are best on the validation part.
 
     Args:
@@ -156,9 +163,9 @@ def _result(audit: RunningAudit, scores: Sequence[Tensor], place: int) -> Row:
 
     own, judged = (part[:, place].clone() for part in scores)
     known, truths = (audit.private(name)[:, place] for name in ("validation", "judged"))
+    threshold = attributes.best_threshold(own, known)
     result = attributes.measure(
-        judged, truths, attributes.best_threshold(own, known),
-        accuracy_threshold=attributes.best_threshold(own, known, balanced=False),
+        judged, truths, threshold, accuracy_threshold=attributes.best_threshold(own, known, balanced=False),
         people=audit.faces.judged.identities,
     )  # fmt: skip
-    return asdict(result)
+    return Reading(asdict(result), judged.double() >= threshold)

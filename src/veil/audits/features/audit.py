@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from veil.attacks.features import FeatureAttacker
-from veil.audits.features import attribute_rows, person_rows, picture_rows
+from veil.audits.features import attribute_rows, floors, person_rows, picture_rows
 
 if TYPE_CHECKING:
     from veil.audits.features.running import RunningAudit
     from veil.jobs.rows import Row
 
 MEASURES = (
-    attribute_rows.service, attribute_rows.sent, attribute_rows.floors, attribute_rows.in_loop,
-    attribute_rows.attackers, picture_rows.floors, picture_rows.reconstructions, person_rows.identities,
+    attribute_rows.service, attribute_rows.sent, floors.floors, attribute_rows.in_loop, attribute_rows.attackers,
+    picture_rows.floors, picture_rows.reconstructions, person_rows.identities,
 )  # fmt: skip
 
 

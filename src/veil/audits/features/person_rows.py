@@ -47,23 +47,33 @@ def identities(audit: RunningAudit) -> None:
     Finding the very same photo again would prove nothing: it always sends the same. Attackers do not learn from mirror
     images here, because these would teach them to find the photo instead of the person.
     """
-    people = audit.faces.judged.identities
-    if people is None:
-        return
-    known = audit.faces.most.identities
     for row in audit.settings.of(PersonFinder):
         fields: Row = {"kind": "identity", "attack": row.name}
-        if audit.there(**fields) or (row.needs_people and known is None):
+        if audit.there(**fields) or not _can_look(audit, row):
             continue
         audit.record(row)
         audit.say(row.title)
-        validation = KnownPeople(audit.features("validation"), audit.faces.validation.identities)
-        try:
-            row.require(validation.features, audit.settings.settings_of(row))
-            own = KnownPeople(audit.features("most")[: len(audit.faces.most)], known)
-            attack = row.fit(own, validation, audit.settings.settings_of(row))
-        except AttackFailed as failure:
-            audit.add(**fields, failed=str(failure))
-            continue
-        embeddings = attack(audit.features("judged"))
-        audit.add(**fields, **_identified(embeddings, embeddings, people, same=False))
+        audit.add(**fields, **looked_for(audit, row))
+
+
+def _can_look(audit: RunningAudit, row: PersonFinder) -> bool:
+    """Whether it is known who is on the judged faces, and on the attacker's own where that is needed."""
+    if audit.faces.judged.identities is None:
+        return False
+    return audit.faces.most.identities is not None or not row.needs_people
+
+
+def looked_for(audit: RunningAudit, row: PersonFinder) -> Row:
+    """How people are found by an attacker, or why it cannot look for them."""
+    people = audit.faces.judged.identities
+    assert people is not None
+    settings = audit.settings.settings_of(row)
+    validation = KnownPeople(audit.features("validation"), audit.faces.validation.identities)
+    try:
+        row.require(validation.features, settings)
+        own = KnownPeople(audit.features("most")[: len(audit.faces.most)], audit.faces.most.identities)
+        attack = row.fit(own, validation, settings)
+    except AttackFailed as failure:
+        return {"failed": str(failure)}
+    embeddings = attack(audit.features("judged"))
+    return {"flat": attack.flat, **_identified(embeddings, embeddings, people, same=False)}

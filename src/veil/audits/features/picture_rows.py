@@ -38,7 +38,7 @@ def floors(audit: RunningAudit) -> None:
     }  # fmt: skip
     for name, picture in pictures.items():
         if not audit.there(kind="picture-floor", floor=name):
-            audit.add(kind="picture-floor", floor=name, **_pictured(audit, picture))
+            audit.add(kind="picture-floor", floor=name, **pictured(audit, picture))
     audit.show(lambda: audit.shown, floor="plain")
     audit.show(lambda: mean.expand(audit.shown.shape), floor="mean")
 
@@ -80,7 +80,7 @@ def _drawn_in_loop(audit: RunningAudit) -> None:
         return
     if not audit.there(kind="reconstruction", **fields):
         asked = audit.features("judged")[: audit.settings.judged]
-        audit.add(kind="reconstruction", **fields, **_pictured(audit, _drawn_by(network, asked)))
+        audit.add(kind="reconstruction", **fields, **pictured(audit, _drawn_by(network, asked)))
     audit.show(lambda: _drawn_by(network, audit.sent_of_shown()), **fields)
 
 
@@ -102,18 +102,18 @@ def _reconstruct(audit: RunningAudit, row: Reconstructor, number: int) -> None:
     audit.record(row)
     audit.say(f"{row.title}, seed {number}")
     try:
-        attack = _trained(audit, row, number)
+        attack = trained(audit, row, number)
     except AttackFailed as failure:
         audit.add(**fields, failed=str(failure))
         return
     if not measured:
         drawn = attack(audit.features("judged")[: audit.settings.judged])
-        audit.add(**fields, best_epoch=attack.best_epoch, **_pictured(audit, drawn))
+        audit.add(**fields, best_epoch=attack.best_epoch, flat=attack.flat, **pictured(audit, drawn))
     if not number:
         audit.show(lambda: attack(audit.sent_of_shown()), attack=row.name)
 
 
-def _trained(audit: RunningAudit, row: Reconstructor, number: int) -> TrainedAttack:
+def trained(audit: RunningAudit, row: Reconstructor, number: int) -> TrainedAttack:
     """Trained with all faces that can be had, or taken from its checkpoint."""
     return row.train(
         KnownImages(audit.features("most"), audit.faces_of("most").images),
@@ -133,7 +133,7 @@ def drawn_again(audit: RunningAudit, faces: Tensor) -> Tensor:
     if not lines:
         raise ValueError("no reconstructor was trained in this audit")
     best = max(lines, key=lambda line: float(line["ms_ssim"]))
-    attack = _trained(audit, rows[best["attack"]], best["attack_seed"])
+    attack = trained(audit, rows[best["attack"]], best["attack_seed"])
     sent = [audit.subject.send(part).cpu().float() for part in torch.split(faces, PART)]
     return torch.cat([attack(part) for part in sent])
 
@@ -152,19 +152,22 @@ def _search(audit: RunningAudit, row: ImageSearch) -> None:
     if (reason := row.cannot(shape_of(audit.features("judged")))) is not None:
         audit.add(kind="reconstruction", **fields, failed=f"{row.title} {reason}")
         return
+    if not measured:
+        drawn = searched(audit, row, audit.features("judged")[:count])
+        audit.add(kind="reconstruction", **fields, **pictured(audit, drawn))
+    audit.show(lambda: searched(audit, row, audit.sent_of_shown()), **fields)
+
+
+def searched(audit: RunningAudit, row: ImageSearch, sent: Tensor) -> Tensor:
+    """Images whose features are those that were sent, uint8."""
+    assert audit.subject.features is not None
     mean = images.to_float(_mean_face(audit)[None])[0]
     size, settings = tuple(audit.pictures.shape[2:]), audit.settings.settings_of(row)
-
-    def search(sent: Tensor) -> Tensor:
-        audit.say(row.title)
-        return row.search(sent.float(), features, size, settings, seed=audit.run.seed, mean=mean).cpu()
-
-    if not measured:
-        audit.add(kind="reconstruction", **fields, **_pictured(audit, search(audit.features("judged")[:count])))
-    audit.show(lambda: search(audit.sent_of_shown()), **fields)
+    audit.say(row.title)
+    return row.search(sent.float(), audit.subject.features, size, settings, seed=audit.run.seed, mean=mean).cpu()
 
 
-def _pictured(audit: RunningAudit, drawn: Tensor) -> Row:
+def pictured(audit: RunningAudit, drawn: Tensor) -> Row:
     """All metrics of pictures of the first judged faces."""
     from veil.metrics.recovery import recovery
 

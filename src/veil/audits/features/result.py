@@ -45,6 +45,11 @@ class FeatureAuditResult:
     report: Path | None = None
     reconstructed: tuple[Faces, Tensor] | None = field(default=None)
 
+    @property
+    def scale(self) -> str:
+        """At which scale it was made."""
+        return str(self.about["settings"]["scale"])
+
     def to_dataframe(self) -> pd.DataFrame:
         """The rows as a pandas DataFrame, without pictures.
 
@@ -55,14 +60,15 @@ class FeatureAuditResult:
 
     def __repr__(self) -> str:
         levels = ", ".join(f"{one.about}: {one.level}" for one in self.verdicts)
-        return f"FeatureAuditResult({self.protection!r}, {self.about['settings']['scale']}, {levels})"
+        return f"FeatureAuditResult({self.protection!r}, {self.scale}, {levels})"
 
     def _repr_html_(self) -> str:
         lines = "".join(
-            f"<tr><th>{escape(one.about)}</th><td>{escape(one.level)}</td><td>{escape(one.text)}</td></tr>"
+            f"<tr><th>{escape(one.about)}</th><td>{escape(one.words)}</td><td>{escape(one.text)}</td>"
+            f"<td>{escape(one.over)}</td></tr>"
             for one in self.verdicts
         )
         return (
             f"<table><caption>Audit of {escape(self.protection)}: what the strongest attacker gets</caption>"
-            f"<tr><th></th><th>verdict</th><th>because</th></tr>{lines}</table>"
+            f"<tr><th></th><th>verdict</th><th>because</th><th>the strongest of</th></tr>{lines}</table>"
         )

@@ -6,12 +6,14 @@ people that neither they nor the service have seen (`veil.audits.protocol`). A r
 
 - ``service``: how well the service's own classifier tells a target attribute;
 - ``sent``: how many values, and how many different features of the judged faces;
-- ``floor``: what is known of a private attribute without any features, from the true target attributes alone;
+- ``floor``, ``answer-floor``: what is known of a private attribute without any features, from the true target
+  attributes, or from the service's answers as sent (`veil.audits.features.floors`);
 - ``attacker``: the settings of one attacker, on which its rows depend;
 - ``attribute``: an attacker's answer about a private attribute;
 - ``picture-floor`` and ``reconstruction``: pictures that need no features, and what attackers draw from them;
 - ``shown``: pictures of some reconstructions, of the first judged faces or of others that are given;
-- ``identity``: whether people are found again by their features alone, as they are or by a matcher that was learnt.
+- ``identity``: whether people are found again by their features alone, as they are or by a matcher that was learnt;
+- ``control``: what an attacker who reports nothing does with plain features (`veil.audits.features.controls`).
 
 An attacker who has the client can also send mirrored photos, so attackers learn from both. The service's own answers
 count as they are: yes from 0 on. Each attacker's threshold is chosen on its validation part, once for balanced and once
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from veil.audits.features.settings import FeatureAuditSettings
     from veil.audits.features.subject import FeatureSubject
     from veil.data.faces import Faces
+    from veil.metrics.attributes import Guess
     from veil.training.run import Run
 
 Embed = Callable[["Tensor"], "Tensor"]
@@ -67,6 +70,7 @@ class RunningAudit:
         shown_instead: faces of the size of the judged ones, uint8 (N, 3, H, W), that reports show instead of the first
             of these; none are shown where N is 0.
         say: called with a line before an attack.
+        guessed: what floors say of private attributes, see `veil.audits.features.floors`; filled in as they are asked.
     """
 
     subject: FeatureSubject
@@ -79,6 +83,7 @@ class RunningAudit:
     recorded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     shown_instead: Tensor | None = None
     say: Callable[[str], None] = lambda line: None
+    guessed: dict[str, dict[str, tuple[Guess, str]]] = field(default_factory=dict, init=False, repr=False)
     _sent: dict[str, Tensor] = field(default_factory=dict, init=False)
     _seen: dict[str, Faces] = field(default_factory=dict, init=False)
 

@@ -14,6 +14,7 @@ from torch import Generator
 
 from veil import training
 from veil.attacks.images import ATTACKS, resolve
+from veil.audits.images import controls
 from veil.audits.images import page as pages
 from veil.audits.images.audit import SCALES, ImageAudit, audit
 from veil.audits.images.result import ImageAuditResult
@@ -72,6 +73,7 @@ def audit_images(
     out: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
+    control: bool = True,
     progress: Progress | None = None,
 ) -> ImageAuditResult:
     """Attacks a protection in every way that Veil knows, and says what each kind of attacker gets.
@@ -92,6 +94,8 @@ def audit_images(
             in a temporary folder, which is removed with the result.
         seed: of images, keys and attackers.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        control: whether attacks that report nothing are made against what is known to be broken, too
+            (`veil.audits.images.controls`); without, no verdict says that nothing was found.
 
     Raises:
         ValueError: where there is no such protection, attack, data set or classifier, or they do not go together.
@@ -111,7 +115,7 @@ def audit_images(
     audited = ImageAudit(subject=audited_subject, parts=parts, scale=scale, classifier=reader)
     folder = Path(tempfile.mkdtemp(prefix="veil-audit-")) if out is None else Path(out)
     try:
-        result = _written(audited, chosen, folder, seed, training.fabric(device, "auto"), progress)
+        result = _written(audited, chosen, folder, seed, training.fabric(device, "auto"), progress, control)
     except BaseException:
         if out is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -165,15 +169,18 @@ def _divided(images: Any) -> Parts:
 
 
 def _written(
-    audited: ImageAudit, attacks: list[ImageAttack], folder: Path, seed: int, runner: Any, progress: Progress
-) -> ImageAuditResult:
-    """Makes the attacks, and writes rows and page."""
+    audited: ImageAudit, attacks: list[ImageAttack], folder: Path, seed: int, runner: Any, progress: Progress,
+    control: bool,
+) -> ImageAuditResult:  # fmt: skip
+    """Makes the attacks and their controls, and writes rows and page."""
     about = audited.about(seed)
     run = Run(
         folder=folder / "attackers", seed=seed, runner=runner, stepped=progress.stepped, logged=lambda row: None
     )  # fmt: skip
     with folders.locked(folder), RowFile(folder / ROWS, about) as rows:
         measured = audit(audited, attacks, rows, run, say=progress.say)
+        if control:
+            measured = controls.measure(audited, rows, run, attacks, say=progress.say)
         rows.finish((seed,))
     page = pages.page(measured, about, _source(measured, about), audited.subject.row)
     written = report.write_html(page, folder)

@@ -9,6 +9,7 @@ What rows depend on (`about`) says nothing of attacks: these name their settings
 those of other packages, go into folders that stand.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -50,6 +51,11 @@ SCALES: dict[Scale, AuditSettings] = {
     "cpu": AuditSettings(own=10_000, judged=1_000),
     "paper": AuditSettings(own=50_000, judged=10_000),
 }
+
+
+def scale_of(about: Mapping[str, Any]) -> Scale | None:
+    """The scale of an audit, from what its rows depend on; None where it is none of ours."""
+    return next((scale for scale, settings in SCALES.items() if asdict(settings) == about.get("settings")), None)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -112,7 +118,7 @@ def audit(
         TrainingError: where the training of an attack diverges.
     """
     marked = _Marked(rows, dict(mark or {}))
-    scene = _Scene.of(audited, run.seed, shown)
+    scene = Scene.of(audited, run.seed, shown)
     _floors(scene, marked)
     for attack in attacks:
         for pairs in attack.knowledge.pairs:
@@ -141,8 +147,8 @@ class _Marked:
 
 
 @dataclass(frozen=True, eq=False)
-class _Scene:
-    """Images of an audit: the attacker's, before and after, and those that are judged."""
+class Scene:
+    """Images of an audit: the attacker's, before and after, and those that are judged; the same for the same seed."""
 
     subject: Subject
     own: AttackersImages
@@ -153,7 +159,7 @@ class _Scene:
     classifier: Classifier | None
 
     @classmethod
-    def of(cls, audited: ImageAudit, seed: int, shown: Tensor | None) -> "_Scene":
+    def of(cls, audited: ImageAudit, seed: int, shown: Tensor | None) -> "Scene":
         subject, parts, settings = audited.subject, audited.parts, audited.settings
         generator = Generator().manual_seed(seed_of("audit", seed))
         own = parts.train.images[_drawn(len(parts.train), settings.own, generator)]
@@ -169,11 +175,14 @@ class _Scene:
         return cls(subject, given, judged, judged_protected, *pictured, audited.classifier)
 
     def judge(self, reconstructed: Tensor) -> Row:
-        return asdict(
-            recovery.recovery(
-                self.judged.images, reconstructed, self.judged.labels if self.classifier else None, self.classifier
-            )
-        )
+        """All metrics of what came back of the judged images, and how many these are."""
+        labels = self.judged.labels if self.classifier else None
+        measured = recovery.recovery(self.judged.images, reconstructed, labels, self.classifier)
+        return {"count": len(self.judged), **asdict(measured)}
+
+    def judged_as(self, reconstruct: Reconstruct) -> Row:
+        """What an attack says of itself, and what it gives back of the judged images."""
+        return _of_itself(reconstruct) | self.judge(self.undone(reconstruct, self.judged_protected))
 
     def pictured(self, rows: _Marked, **fields: Any) -> bool:
         """Whether there are pictures of that already, or none are wanted."""
@@ -233,7 +242,7 @@ def _called(subject: Subject, plain: Tensor, generator: Generator) -> Tensor:
     return protected
 
 
-def _floors(scene: _Scene, rows: _Marked) -> None:
+def _floors(scene: Scene, rows: _Marked) -> None:
     """What is there before any attack: plain images, protected ones, and guesses."""
     plain = scene.judged.images
     floors = {"plain": plain, **recovery.floors(plain, scene.judged_protected, scene.own.halves[1])}
@@ -250,7 +259,7 @@ def _measured(rows: _Marked, attack: ImageAttack, pairs: int | None) -> list[Row
     return rows.find(kind="attack", attack=attack.name, pairs=pairs)
 
 
-def _lacking(scene: _Scene, rows: _Marked, attack: ImageAttack, pairs: int | None) -> bool:
+def _lacking(scene: Scene, rows: _Marked, attack: ImageAttack, pairs: int | None) -> bool:
     """Whether there is a row, or pictures, to be made."""
     measured = _measured(rows, attack, pairs)
     if measured and "failed" in measured[0]:
@@ -259,29 +268,32 @@ def _lacking(scene: _Scene, rows: _Marked, attack: ImageAttack, pairs: int | Non
 
 
 def _make(
-    scene: _Scene, rows: _Marked, attack: ImageAttack, pairs: int | None, audited: ImageAudit, run: Run
+    scene: Scene, rows: _Marked, attack: ImageAttack, pairs: int | None, audited: ImageAudit, run: Run
 ) -> None:  # fmt: skip
     """Makes an attack, and adds what rows it lacks."""
-    named: Row = {"attack": attack.name, "pairs": pairs}
-    settings = attack.settings_at(audited.scale)
-    row: Row = {"kind": "attack", **named, **words_of(attack)}
-    if settings is not None:
-        row["settings"] = asdict(settings)
+    row = described(attack, pairs, audited)
     try:
-        reconstruct = _attacked(scene, attack, pairs, audited, run)
+        reconstruct = attacked(scene, attack, pairs, audited, run)
     except AttackFailed as failure:
-        rows.add(row | {"failed": str(failure)})
+        rows.add({"kind": "attack", **row, "failed": str(failure)})
         return
     if not _measured(rows, attack, pairs):
-        judged = scene.judge(scene.undone(reconstruct, scene.judged_protected))
-        rows.add(row | _settled(reconstruct) | judged)
+        rows.add({"kind": "attack", **row, **scene.judged_as(reconstruct)})
+    named: Row = {"attack": attack.name, "pairs": pairs}
     if not scene.pictured(rows, **named):
         pictures = _packed(scene.undone(reconstruct, scene.shown_protected))
         rows.add({"kind": "shown", **named, **words_of(attack), "pictures": pictures})
 
 
-def _attacked(
-    scene: _Scene, attack: ImageAttack, pairs: int | None, audited: ImageAudit, run: Run
+def described(attack: ImageAttack, pairs: int | None, audited: ImageAudit) -> Row:
+    """What the row of an attack says of the attack itself."""
+    settings = attack.settings_at(audited.scale)
+    row: Row = {"attack": attack.name, "pairs": pairs, **words_of(attack)}
+    return row if settings is None else row | {"settings": json.loads(json.dumps(asdict(settings)))}
+
+
+def attacked(
+    scene: Scene, attack: ImageAttack, pairs: int | None, audited: ImageAudit, run: Run
 ) -> Reconstruct:  # fmt: skip
     """What the attack comes to, given what its attacker knows.
 
@@ -299,7 +311,7 @@ def _attacked(
     return attack.attack(*attack.knowledge.arguments(scene.own, pairs), **options)
 
 
-def _settled(reconstruct: Reconstruct) -> Row:
-    """Which share of the key an attack says that it knows, where it says so."""
+def _of_itself(reconstruct: Reconstruct) -> Row:
+    """What an attack says of itself: which share of the key it knows, and whether its training had gone flat."""
     settled = getattr(reconstruct, "settled", None)
-    return {} if settled is None else {"settled": settled}
+    return ({} if settled is None else {"settled": settled}) | {"flat": getattr(reconstruct, "flat", None)}

@@ -7,12 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veil.attacks.images import knowledge_of, title_of
-from veil.audits.images.verdicts import LEVELS as LEVELS
-from veil.audits.images.verdicts import Verdict, floor, verdicts
+from veil.audits.images.audit import scale_of
+from veil.audits.images.verdicts import Verdict, control_of, flatness, floor, in_control, lifts, passed, verdicts
+from veil.audits.levels import at_scale
 from veil.images.forms import FORMS
 from veil.jobs.rows import Row, unpack
+from veil.metrics.curves import RULE
+from veil.metrics.intervals import wilson
 from veil.protections.image_protection import KEYS, ImageProtection
 from veil.report import figures
+from veil.report.numbers import interval
 from veil.report.page import Page, Picture, Section, Table
 
 FLOORS = {
@@ -36,22 +40,30 @@ def page(rows: Sequence[Row], about: Mapping[str, Any], source: str, protection:
         source: data, hardware, time and command, in prose.
         protection: what was audited, to say in words what it is.
     """
+    scale = scale_of(about)
+    count = floor(rows, "plain").get("count")
+    judged = f"at most {about['settings']['judged']:,}" if count is None else f"{count:,}"
     text = (
         *(() if protection is None else _described(protection)),
-        f"Images of {about['data'].split()[0]} at {about['side']}×{about['side']}. Attackers had "
-        f"{about['settings']['own']:,} images of their own at most, and were judged on {about['settings']['judged']:,} "
-        "others. What stronger attackers than these would find is not known: an audit shows what breaks, never that "
-        "nothing does.",
+        f"Images of {about['data'].split()[0]} at {about['side']}×{about['side']}, {at_scale(scale) or 'own scale'}. "
+        f"Attackers had {about['settings']['own']:,} images of their own at most, and were judged on {judged} others. "
+        "Every attack was trained once, by one seed. What stronger attackers than these would find is not known: an "
+        "audit shows what breaks, never that nothing does.",
+        *((SMOKE,) if scale == "smoke" else ()),
     )
     return Page(
         f"Audit of {about['protection']}", source, text,
         (
-            Section("verdicts", "Verdicts", tables=(verdict_table(verdicts(rows)),)),
+            Section("verdicts", "Verdicts", tables=(verdict_table(verdicts(rows, scale)),)),
+            Section("controls", "Positive controls", _on_controls(rows), control_tables(rows)),
             Section("attacks", "Attacks", (_legend(rows),), (attack_table(rows),)),
             Section("pictures", "What came back", pictures=(pictures("reconstructions", rows),)),
         ),
         kind="an audit",
     )  # fmt: skip
+
+
+SMOKE = "Smoke scale shows that everything runs. It gives no verdict: attackers of seconds find little of anything."
 
 
 def _described(protection: ImageProtection) -> tuple[str, ...]:
@@ -67,13 +79,49 @@ def _sentence(text: str, *, capital: bool = True) -> str:
     return f"{text[0].upper() if capital else text[0]}{text[1:].rstrip('.')}."
 
 
-def verdict_table(results: Sequence[Verdict]) -> Table:
+def verdict_table(reached: Sequence[Verdict]) -> Table:
     """A line for each kind of attacker."""
     return Table(
-        "By what an attacker has. Each can also do what those above can, and the strongest of all that counts.",
-        ("an attacker who …", "verdict", "because"),
-        tuple((verdict.attacker, LEVELS[verdict.level], verdict.text) for verdict in results),
+        "What attackers get. One can do whatever those above can, and the strongest of all that counts.",
+        ("an attacker who …", "verdict", "because", "the strongest of"),
+        tuple(
+            (one.attacker, one.words, " ".join(filter(None, (one.text, one.alarm and f"{one.alarm.capitalize()}."))),
+             one.over)
+            for one in reached
+        ),
+    )  # fmt: skip
+
+
+def _on_controls(rows: Sequence[Row]) -> tuple[str, ...]:
+    """What controls are, or that there are none."""
+    if any(row["kind"] == "control" for row in rows):
+        return (
+            "An attack that reports nothing is evidence only where the same attack, with the same settings and images, "
+            f"finds something in a protection that is known to be broken. {RULE}",
+        )
+    return (
+        "No control: no attack was made against what is known to be broken. Either every attacker gets something, and "
+        "there is nothing to control, or controls were left out (`--no-control`): then nobody knows what a report of "
+        "nothing is worth.",
     )
+
+
+def control_tables(rows: Sequence[Row]) -> tuple[Table, ...]:
+    """Every attack that has a control: what it did there, and whether its own curve had gone flat; nothing without."""
+    lines = []
+    for row in rows:
+        if row["kind"] == "attack" and (control := control_of(rows, row)) is not None:
+            values = lifts(rows, control)
+            best = f"{max(values.values()):.2f}" if values else "–"
+            lines.append((_pictured(row), control["protection"], in_control(rows, control), best,
+                          "yes" if passed(rows, control) else "no", _FLAT[flatness(row)]))  # fmt: skip
+    if not lines:
+        return ()
+    head = ("", "known to be broken", "the same attack", "lift, 0 to 1", "passed", "its own curve is flat")
+    return (Table("Attacks that report nothing, made against something else.", head, tuple(lines)),)
+
+
+_FLAT = {True: "yes", False: "no, or not recorded", None: "it has none"}
 
 
 def attack_table(rows: Sequence[Row]) -> Table:
@@ -86,8 +134,10 @@ def attack_table(rows: Sequence[Row]) -> Table:
         title = _pictured(row)
         cells = [f"failed: {row['failed']}", *[""] * (len(columns) - 1)] if "failed" in row else _cells(row, columns)
         lines.append((title, _has(row), *cells))
+    count = floor(rows, "plain").get("count")
+    over = "the judged images" if count is None else f"{count:,} judged images"
     return Table(
-        "What attacks give back, in means over the judged images.", ("", "has", *(_COLUMNS[name] for name in columns)),
+        f"What attacks give back, in means over {over}.", ("", "has", *(_COLUMNS[name] for name in columns)),
         tuple(lines),
     )  # fmt: skip
 
@@ -98,14 +148,16 @@ def _has(row: Row) -> str:
 
 
 def _cells(row: Row, columns: Sequence[str]) -> list[str]:
-    return [_cell(name, row.get(name)) for name in columns]
+    return [_cell(name, row.get(name), row.get("count")) for name in columns]
 
 
-def _cell(name: str, value: float | None) -> str:
+def _cell(name: str, value: float | None, count: int | None) -> str:
+    """A metric; a share with its interval, where it is known over how many images it is."""
     if value is None:
         return "–"
     if name in ("accuracy", "exact"):
-        return f"{100 * value:.1f}"
+        bounds = "" if count is None else f" ({interval(wilson(round(value * count), count))})"
+        return f"{100 * value:.1f}{bounds}"
     return f"{value:.1f}" if name == "psnr" else f"{value:.3f}"
 
 

@@ -5,7 +5,7 @@ that does not hold the encrypted pixels is a failure.
 
 Threat model: as for the cipher (`veil.protections.ciphers`). The cipher hides pixels, as well as it can; metadata is
 left out. File names, sizes, and what ``rows.jsonl`` says of each image are not hidden. No file holds the key, only its
-fingerprint.
+fingerprint: ``run.json``, and every encrypted image (`veil.images.marks`).
 
 What lies in the private folder beside the encrypted images (`veil.jobs.layout`) is needed to decrypt them as they were.
 ``run.json`` says which cipher and which key; a row says how large an image was, which Tanaka's padding hides, and
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from veil import images
 from veil.images import ImageError, Photo
+from veil.images.marks import NO_KEY, Mark
 from veil.jobs import folders, image_batches, lossless
 from veil.jobs.database import Database
 from veil.jobs.folders import QUIET, FolderError, FolderResult, Item, Job, Row, Run
@@ -138,7 +139,10 @@ def encrypt_folder(
     settings = {
         "version": VERSION, "cipher": row.name, "key": key.fingerprint if key else None, "format": format, "size": size,
     }  # fmt: skip
-    job = Lossless(change=scheme, output=output, settings=settings, rows=ENCRYPTED_ROWS, describe=describe)
+    job = Lossless(
+        change=scheme, output=output, settings=settings, rows=ENCRYPTED_ROWS, describe=describe,
+        mark=Mark(row.name, key.fingerprint if key else NO_KEY),
+    )  # fmt: skip
     return lossless.run(inputs, out, job, run)
 
 

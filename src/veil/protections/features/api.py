@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from veil.protections.features.encoding import Encoding
     from veil.protections.features.feature_files import Answer
     from veil.protections.features.file import Client, Service
+    from veil.protections.features.framing import Crop
 
     Batch = Sequence[ImageLike] | NDArray[np.uint8] | Tensor
 
@@ -178,14 +179,24 @@ class Answers(Sequence["Answer"]):
 
 @overload
 def obfuscate(
-    what: ImageLike | Batch, client: Client | Path | str, out: None = None, *, device: str = ...
+    what: ImageLike | Batch, client: Client | Path | str, out: None = None, *, crop: Crop = ..., device: str = ...
 ) -> Features: ...
 @overload
 def obfuscate(
-    what: Path | str | Sequence[Path | str], client: Client | Path | str, out: Path | str, *, device: str = ...
+    what: Path | str | Sequence[Path | str],
+    client: Client | Path | str,
+    out: Path | str,
+    *,
+    crop: Crop = ...,
+    device: str = ...,
 ) -> FeatureFolder: ...
 def obfuscate(
-    what: ImageLike | Batch, client: Client | Path | str, out: Path | str | None = None, *, device: str = "auto"
+    what: ImageLike | Batch,
+    client: Client | Path | str,
+    out: Path | str | None = None,
+    *,
+    crop: Crop = "none",
+    device: str = "auto",
 ) -> Features | FeatureFolder:
     """Makes the features of images, which are sent instead of them.
 
@@ -196,11 +207,12 @@ def obfuscate(
             a tensor (N, 3, H, W), an array (N, H, W, 3); or, with ``out``, files and folders of photos.
         client: of ``veil obfuscate train``, or its file.
         out: folder for a file of features for each photo, and their rows; the same call goes on where it was stopped.
+        crop: ``centre`` takes the middle of photos that are not framed as the client expects; else they are refused.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
 
     Raises:
         ObfuscatorError: for a file that is no client's.
-        ImageError, TypeError: for what is no image.
+        ImageError, TypeError: for what is no image, or not framed as the client expects.
         FolderError: where the job of a folder cannot start or go on.
         ValueError: for a folder without ``out``, and for no images at all.
     """
@@ -211,9 +223,9 @@ def obfuscate(
     sender = client if isinstance(client, Client) else Client.load(Path(client))
     where = devices.choose(device)
     if out is not None:
-        extract_folder(_paths(what), Path(out), sender, device=where)
+        extract_folder(_paths(what), Path(out), sender, crop=crop, device=where)
         return FeatureFolder(Path(out))
-    plain = [prepared(convert(one).photo, sender.size)[0] for one in _images(what)]
+    plain = [prepared(convert(one).photo, sender.size, sender.aspect, crop)[0] for one in _images(what)]
     if not plain:
         raise ValueError("there is no image")
     return Features(sender.send(torch.stack(plain).to(where)).cpu(), sender.encoding, sender.fingerprint)

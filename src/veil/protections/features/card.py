@@ -150,12 +150,14 @@ class TrainedWith:
     Attributes:
         name, fingerprint: of the set, as `FaceParts` has them.
         split, seed: how they were split.
+        most: how many of them there were at most, where they were cut down (``--scale smoke``).
     """
 
     name: str
     fingerprint: str
     split: Split
     seed: int
+    most: int | None = None
 
 
 def trained_with(training: Mapping[str, Any]) -> TrainedWith | None:
@@ -164,7 +166,8 @@ def trained_with(training: Mapping[str, Any]) -> TrainedWith | None:
     split = next((known for known in get_args(Split) if known == training.get("split")), None)
     if not isinstance(name, str) or not isinstance(fingerprint, str) or type(seed) is not int or split is None:
         return None
-    return TrainedWith(name, fingerprint, split, seed)
+    most = training.get("faces_at_most")
+    return TrainedWith(name, fingerprint, split, seed, most if type(most) is int and most > 0 else None)
 
 
 def adversary_accuracies(training: Mapping[str, Any]) -> dict[str, float]:

@@ -33,6 +33,7 @@ from veil.jobs.row_formats import DoneRow, RowFormat
 from veil.jobs.stream import Stages, as_written, stream
 from veil.protections.features.encoding import Encoding
 from veil.protections.features.file import Client, Service
+from veil.protections.features.framing import Crop, framed
 from veil.runtime.files import printable, write_atomically
 
 SUFFIX = ".features"
@@ -115,14 +116,21 @@ def read(file: Path, service: Service) -> Tensor:
     return service.encoding.decode(unpack(data, service.shape, service.encoding, service.client))
 
 
-def prepared(photo: Photo, size: tuple[int, int]) -> tuple[Tensor, list[str]]:
-    """A photo as a client takes it, uint8 (3, H, W), and what was changed for that.
+def prepared(
+    photo: Photo, size: tuple[int, int], aspect: float | None = None, crop: Crop = "none"
+) -> tuple[Tensor, list[str]]:
+    """A photo as a client takes it, uint8 (3, H, W), and what was changed for that, or not checked.
 
     Args:
         size: (H, W); by `veil.data.decoding.resized`, as the training's images were.
+        aspect, crop: see `veil.protections.features.framing.framed`.
+
+    Raises:
+        ImageError: for a photo of quite another shape than the client expects.
     """
+    photo, framing_notes = framed(photo, aspect, crop)
     pixels, notes = image_batches.three_colours(photo, size, partial(resized, size=size))
-    return pixels.contiguous(), notes
+    return pixels.contiguous(), [*framing_notes, *notes]
 
 
 def extract_folder(
@@ -130,6 +138,7 @@ def extract_folder(
     out: Path,
     client: Client,
     *,
+    crop: Crop = "none",
     max_pixels: int = images.MAX_PIXELS,
     device: torch.device | None = None,
     run: Run = QUIET,
@@ -137,6 +146,7 @@ def extract_folder(
     """Makes a file of features of each image into ``out``; goes on where an earlier run stopped.
 
     Args:
+        crop: what becomes of photos that are not framed as the client expects: they fail, or their middle is taken.
         max_pixels: of an image, before it is resized.
         device: where the network computes; the CPU if it is None.
         run: number of threads, and callbacks.
@@ -147,6 +157,8 @@ def extract_folder(
     Raises:
         folders.FolderError: where the job cannot start or go on.
     """
+
+    prepare = partial(prepared, size=client.size, aspect=client.aspect, crop=crop)
 
     def send(plain: Tensor) -> Tensor:
         return client.send(plain.to(device)).cpu()
@@ -161,13 +173,13 @@ def extract_folder(
         return image.row({"width": image.width, "height": image.height, "bytes": len(data)})
 
     stages = Stages(
-        read=partial(image_batches.read, prepare=partial(prepared, size=client.size), max_pixels=max_pixels),
+        read=partial(image_batches.read, prepare=prepare, max_pixels=max_pixels),
         change=image_batches.in_batches(send, together=_TOGETHER), write=write, row=as_written, fails=FAILS,
     )  # fmt: skip
     job = Job(
         work=partial(stream, stages), suffixes=images.SUFFIXES, suffix=SUFFIX,
-        settings={"version": VERSION, "client": client.fingerprint, "name": client.name}, rows=EXTRACTED_ROWS,
-        synced=False,
+        settings={"version": VERSION, "client": client.fingerprint, "name": client.name}
+        | ({} if crop == "none" else {"crop": crop}), rows=EXTRACTED_ROWS, synced=False,
     )  # fmt: skip
     return folders.run(inputs, out, job, run)
 

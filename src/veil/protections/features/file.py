@@ -22,6 +22,7 @@ from veil.models.features import STRIDE, Shape
 from veil.models.obfuscator import FeatureClassifier, Obfuscator
 from veil.models.weights import Card
 from veil.protections.features import card as cards
+from veil.protections.features import framing
 from veil.protections.features.card import CLIENT, INPUT, SERVICE, ObfuscatorError
 from veil.protections.features.encoding import Encoding
 
@@ -93,6 +94,11 @@ class Client:
     def shape(self) -> Shape:
         """(C, h, w) of the features of an image."""
         return self.network.shape(self.size)
+
+    @property
+    def aspect(self) -> float | None:
+        """Width by height of the photos that it expects (`framing`); None where its card does not say it."""
+        return framing.aspect_of(self.training)
 
     @cached_property
     def fingerprint(self) -> str:

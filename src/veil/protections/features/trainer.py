@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 from veil.data import synthetic_faces
 from veil.data.faces import FaceParts, Faces
 from veil.metrics import attributes
+from veil.protections.features import framing
 from veil.protections.features.deep_obfuscator import train
 from veil.protections.features.encoding import Encoding, Sent
 from veil.protections.features.file import Client, Service, pair
@@ -79,6 +80,7 @@ def train_pair(
         ranged = obfuscator(faces.images[:_RANGED].float() / 255)
     training = {
         "data": parts.name, "fingerprint": parts.fingerprint, "split": parts.split, "split_seed": parts.seed,
+        **({} if parts.most is None else {"faces_at_most": parts.most}), **framing.described(parts.name, parts.aspect),
         "images": len(faces), "seed": run.seed, "precision": loop.precision_of(run.runner),
         "settings": asdict(settings),
         "adversary": {
@@ -96,7 +98,7 @@ def train_pair(
 
 def drawn_faces(side: int, seed: int) -> FaceParts:
     """Drawn faces, to try things without a data set; training and audit draw the same ones."""
-    return replace(synthetic_faces.faces(DRAWN, seed, side), seed=seed)
+    return replace(synthetic_faces.faces(DRAWN, seed, side), seed=seed, aspect=1.0)
 
 
 def check(faces: Faces, target: Sequence[str], hides: Sequence[str]) -> None:

@@ -17,9 +17,22 @@ from typing import TYPE_CHECKING
 
 from veil import training
 from veil.audits.features.audit import measure as measure_audit
+from veil.audits.features.readings import (
+    drawn_best,
+    floor_of,
+    guess,
+    in_loop,
+    least,
+    lift,
+    lift_interval,
+    strongest,
+    titled,
+    tried,
+)
 from veil.audits.features.running import RunningAudit
 from veil.audits.features.settings import SCALES, FeatureAuditSettings, named, recorded_before
-from veil.audits.features.verdicts import drawn_best, floor_of, guess, in_loop, least, lift, strongest, titled, verdicts
+from veil.audits.features.verdicts import verdicts
+from veil.audits.levels import people_of, without_controls
 from veil.data.faces import FaceParts
 from veil.jobs.rows import Row, RowFile
 from veil.models.face_embedder import EmbedderMissing, FaceEmbedder
@@ -123,7 +136,7 @@ def show(evidence: Evidence) -> Section:
     """A table with a line per variant, verdicts, and the paper's claims."""
     grouped = by_variant(evidence)
     title = "What attackers get · every variant"
-    tables = [_summary(grouped), _claims(grouped), _verdicts(grouped)]
+    tables = [_summary(grouped), _claims(grouped), _verdicts(grouped, evidence.conditions.scale)]
     if len({row["seed"] for row in evidence.rows(ITEM)}) > 1:
         tables.insert(1, _seeds(evidence.rows(ITEM)))
     return Section(ITEM, title, _text(), tuple(tables), (), evidence.source(ITEM))
@@ -159,24 +172,34 @@ def _summary(grouped: dict[str, list[Row]]) -> Table:
             _percent(service(rows)),
             "–" if adversary is None else _percent(adversary),
             f"{_percent(best)} ({titled(best['attack'])})",
-            f"{100 * lift(best['balanced_accuracy'], least(floor)):.0f} %",
+            lift_interval(best, least(floor)),
             f"{strongest(rows, GENDER, 'auroc')['auroc']:.3f}",
             "–" if drawn is None else f"{drawn['ms_ssim']:.3f} ({titled(drawn['attack'])})",
             "–" if drawn is None else f"{100 * lift(drawn['ms_ssim'], guess(rows, 'ms_ssim')):.0f} %",
+            tried(rows, GENDER),
         ))  # fmt: skip
     rows = next(iter(grouped.values()))
     floor = floor_of(rows, GENDER)
     lines.append(("floor", "–", "50.0", "–", f"{100 * least(floor):.1f} (a true smile)", "0 %",
-                  f"{least(floor, 'auroc'):.3f}", f"{guess(rows, 'ms_ssim'):.3f} (no features)", "0 %"))  # fmt: skip
+                  f"{least(floor, 'auroc'):.3f}", f"{guess(rows, 'ms_ssim'):.3f} (no features)", "0 %",
+                  "–"))  # fmt: skip
     return Table(
         "Values sent, and how many different features all judged faces have. Balanced accuracies in %: of the service "
         "on smiles, of the training’s own adversary on gender, and of the strongest attacker on gender that was "
         "trained afterwards. AUROC of the attacker that is best by AUROC. MS-SSIM of the best reconstruction. “Of what "
-        "there is”: 0 % is the floor, 100 % is certainty, or the image itself.",
+        "there is”: 0 % is the floor, 100 % is certainty, or the image itself; rows keep no interval of means of "
+        "pictures. “Strongest of”: of how many trained attackers on gender, and of how many reconstructions. "
+        f"{_trainings(grouped)}",
         ("", "sent", "smile", "gender, in the loop", "gender, retrained", "of what there is", "AUROC", "MS-SSIM",
-         "of what there is"),
+         "of what there is", "strongest of"),
         tuple(lines),
     )  # fmt: skip
+
+
+def _trainings(grouped: dict[str, list[Row]]) -> str:
+    """How many trainings stand behind each line, and over which faces."""
+    row = service(next(iter(grouped.values())))
+    return f"One training of each, over {people_of(row.get('count'), row.get('people'))}."
 
 
 def _sent(rows: Sequence[Row]) -> str:
@@ -203,19 +226,22 @@ def _claims(grouped: dict[str, list[Row]]) -> Table:
             f"(majority {100 * strongest(rows, GENDER)['majority']:.1f})",
             "–" if drawn is None or undefended is None else
             f"{undefended['ms_ssim']:.3f} to {drawn['ms_ssim']:.3f} (no features {guess(rows, 'ms_ssim'):.3f})",
+            f"{tried(plain, GENDER)} to {tried(rows, GENDER)}",
         ))  # fmt: skip
     return Table(
         "The paper’s claims: smile 92.7 to 91.5 %, gender 97.36 to 58.85 % (CelebA’s majority is 58.3 %), MS-SSIM "
-        "0.9458 to 0.3175. Here, plain accuracies in %, from no defence to each, by the strongest retrained attacker.",
-        ("", "smile", "gender", "MS-SSIM"), tuple(lines),
+        "0.9458 to 0.3175. Here, plain accuracies in %, from no defence to each, by the strongest retrained "
+        "attacker; “strongest of”: of how many attackers of gender, and of how many reconstructions, before and after.",
+        ("", "smile", "gender", "MS-SSIM", "strongest of"), tuple(lines),
     )  # fmt: skip
 
 
-def _verdicts(grouped: dict[str, list[Row]]) -> Table:
+def _verdicts(grouped: dict[str, list[Row]], scale: Scale) -> Table:
     return Table(
-        "What the strongest attacker gets.", ("", "", ""),
-        tuple((VARIANTS[name].title, one.about, one.text)
-              for name, rows in grouped.items() for one in verdicts(rows, PRIVATE)),
+        f"What the strongest attacker gets.{without_controls(grouped.values())}",
+        ("", "", "verdict", "because", "the strongest of"),
+        tuple((VARIANTS[name].title, one.about, one.words, one.text, one.over)
+              for name, rows in grouped.items() for one in verdicts(rows, PRIVATE, scale)),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ Expect:  only images defended: gender is still told in 93.7 %; only attributes: 
 Command: veil reproduce li2019 figure2 --scale cpu --data DIR
 """
 
-from veil.audits.features.verdicts import drawn_best, guess, strongest
+from veil.audits.features.readings import drawn_best, guess, strongest, tried
 from veil.recipes.li2019 import audits
 from veil.recipes.li2019.variants import GENDER, VARIANTS
 from veil.recipes.recipe import Evidence
@@ -28,10 +28,12 @@ def show(evidence: Evidence) -> Section:
             VARIANTS[name].title, PRINTED.get(name, "–"), f"{100 * best['accuracy']:.1f}",
             f"{100 * best['balanced_accuracy']:.1f}",
             "–" if drawn is None else f"{drawn['ms_ssim']:.3f} (no features {guess(grouped[name], 'ms_ssim'):.3f})",
+            tried(grouped[name], GENDER),
         ))  # fmt: skip
     table = Table(
-        "Gender by the strongest retrained attacker, in %, and the best reconstruction.",
-        ("", "paper", "accuracy", "balanced accuracy", "MS-SSIM"), tuple(lines),
+        "Gender by the strongest retrained attacker, in %, and the best reconstruction; of how many attackers and "
+        "reconstructions. One training of each.",
+        ("", "paper", "accuracy", "balanced accuracy", "MS-SSIM", "strongest of"), tuple(lines),
     )  # fmt: skip
     text = ("What the paper infers, that one defence does not bring the other along, can only be seen where a defence "
             "holds by itself: the first and the last line say whether it does.",)  # fmt: skip

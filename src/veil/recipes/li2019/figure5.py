@@ -13,7 +13,7 @@ themselves is measured. `veil study` runs the study with people (`docs/study.md`
 from collections.abc import Sequence
 
 from veil.audits.features.page import compared
-from veil.audits.features.verdicts import RECOGNISED, picture_floor, reconstructions, titled
+from veil.audits.features.readings import RECOGNISED, picture_floor, reconstructions, titled
 from veil.jobs.rows import Row
 from veil.recipes.li2019 import audits
 from veil.recipes.li2019.variants import VARIANTS

@@ -12,7 +12,7 @@ Means by epoch; the paper shows every hundredth batch.
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from veil.audits.features.verdicts import strongest
+from veil.audits.features.readings import strongest
 from veil.jobs.rows import Row
 from veil.protections.features.deep_obfuscator import ADVERSARIAL
 from veil.recipes.li2019 import audits, figure7

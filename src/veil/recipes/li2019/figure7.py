@@ -15,7 +15,7 @@ undefended variants are trained once for all sets with the same targets. Set (a)
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from veil.audits.features.verdicts import floor_of, in_loop, least, strongest
+from veil.audits.features.readings import floor_of, in_loop, least, of_attribute, strongest
 from veil.jobs.rows import Row
 from veil.recipes.li2019 import reduced, tradeoff
 from veil.recipes.li2019.audits import service
@@ -99,11 +99,13 @@ def show(evidence: Evidence) -> Section:
         Table("What services read, accuracy in %.", ("", "paper", *titles, "majority"), _services(grouped)),
         Table(
             "What attackers read, accuracy in %: what the paper prints, and the adversary of our training as in the "
-            "paper, which is what that stands for; then the strongest that was trained afterwards.",
+            "paper, which is what that stands for; then the strongest that was trained afterwards, of "
+            "as many as the next table says.",
             ("", "paper", "own adversary", *titles, "majority"), _attackers(grouped),
         ),
         Table(
-            "What the strongest attackers read that were trained afterwards: balanced accuracy in %, and AUROC.",
+            "What the strongest attackers read that were trained afterwards: balanced accuracy in %, and AUROC, "
+            "and of how many attackers they are the strongest. One training of each.",
             ("", *titles, "floor"), _beside_floors(grouped),
         ),
     )  # fmt: skip
@@ -153,8 +155,9 @@ def _beside_floors(grouped: BySet) -> tuple[tuple[str, ...], ...]:
         floor = floor_of(variants["undefended"], secret)
         pairs = [[strongest(rows, secret, metric)[metric] for metric in METRICS] for rows in variants.values()]
         pairs.append([least(floor, metric) for metric in METRICS])
-        cells = (f"{_percent(balanced)} ({auroc:.3f})" for balanced, auroc in pairs)
-        lines.append((_label(name, secret), *cells))
+        cells = [f"{_percent(balanced)} ({auroc:.3f})" for balanced, auroc in pairs]
+        over = [f", of {len(of_attribute(rows, secret))}" for rows in variants.values()]
+        lines.append((_label(name, secret), *map("".join, zip(cells, [*over, ""], strict=True))))
     return tuple(lines)
 
 

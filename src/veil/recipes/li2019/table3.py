@@ -12,7 +12,7 @@ values compare by their distance to the floor only.
 """
 
 from veil.attacks.features import FEATURE_ATTACKERS
-from veil.audits.features.verdicts import guess, lift, reconstructions, retrained, titled
+from veil.audits.features.readings import guess, lift, reconstructions, retrained, titled
 from veil.recipes.li2019 import audits
 from veil.recipes.li2019.variants import VARIANTS
 from veil.recipes.recipe import Evidence

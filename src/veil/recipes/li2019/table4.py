@@ -10,7 +10,7 @@ The best reconstruction by each metric, of attackers who were trained afterwards
 """
 
 from veil.audits.features.page import drawn
-from veil.audits.features.verdicts import drawn_best, picture_floor
+from veil.audits.features.readings import drawn_best, picture_floor, reconstructions
 from veil.recipes.li2019 import audits, variants
 from veil.recipes.li2019.variants import VARIANTS
 from veil.recipes.recipe import Evidence
@@ -34,14 +34,15 @@ def show(evidence: Evidence) -> Section:
             best = drawn_best(rows, metric)
             cells.append("–" if best is None else _cell(metric, best[metric]))
         paper = "–" if printed is None else f"{printed[0]:.4f}, {printed[1]:.2f} dB"
-        lines.append((VARIANTS[name].title, paper, *cells))
+        lines.append((VARIANTS[name].title, paper, *cells, f"{len(reconstructions(rows))}"))
     first = next(iter(grouped.values()))
     for name, title in _FLOORS.items():
         row = picture_floor(first, name)
-        lines.append((title, "–", *(_cell(metric, row.get(metric)) for metric in metrics)))
+        lines.append((title, "–", *(_cell(metric, row.get(metric)) for metric in metrics), "–"))
     table = Table(
-        "The best reconstruction by each metric; “shows” is 0 for nothing of the photo and 1 for all of it.",
-        ("", "paper", *(_METRICS[metric] for metric in metrics)),
+        "The best reconstruction by each metric; “shows” is 0 for nothing of the photo and 1 for all of it; "
+        "of how many reconstructions it is the best. One training of each.",
+        ("", "paper", *(_METRICS[metric] for metric in metrics), "best of"),
         tuple(lines),
     )
     strips = [drawn(f"figure4-{name}", rows, f"Figure 4, {VARIANTS[name].title}. {variants.CREDIT}. ")

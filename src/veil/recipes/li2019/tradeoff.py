@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from veil.audits.features.verdicts import drawn_best, floor_of, guess, least, lift, strongest, titled
+from veil.audits.features.readings import drawn_best, floor_of, guess, least, lift_interval, strongest, titled, tried
 from veil.jobs.rows import Row
 from veil.recipes.li2019 import reduced
 from veil.recipes.li2019.audits import PRIVATE, TARGET, service
@@ -89,22 +89,25 @@ def show(evidence: Evidence) -> Section:
             *(f"{count:,}" for count in _sent(rows)),
             f"{100 * service(rows)['balanced_accuracy']:.1f}",
             f"{100 * best['balanced_accuracy']:.1f} ({titled(best['attack'])})",
-            f"{100 * lift(best['balanced_accuracy'], least(floor_of(rows, GENDER))):.0f} %",
+            lift_interval(best, least(floor_of(rows, GENDER))),
             f"{strongest(rows, GENDER, 'auroc')['auroc']:.3f}",
             "–" if drawn is None else f"{drawn['ms_ssim']:.3f}",
+            tried(rows, GENDER),
         ))  # fmt: skip
     rows = next(iter(grouped.values()))
     drawn, floor = drawn_best(rows, "ms_ssim"), floor_of(rows, GENDER)
     lines.append((
         "floor", "", "", "50.0", f"{100 * least(floor):.1f}", "0 %", f"{least(floor, 'auroc'):.3f}",
-        "–" if drawn is None else f"{guess(rows, 'ms_ssim'):.3f}",
+        "–" if drawn is None else f"{guess(rows, 'ms_ssim'):.3f}", "–",
     ))  # fmt: skip
     table = Table(
         "Values sent, and how many different features all judged faces have. Balanced accuracies in %: of the service "
         "on smiles, and of the strongest retrained attacker on gender; “of what there is” puts the latter on a scale "
         "from the floor, 0 %, to certainty, 100 %. AUROC of the attacker that is best by AUROC, which needs no "
-        "threshold. MS-SSIM of the pictures that the best reconstructor draws.",
-        ("", "values sent", "different", "smile", "gender", "of what there is", "AUROC", "MS-SSIM"), tuple(lines),
+        "threshold. MS-SSIM of the pictures that the best reconstructor draws. “Strongest of”: of how many attackers "
+        "of gender, and of how many reconstructions. One training of each.",
+        ("", "values sent", "different", "smile", "gender", "of what there is", "AUROC", "MS-SSIM", "strongest of"),
+        tuple(lines),
     )  # fmt: skip
     caption = (
         "What the service reads (right is better) against what a retrained attacker reads (low is better). The number "

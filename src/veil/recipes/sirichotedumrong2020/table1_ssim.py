@@ -33,6 +33,7 @@ from veil.audits.images.verdicts import (
     strongest,
     verdicts,
 )
+from veil.audits.levels import without_controls
 from veil.data import photo_sets, small_images
 from veil.data import synthetic as made_data
 from veil.data.decoding import decode
@@ -150,7 +151,7 @@ def show(evidence: Evidence) -> Section:
     trained = {(row["method"], row["preset"]): row for row in evidence.rows(transformation.ITEM)}
     tables: list[Table] = [_whole(audits, accuracy), _claims(first, trained.get(("cyclegan", "paper")))]
     tables += [_as_it_should_be(data, rows) for data, rows in audits.items()]
-    tables.append(_verdicts(first))
+    tables.append(_verdicts(first, evidence.conditions.scale))
     return Section(
         ITEM, "Table I and Figure 7 · What attacks give back", _text(audits), tuple(tables), tuple(_figures(audits)),
         evidence.source(ITEM),
@@ -220,26 +221,32 @@ def _as_it_should_be(data: str, by_protection: dict[str, list[Row]]) -> Table:
             for metric in metrics:
                 row = strongest(rows, metric, most, least)
                 cells.append("–" if row is None else f"{row[metric]:.3f} ({named(row)})")
-            lines.append((f"{NAMES[name]}, {title}", *cells))
+            tried = len(attempts(rows, most, least))
+            lines.append((f"{NAMES[name]}, {title}, of {tried} attacks", *cells))
     rows = by_protection[PROTECTIONS[0]]
     for title, values in (("a guess", [guess(rows, metric) for metric in metrics]),
                           ("the plain images", [floor(rows, "plain")[metric] for metric in metrics])):  # fmt: skip
         lines.append((title, *(f"{value:.3f}" for value in values)))
     return Table(
-        f"Table I as it should have been, {data}: the strongest attack by each metric.",
+        f"Table I as it should have been, {data}: the strongest attack by each metric, and of how many it is the "
+        "strongest (the protected image itself counts as one more). Each was trained once.",
         ("", *(titles[metric] for metric in metrics)), tuple(lines),
     )  # fmt: skip
 
 
-def _verdicts(by_protection: dict[str, list[Row]]) -> Table:
+def _verdicts(by_protection: dict[str, list[Row]], scale: Scale) -> Table:
     """In words, by protection and kind of attacker, and how long the audit took."""
     lines = [
-        (f"{NAMES[name]} ({duration(sum(row['seconds'] for row in rows))})", verdict.attacker, verdict.text)
+        (f"{NAMES[name]} ({duration(sum(row['seconds'] for row in rows))})", verdict.attacker, verdict.words,
+         verdict.text, verdict.over)
         for name, rows in by_protection.items()
-        for verdict in verdicts(rows)
-    ]
-    return Table("What each kind of attacker gets; in brackets, what the whole audit took.",
-                 ("", "an attacker who …", ""), tuple(lines))  # fmt: skip
+        for verdict in verdicts(rows, scale)
+    ]  # fmt: skip
+    return Table(
+        "What each kind of attacker gets; in brackets, what the whole audit took."
+        f"{without_controls(by_protection.values())}",
+        ("", "an attacker who …", "verdict", "because", "the strongest of"), tuple(lines),
+    )  # fmt: skip
 
 
 def _claims(by_protection: dict[str, list[Row]], cyclegan: Row | None) -> Table:
