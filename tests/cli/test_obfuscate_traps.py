@@ -6,7 +6,7 @@ from pathlib import Path
 import obfuscators
 import pytest
 from commands import rows_of, said, veil
-from face_folders import made_folder
+from face_folders import made_folder, people
 
 from veil import images
 from veil.data import faces
@@ -50,6 +50,8 @@ def test_fewer_faces_are_always_the_same_ones_and_no_one_is_in_two_parts(trained
     assert [len(part) for part in (few.train, few.validation, few.test)] == [70, 10, 20]
     assert len(whole.train) + len(whole.validation) + len(whole.test) == 700
     assert few.aspect == 1.0
+    assert people(few.train).isdisjoint(people(few.test))
+    assert len(people(few.train)) >= 70 / 4  # a few photos of each, not all of a few
 
 
 def test_what_an_audit_would_refuse_is_refused_before_training(tmp_path: Path, capsys: Captured) -> None:

@@ -10,6 +10,7 @@ known.
 
 import difflib
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
@@ -34,6 +35,8 @@ OWN_SHARES = (0.7, 0.1, 0.2)
 """For a list without a partition of its own."""
 ATTACKERS_SHARE = 0.5
 """Of the test part, for attackers, where the client that is audited was trained with the same set."""
+_PHOTOS = 4
+"""Of a person, where faces are cut down."""
 _ASKED = 9
 """Photos whose shape is asked for."""
 
@@ -190,8 +193,8 @@ def read(
             identities are known, otherwise by image (the paper always splits by image). Shares are as exact as whole
             people allow.
         seed: of a random split.
-        most: so many images are read of all three parts at most, in the shares 70, 10, 20 %: one person after the
-            other, the same ones for the same seed. None reads all.
+        most: so many images are read of all three parts at most, in the shares 70, 10, 20 %: a few of each
+            person, the same ones for the same seed. None reads all.
 
     Raises:
         FileNotFoundError: where there is no such folder, or a file of the layout or a listed photo is missing.
@@ -230,14 +233,23 @@ def _aspect(files: Sequence[Path]) -> float:
 
 
 def _fewer(known: FaceList, part_of: Tensor, most: int, seed: int) -> Tensor:
-    """Parts of images with -1 for those that are left out: people are taken in the order of their hashes."""
+    """Parts of images with -1 for those that are left out.
+
+    People are taken in the order of their hashes, each with a few photos (`_PHOTOS`), so that many people remain; then
+    in the same order with their further ones.
+    """
     names = known.files if known.identities is None else known.identities.tolist()
     people = [name.name if isinstance(name, Path) else str(name) for name in names]
+    hashed = _hash(("fewer faces", seed))
+    ranks = {person: hashed(person) for person in set(people)}
+    taken: Counter[str] = Counter()
+    order = []
+    for place, person in enumerate(people):
+        order.append((taken[person] // _PHOTOS, ranks[person], place))
+        taken[person] += 1
     wanted = [share * most for share in OWN_SHARES]
     chosen = torch.full_like(part_of, -1)
-    order = _hash(("fewer faces", seed))
-    ranks = {person: order(person) for person in set(people)}
-    for place in sorted(range(len(people)), key=lambda place: (ranks[people[place]], place)):
+    for _, _, place in sorted(order):
         part = int(part_of[place])
         if wanted[part] > 0:
             chosen[place] = part
