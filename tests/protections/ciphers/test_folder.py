@@ -267,7 +267,9 @@ def test_a_file_that_holds_other_pixels_is_a_failure(
 ) -> None:
     """The file is what counts: here the encoder loses the last bit."""
     encode = images.encode
-    monkeypatch.setattr(images, "encode", lambda photo, format: encode(photo.with_pixels(photo.pixels & 254), format))
+    monkeypatch.setattr(
+        images, "encode", lambda photo, format, mark=None: encode(photo.with_pixels(photo.pixels & 254), format)
+    )
     rows = list(encrypt_folder([inputs], tmp_path / "out", "tanaka", key))
     assert all("holds other pixels" in row["error"] for row in rows)
     assert not list((tmp_path / "out").rglob("*.png"))
