@@ -33,6 +33,8 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 ON_CPU, ELSEWHERE = 8, 64
 """Images of a pass: more make a CPU no faster."""
+JUDGED_TOGETHER = 4
+"""Images of a pass of judges, who are asked about one photo, and what becomes of it, at a time."""
 _DIGITS = 16
 
 

@@ -34,7 +34,7 @@ from veil.models.names import DEFAULT
 from veil.protections.noise import SCHEMES
 from veil.protections.noise.advice import advice
 from veil.protections.noise.engine import Engine, Precision
-from veil.protections.noise.passes import Passes
+from veil.protections.noise.passes import JUDGED_TOGETHER, Passes
 from veil.protections.noise.readings import label_spaces, left_after_processing, readings_of, worst_verdict
 from veil.protections.noise.results import Protected
 from veil.protections.noise.rows import PROTECTED_ROWS, ProtectedRow
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 NAMED = 10  # target classes at most that a row names
 KEPT = "harmless fields"  # of metadata; before there was a list, true stood for more
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
-_JUDGED_TOGETHER = 4  # photos of a pass of judges, who are asked about one photo and what becomes of it
 _FAILS = (ImageError, NoNoise, NoFiniteAnswer, OSError, MemoryError)
 
 
@@ -131,7 +130,7 @@ class Protector:
         chosen = [models] if isinstance(models, str | Classifier) else list(models)
         self.engine = Engine(_loaded(chosen), batch=batch, device=device, precision=precision)
         others = _loaded(verify_with)
-        self.judges = Passes(others, together=_JUDGED_TOGETHER, device=device) if others else None
+        self.judges = Passes(others, together=JUDGED_TOGETHER, device=device) if others else None
         if settings is None and "budget" not in options:
             self.settings = _as_needed(self.settings, self.engine.classifiers)
         everyone = [*self.engine.classifiers, *(self.judges.classifiers if self.judges else ())]
