@@ -97,18 +97,16 @@ def _answer(name: str, pixels: "Tensor", mark: "Mark | None", top: int, *, anywa
     """A network's first classes for a photo, uint8 (C, H, W), and its entropy.
 
     Raises:
+        NoFiniteAnswer: where it gives none.
         Misfit: where the network cannot read it, unless it is asked ``anyway``.
     """
-    import torch
-
     from veil import images
     from veil.metrics import privacy
     from veil.models import catalog
 
     classifier = catalog.load(name)
     _require_fit(classifier, mark, pixels, anyway=anyway)
-    with torch.no_grad():
-        logits = classifier(images.to_float(pixels)[None]).float()
+    logits = classifier.answers(images.to_float(pixels)[None])
     best = logits.softmax(1)[0].topk(min(top, logits.shape[1]))
     return {
         "network": classifier.name,

@@ -7,7 +7,9 @@ before its row. `veil.jobs.stream` is how such works are built.
 Outputs lie in the output folder, in mirrored sub-folders, and nothing else does. The rest lies in a private folder
 beside it (`veil.jobs.layout`):
 
-- ``run.json``: what the outputs depend on. A second run with other settings is refused, not mixed in.
+- ``run.json``: what the outputs depend on. A second run with other settings is refused, not mixed in. What a network's
+  last bits depend on (`veil.runtime.provenance.arithmetic`) belongs to it; folders of an older Veil, whose ``run.json``
+  does not say it, go on without that comparison.
 - ``rows.jsonl``: a row per file, appended and flushed to disk as it is done, after its output; sorted by input when the
   run is complete.
 - ``.lock``: held while a process works here.
@@ -69,6 +71,7 @@ from veil.jobs.row_index import RowIndex
 from veil.runtime import names
 from veil.runtime.files import PRIVATE_FILE, printable, write_atomically
 from veil.runtime.names import UnsafeName
+from veil.runtime.provenance import comparable
 
 R = TypeVar("R")
 _PAGE = 1000  # files that are taken from the database at once
@@ -336,7 +339,7 @@ def _check_manifest(layout: Layout, settings: Mapping[str, Any]) -> None:
         found = None
     if not isinstance(found, dict):
         raise FolderError(f"{printable(layout.manifest)} cannot be read; choose another folder")
-    old, new = _flat(found), _flat(json.loads(json.dumps(settings)))
+    old, new = _flat(found), _flat(comparable(json.loads(json.dumps(settings)), found))
     if other := [name for name in {**old, **new} if old.get(name, _NOTHING) != new.get(name, _NOTHING)]:
         changes = "; ".join(f"{name} {_short(old.get(name))} → {_short(new.get(name))}" for name in other[:_CHANGES])
         more = f"; and {len(other) - _CHANGES} more" if len(other) > _CHANGES else ""

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from veil.images import LUMA
 from veil.images.marks import Mark
+from veil.models.answers import require_finite
 from veil.models.weights import fingerprint
 
 MAX_ASPECT = 8  # of longer to shorter side; the middle of a longer strip is looked at, and memory stays bounded
@@ -221,6 +222,15 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.network(self.preprocessing(images))
         return logits
+
+    @torch.no_grad()
+    def answers(self, images: Tensor, of: str = "this photo") -> Tensor:
+        """Logits, float32 (N, K), of float [0, 1] NCHW images.
+
+        Raises:
+            NoFiniteAnswer: where a value is not finite; ``of`` says in the message what was asked about.
+        """
+        return require_finite(self(images).float(), self.name, of)
 
     def train(self, mode: bool = True) -> "Classifier":
         """Stays in evaluation mode: a classifier is never trained here."""

@@ -1,14 +1,25 @@
-"""Where a result comes from: command, time, hardware and versions, for every row that results/ keeps."""
+"""Where a result comes from: command, time, hardware and versions, for every row that results/ keeps; and what the bits
+of a network's output depend on, for ``run.json`` and checkpoints."""
 
+from __future__ import annotations
+
+import hashlib
 import os
 import platform
 import shlex
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    import torch
+
+ARITHMETIC = "arithmetic"
+"""By this name, settings hold what `arithmetic` says."""
 PACKAGES = ("veil", "torch", "timm", "torchvision", "pillow", "numpy")
 
 
@@ -48,3 +59,48 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def arithmetic(device: torch.device | None = None) -> dict[str, Any]:
+    """What the last bits of a network's output depend on, as JSON. A job does not go on under other conditions.
+
+    Args:
+        device: where the network computes; the CPU if it is None.
+
+    Returns:
+        ``device`` (its kind), ``kernels`` (the instructions that torch chose on a CPU, or the name of another device)
+        and ``torch`` (its version); on a CPU also ``threads``, and ``bits``: hexadecimal digits that change where the
+        processor, or a setting of its libraries, has a convolution and a product of matrices end in other bits.
+    """
+    import torch
+
+    kind = "cpu" if device is None else device.type
+    about: dict[str, Any] = {"device": kind, "torch": str(torch.__version__)}
+    if kind != "cpu":
+        return about | {"kernels": torch.cuda.get_device_name(device) if kind == "cuda" else kind}
+    threads = torch.get_num_threads()
+    return about | {"kernels": torch.backends.cpu.get_cpu_capability(), "threads": threads, "bits": _bits(threads)}
+
+
+def comparable(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they are to be compared with those that a run was begun with: without what it did not say of its
+    arithmetic. What an older Veil has begun said nothing of it, and goes on."""
+    before, now = found.get(ARITHMETIC), wanted.get(ARITHMETIC, {})
+    known = {name: value for name, value in now.items() if isinstance(before, Mapping) and name in before}
+    others = {name: value for name, value in wanted.items() if name != ARITHMETIC}
+    return others | ({ARITHMETIC: known} if known else {})
+
+
+@cache
+def _bits(threads: int) -> str:
+    """Sixteen digits of the SHA-256 of a small computation, on the CPU with so many threads."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    images, kernels, matrix = (
+        torch.randn(size, generator=generator) for size in ((4, 16, 24, 24), (32, 16, 3, 3), (32 * 22 * 22, 40))
+    )
+    with torch.inference_mode():
+        convolved = torch.conv2d(images, kernels)
+        results = convolved, convolved.flatten(1) @ matrix, convolved.relu().mean((2, 3)).softmax(1)
+    return hashlib.sha256(b"".join(result.contiguous().numpy().tobytes() for result in results)).hexdigest()[:16]

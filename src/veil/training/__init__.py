@@ -8,11 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from veil.training.checkpoints import Trained
-    from veil.training.loop import CHECKPOINT, LOG, Moment, Precision, TrainingError, fabric, precision_of, report
+    from veil.training.loop import (
+        CHECKPOINT,
+        LOG,
+        Diverged,
+        Moment,
+        Precision,
+        TrainingError,
+        fabric,
+        precision_of,
+        report,
+    )  # fmt: skip
 
 __all__ = [
     "CHECKPOINT",
     "LOG",
+    "Diverged",
     "Moment",
     "Precision",
     "Trained",

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from veil.jobs.rows import Row as Row
+from veil.runtime.provenance import ARITHMETIC, comparable
 
 TENSORS, STATE = "tensors.safetensors", "state.json"
 
@@ -61,8 +62,9 @@ def save(trained: Trained, folder: Path, fingerprint: Mapping[str, object], log:
 
 def _differences(there: Mapping[str, object], here: Mapping[str, object]) -> str:
     """What differs, old → new, and why more epochs cannot be added to a training."""
-    names = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
-    text = "; ".join(f"{name} {_short(there.get(name))} → {_short(here.get(name))}" for name in names)
+    old, new = _flat(there), _flat(here)
+    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    text = "; ".join(f"{name} {_short(old.get(name))} → {_short(new.get(name))}" for name in names)
     if names == ["epochs"]:
         text += (
             " (learning rates follow the whole length of a training: one of more epochs is another from its first step "
@@ -75,6 +77,13 @@ def _short(value: object) -> str:
     return f"{value:.60}" if isinstance(value, str) else str(value)
 
 
+def _flat(fingerprint: Mapping[str, object]) -> dict[str, object]:
+    """Settings by name; those of the arithmetic, which are an object among them, beside the others."""
+    arithmetic = fingerprint.get(ARITHMETIC)
+    others = {name: value for name, value in fingerprint.items() if name != ARITHMETIC}
+    return others | (dict(arithmetic) if isinstance(arithmetic, Mapping) else {})
+
+
 def load(trained: Trained, folder: Path, fingerprint: Mapping[str, object]) -> list[Row]:
     """Restores networks and optimisers in place and returns the log so far; empty without a checkpoint."""
     if not folder.exists():
@@ -85,9 +94,10 @@ def load(trained: Trained, folder: Path, fingerprint: Mapping[str, object]) -> l
             return []
         kept.rename(folder)
     state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-    if state["fingerprint"] != fingerprint:
+    here = comparable(fingerprint, state["fingerprint"])
+    if state["fingerprint"] != here:
         raise ValueError(
-            f"{folder} belongs to a run with other settings: {_differences(state['fingerprint'], fingerprint)}. "
+            f"{folder} belongs to a run with other settings: {_differences(state['fingerprint'], here)}. "
             "Choose another folder, or remove it to start again."
         )
     tensors = load_file(folder / TENSORS)

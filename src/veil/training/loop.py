@@ -32,6 +32,7 @@ from veil.runtime import devices
 from veil.runtime.devices import Precision as Precision
 from veil.runtime.errors import UserError
 from veil.runtime.files import write_atomically
+from veil.runtime.provenance import ARITHMETIC, arithmetic
 from veil.runtime.seeds import seed_of
 from veil.training import checkpoints
 from veil.training.checkpoints import Row, Trained
@@ -44,6 +45,10 @@ CHECKPOINT, LOG, TABLE = "checkpoint", "log.jsonl", "log.csv"
 
 class TrainingError(UserError, RuntimeError):
     """A run cannot go on; the message is one line for a person."""
+
+
+class Diverged(TrainingError):
+    """The values of a training have left the range of numbers."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,8 @@ def run(
     Args:
         step: one update; it calls backward and the optimisers itself and returns named scalars, averaged for the log
             over the steps that returned them.
-        settings: everything that the result depends on; a checkpoint written under other settings is refused.
+        settings: everything that the result depends on; a checkpoint written under other settings is refused, or where
+            the arithmetic was another (`veil.runtime.provenance.arithmetic`; precision; number of processes).
         after_epoch: returns further scalars for the log, a validation accuracy for instance.
         runner: the Fabric that set networks and optimisers up; needed with several processes.
         tensorboard: write the log for TensorBoard, too (extra ``tensorboard``).
@@ -122,11 +128,14 @@ def run(
 
     Raises:
         ValueError: where ``folder`` holds a checkpoint of a run with other settings.
-        TrainingError: where a scalar is no longer finite; the last checkpoint is that of the epoch before.
+        Diverged: where a scalar is no longer finite; the last checkpoint is that of the epoch before.
     """
     first = runner is None or runner.is_global_zero
     folder.mkdir(parents=True, exist_ok=True)
-    fingerprint = {"seed": seed, "epochs": epochs, **{k: str(v) for k, v in settings.items()}}
+    fingerprint: dict[str, Any] = {"seed": seed, "epochs": epochs, **{k: str(v) for k, v in settings.items()}}
+    fingerprint[ARITHMETIC] = arithmetic(None if runner is None else runner.device) | (
+        {} if runner is None else {"precision": precision_of(runner), "processes": runner.world_size}
+    )
     log = checkpoints.load(trained, folder / CHECKPOINT, fingerprint)
     if first and log:  # a run may have been stopped between its checkpoint and its log
         _write(folder, log)
@@ -149,7 +158,7 @@ def run(
         if after_epoch is not None:
             row |= after_epoch(epoch)
         if not all(math.isfinite(value) for value in row.values()):
-            raise TrainingError(f"the training has diverged in epoch {epoch}: {json.dumps(row)}")
+            raise Diverged(f"the training has diverged in epoch {epoch}: {json.dumps(row)}")
         log.append(row | {"seconds": round(time.perf_counter() - started, 2)})
         if first:
             checkpoints.save(trained, folder / CHECKPOINT, fingerprint, log)

@@ -24,6 +24,7 @@ from veil.protections.features.feature_files import (
     pack,
     unpack,
 )
+from veil.runtime.provenance import ARITHMETIC, arithmetic
 
 SHAPES: list[tuple[tuple[int, int, int], Encoding]] = [
     ((8, 1, 1), Encoding("uint8", -1, 1)),
@@ -100,6 +101,7 @@ def test_a_folder_becomes_what_the_client_sends(inputs: Path, tmp_path: Path, va
                             "out_sha256", "pixels_sha256"}  # fmt: skip
     assert json.loads(kept_of(tmp_path / "out", "run.json").read_text()) == {
         "version": 1, "client": client.fingerprint, "name": "tiny",
+        ARITHMETIC: arithmetic(),
     }  # fmt: skip
 
 

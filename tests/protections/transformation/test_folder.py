@@ -18,6 +18,7 @@ from veil.jobs import folders, stream
 from veil.jobs.folders import FolderError
 from veil.protections.transformation.file import MAX_PIXELS, Transformation
 from veil.protections.transformation.folder import LOSSLESS, transform_folder
+from veil.runtime.provenance import ARITHMETIC, arithmetic
 
 SIZES = [(1, 1), (33, 47), (32, 32), (5, 70)]
 
@@ -202,6 +203,7 @@ def test_what_lies_beside_the_images(inputs: Path, tmp_path: Path, transformatio
     assert rows[0]["source"] == folders.stamp(inputs / rows[0]["file"])
     assert json.loads(kept_of(tmp_path / "out", "run.json").read_text()) == {
         "version": 1, "transformation": transformation.fingerprint, "name": "tiny", "format": "png", "size": None,
+        ARITHMETIC: arithmetic(),
     }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from veil.attacks.errors import AttackFailed
+from veil.attacks.errors import AttackFailed, failing, require_finite
 from veil.runtime.lazy import torch
 from veil.runtime.scales import SCALES, Scale
 
@@ -108,7 +108,12 @@ class TrainedAttack:
     solved: bool = False
 
     def __call__(self, features: Tensor) -> Tensor:
-        return self.answer(features)
+        """Its answers.
+
+        Raises:
+            AttackFailed: where one is not finite.
+        """
+        return require_finite(self.answer(features))
 
     @property
     def flat(self) -> bool | None:
@@ -212,15 +217,15 @@ class AttributeAttacker(FeatureAttacker):
         """Trains it; ``validation`` is of other people, for the choice of the epoch.
 
         Raises:
-            AttackFailed: where it cannot work with such features.
+            AttackFailed: where it cannot work with such features, or the training diverges.
             ValueError: for features or labels of validation that are unlike its own, or settings of another attacker.
-            TrainingError: where the training diverges.
         """
         self.require(own.features, settings)
         require_alike(own.features, validation.features)
         if own.labels.shape[1] != validation.labels.shape[1]:
             raise ValueError(f"labels of validation are {tuple(validation.labels.shape)}, unlike {own.labels.shape[1]}")
-        return self.fit(own, validation, settings, run)
+        with failing():
+            return self.fit(own, validation, settings, run)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,16 +243,16 @@ class Reconstructor(FeatureAttacker):
         """Trains it; ``validation`` is of other people, for the choice of the epoch.
 
         Raises:
-            AttackFailed: where it cannot work with such features.
+            AttackFailed: where it cannot work with such features, or the training diverges.
             ValueError: for features or images of validation that are unlike its own, or settings of another attacker.
-            TrainingError: where the training diverges.
         """
         self.require(own.features, settings)
         require_alike(own.features, validation.features)
         if own.images.shape[1:] != validation.images.shape[1:]:
             sizes = tuple(validation.images.shape[1:]), tuple(own.images.shape[1:])
             raise ValueError(f"images of validation are {sizes[0]}, unlike {sizes[1]}")
-        return self.fit(own, validation, settings, run)
+        with failing():
+            return self.fit(own, validation, settings, run)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,13 @@ Schölkopf 2000), with the two classes of each attribute weighing as much as eac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from veil.attacks.errors import AttackFailed
 from veil.attacks.features.attackers import AttributeAttacker, KnownAttributes, TrainedAttack
 from veil.attacks.features.attribute_classifiers import KNOWS, balanced, mean_auroc, scores_of
 from veil.models.features import is_vector
@@ -141,9 +143,16 @@ def fit(
 
 
 def best_of(solutions: Iterator[Solved], validation: KnownAttributes) -> tuple[Solved, float]:
-    """The solution that is best on standardised features of others, and how good it is."""
-    judged = ((solved, mean_auroc(solved(validation.features), validation.labels)) for solved in solutions)
-    return max(judged, key=lambda pair: pair[1])
+    """The solution that is best on standardised features of others, and how good it is.
+
+    Raises:
+        AttackFailed: where none gives finite scores.
+    """
+    judged = [(solved, mean_auroc(solved(validation.features), validation.labels)) for solved in solutions]
+    finite = [pair for pair in judged if math.isfinite(pair[1])]
+    if not finite:
+        raise AttackFailed("no solution gives finite scores")
+    return max(finite, key=lambda pair: pair[1])
 
 
 def nearest(features: Tensor, known: Tensor, count: int) -> Tensor:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from veil import images
+from veil.attacks.errors import require_finite
 from veil.attacks.features.attackers import ImageSearch, shape_of
 from veil.runtime.lazy import functional as F
 from veil.runtime.lazy import torch
@@ -84,6 +85,7 @@ def invert(
         uint8 (N, 3, H, W), on the same device.
 
     Raises:
+        AttackFailed: where an image was never given finite features.
         ValueError: where features are none, or the obfuscator's have another shape, or the mean has another size.
     """
     shape_of(features)
@@ -115,6 +117,7 @@ def _search(
         for layer, gradient in zip(layers, torch.autograd.grad(losses.sum(), layers), strict=True):
             layer.grad = gradient
         optimizer.step()
+    require_finite(best)  # what was never finite has no closest image
     return closest
 
 

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from veil.attacks.errors import require_finite
 from veil.attacks.features.attackers import KnownImages, Reconstructor, TrainedAttack, shape_of
 from veil.runtime.lazy import torch
 from veil.runtime.scales import Scale
@@ -125,10 +126,8 @@ def _drawn(network: nn.Module, size: tuple[int, int], device: torch.device, feat
     from veil.images import quantise
 
     with torch.inference_mode():
-        return torch.cat([
-            quantise(network(part.to(device).float()).clamp(0, 1)).to(features.device)
-            for part in torch.split(features, _at_once(size))
-        ])  # fmt: skip
+        drawn = (network(part.to(device).float()) for part in torch.split(features, _at_once(size)))
+        return torch.cat([quantise(require_finite(part).clamp(0, 1)).to(features.device) for part in drawn])
 
 
 def _network(build: Build, own: KnownImages, size: tuple[int, int], settings: ReconstructorSettings) -> nn.Module:

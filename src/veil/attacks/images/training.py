@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from veil import images
+from veil.attacks.errors import require_finite
 from veil.metrics.curves import flat
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
@@ -38,12 +39,15 @@ class Reconstruction:
 
     @torch.inference_mode()
     def __call__(self, protected: Tensor) -> Tensor:
+        """Plain images, uint8.
+
+        Raises:
+            AttackFailed: where the network gives values that are not finite.
+        """
         device = next(self.network.parameters()).device
         at_once = max(1, _PIXELS_AT_ONCE // protected[0, 0].numel())
-        return torch.cat([
-            images.quantise(self.network(images.to_float(part.to(device))).clamp(0, 1)).to(protected.device)
-            for part in torch.split(protected, at_once)
-        ])  # fmt: skip
+        drawn = (self.network(images.to_float(part.to(device))) for part in torch.split(protected, at_once))
+        return torch.cat([images.quantise(require_finite(part).clamp(0, 1)).to(protected.device) for part in drawn])
 
 
 def train(

@@ -95,7 +95,6 @@ def audit_client(
         UnknownName: for an attack that there is not.
         RowsError: where ``out`` holds rows of another audit.
         FolderError: where ``out`` is in use.
-        TrainingError: where the training of an attack diverges.
     """
     from veil import training
     from veil.training.run import Run

@@ -29,7 +29,6 @@ def measure(audit: RunningAudit) -> list[Row]:
     Raises:
         ValueError: where what is sent is no tensor (N, C, h, w) of floats, or an attribute is not known.
         RowsError: where rows of an attacker were measured with other settings.
-        TrainingError: where the training of an attack diverges.
     """
     for row in audit.settings.of(FeatureAttacker):
         if row.retrained:

@@ -97,10 +97,10 @@ def _attributes(plain: RunningAudit, audit: RunningAudit, row: AttributeAttacker
     try:
         control, faces = attribute_rows.trained(plain, row)
         after, _ = attribute_rows.trained(audit, row)
+        scores = [attribute_rows.scores_by(one, attack) for one, attack in ((plain, control), (audit, after))]
     except AttackFailed as failure:
         plain.add(**fields, failed=str(failure))
         return
-    scores = [attribute_rows.scores_by(one, attack) for one, attack in ((plain, control), (audit, after))]
     for place, name in enumerate(audit.subject.hides):
         if plain.there(**fields, attribute=name):
             continue
@@ -113,14 +113,15 @@ def _attributes(plain: RunningAudit, audit: RunningAudit, row: AttributeAttacker
 
 def _images(plain: RunningAudit, row: Reconstructor | ImageSearch) -> None:
     def drawn() -> Row:
-        if isinstance(row, ImageSearch):
-            count = min(plain.settings.searched, len(plain.pictures))
-            return picture_rows.pictured(plain, picture_rows.searched(plain, row, plain.features("judged")[:count]))
         try:
+            if isinstance(row, ImageSearch):
+                count = min(plain.settings.searched, len(plain.pictures))
+                found = picture_rows.searched(plain, row, plain.features("judged")[:count])
+                return picture_rows.pictured(plain, found)
             attack = picture_rows.trained(plain, row, 0)
+            judged = attack(plain.features("judged")[: plain.settings.judged])
         except AttackFailed as failure:
             return {"failed": str(failure)}
-        judged = attack(plain.features("judged")[: plain.settings.judged])
         return {"flat": attack.flat, **picture_rows.pictured(plain, judged)}
 
     _add(plain, row, drawn)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from veil.attacks.errors import AttackFailed
+from veil.attacks.errors import AttackFailed, failing
 from veil.attacks.features import PersonFinder
 from veil.attacks.features.attackers import KnownPeople
 from veil.audits.features.running import RunningAudit
@@ -72,8 +72,9 @@ def looked_for(audit: RunningAudit, row: PersonFinder) -> Row:
     try:
         row.require(validation.features, settings)
         own = KnownPeople(audit.features("most")[: len(audit.faces.most)], audit.faces.most.identities)
-        attack = row.fit(own, validation, settings)
+        with failing():
+            attack = row.fit(own, validation, settings)
+        embeddings = attack(audit.features("judged"))
     except AttackFailed as failure:
         return {"failed": str(failure)}
-    embeddings = attack(audit.features("judged"))
     return {"flat": attack.flat, **_identified(embeddings, embeddings, people, same=False)}

@@ -103,14 +103,15 @@ def _reconstruct(audit: RunningAudit, row: Reconstructor, number: int) -> None:
     audit.say(f"{row.title}, seed {number}")
     try:
         attack = trained(audit, row, number)
+        if not measured:
+            drawn = attack(audit.features("judged")[: audit.settings.judged])
+            audit.add(**fields, best_epoch=attack.best_epoch, flat=attack.flat, **pictured(audit, drawn))
+            measured = audit.find(**fields)
+        if not number:
+            audit.show(lambda: attack(audit.sent_of_shown()), attack=row.name)
     except AttackFailed as failure:
-        audit.add(**fields, failed=str(failure))
-        return
-    if not measured:
-        drawn = attack(audit.features("judged")[: audit.settings.judged])
-        audit.add(**fields, best_epoch=attack.best_epoch, flat=attack.flat, **pictured(audit, drawn))
-    if not number:
-        audit.show(lambda: attack(audit.sent_of_shown()), attack=row.name)
+        if not measured:
+            audit.add(**fields, failed=str(failure))
 
 
 def trained(audit: RunningAudit, row: Reconstructor, number: int) -> TrainedAttack:
@@ -152,10 +153,15 @@ def _search(audit: RunningAudit, row: ImageSearch) -> None:
     if (reason := row.cannot(shape_of(audit.features("judged")))) is not None:
         audit.add(kind="reconstruction", **fields, failed=f"{row.title} {reason}")
         return
-    if not measured:
-        drawn = searched(audit, row, audit.features("judged")[:count])
-        audit.add(kind="reconstruction", **fields, **pictured(audit, drawn))
-    audit.show(lambda: searched(audit, row, audit.sent_of_shown()), **fields)
+    try:
+        if not measured:
+            drawn = searched(audit, row, audit.features("judged")[:count])
+            audit.add(kind="reconstruction", **fields, **pictured(audit, drawn))
+            measured = audit.find(kind="reconstruction", **fields)
+        audit.show(lambda: searched(audit, row, audit.sent_of_shown()), **fields)
+    except AttackFailed as failure:
+        if not measured:
+            audit.add(kind="reconstruction", **fields, failed=str(failure))
 
 
 def searched(audit: RunningAudit, row: ImageSearch, sent: Tensor) -> Tensor:

@@ -100,7 +100,6 @@ def audit_images(
     Raises:
         ValueError: where there is no such protection, attack, data set or classifier, or they do not go together.
         FolderError, RowsError: where ``out`` is in use, or holds another audit.
-        TrainingError: where the training of an attack diverges.
     """
     if scale not in SCALES:
         raise ValueError(f"there is no scale {scale!r}; there are {', '.join(SCALES)}")

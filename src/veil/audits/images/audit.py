@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from veil.attacks.errors import AttackFailed
+from veil.attacks.errors import AttackFailed, failing
 from veil.attacks.images import ImageAttack, words_of
 from veil.attacks.images.attack import AttackersImages, Reconstruct
 from veil.audits.images.subjects import Subject
@@ -115,7 +115,7 @@ def audit(
 
     Raises:
         ValueError: where the protection or an attack fails in its code, or gives no such images as it has to.
-        TrainingError: where the training of an attack diverges.
+        NoFiniteAnswer: where the classifier gives none for images that need no attack.
     """
     marked = _Marked(rows, dict(mark or {}))
     scene = Scene.of(audited, run.seed, shown)
@@ -177,12 +177,21 @@ class Scene:
     def judge(self, reconstructed: Tensor) -> Row:
         """All metrics of what came back of the judged images, and how many these are."""
         labels = self.judged.labels if self.classifier else None
-        measured = recovery.recovery(self.judged.images, reconstructed, labels, self.classifier)
+        measured = recovery.recovery(self.judged.images, reconstructed, labels, self._reader)
         return {"count": len(self.judged), **asdict(measured)}
 
+    @property
+    def _reader(self) -> Callable[[Tensor], Tensor] | None:
+        return None if self.classifier is None else self.classifier.answers
+
     def judged_as(self, reconstruct: Reconstruct) -> Row:
-        """What an attack says of itself, and what it gives back of the judged images."""
-        return _of_itself(reconstruct) | self.judge(self.undone(reconstruct, self.judged_protected))
+        """What an attack says of itself, and what it gives back of the judged images.
+
+        Raises:
+            AttackFailed: where that is nothing.
+        """
+        with failing():
+            return _of_itself(reconstruct) | self.judge(self.undone(reconstruct, self.judged_protected))
 
     def pictured(self, rows: _Marked, **fields: Any) -> bool:
         """Whether there are pictures of that already, or none are wanted."""
@@ -272,17 +281,19 @@ def _make(
 ) -> None:  # fmt: skip
     """Makes an attack, and adds what rows it lacks."""
     row = described(attack, pairs, audited)
+    named: Row = {"attack": attack.name, "pairs": pairs}
+    measured = bool(_measured(rows, attack, pairs))
     try:
         reconstruct = attacked(scene, attack, pairs, audited, run)
+        if not measured:
+            rows.add({"kind": "attack", **row, **scene.judged_as(reconstruct)})
+            measured = True
+        if not scene.pictured(rows, **named):
+            pictures = _packed(scene.undone(reconstruct, scene.shown_protected))
+            rows.add({"kind": "shown", **named, **words_of(attack), "pictures": pictures})
     except AttackFailed as failure:
-        rows.add({"kind": "attack", **row, "failed": str(failure)})
-        return
-    if not _measured(rows, attack, pairs):
-        rows.add({"kind": "attack", **row, **scene.judged_as(reconstruct)})
-    named: Row = {"attack": attack.name, "pairs": pairs}
-    if not scene.pictured(rows, **named):
-        pictures = _packed(scene.undone(reconstruct, scene.shown_protected))
-        rows.add({"kind": "shown", **named, **words_of(attack), "pictures": pictures})
+        if not measured:
+            rows.add({"kind": "attack", **row, "failed": str(failure)})
 
 
 def described(attack: ImageAttack, pairs: int | None, audited: ImageAudit) -> Row:
@@ -308,7 +319,8 @@ def attacked(
         subject = scene.subject
         about = {"protection": f"{subject.name} {subject.described}", "data": audited.parts.fingerprint}
         options |= {"settings": settings, "run": run.at(attack.name, about=about)}
-    return attack.attack(*attack.knowledge.arguments(scene.own, pairs), **options)
+    with failing():
+        return attack.attack(*attack.knowledge.arguments(scene.own, pairs), **options)
 
 
 def _of_itself(reconstruct: Reconstruct) -> Row:

@@ -68,7 +68,6 @@ def _made(attack: ImageAttack, pairs: int | None, audited: ImageAudit, run: Run)
     row = {**described(attack, pairs, audited), "protection": known.name}
     scene = Scene.of(controlled, run.seed, audited.parts.test.images[:0])
     try:
-        reconstruct = attacked(scene, attack, pairs, controlled, run.at(FOLDER))
+        return row | scene.judged_as(attacked(scene, attack, pairs, controlled, run.at(FOLDER)))
     except AttackFailed as failure:
         return row | {"failed": str(failure)}
-    return row | scene.judged_as(reconstruct)

@@ -265,7 +265,7 @@ def classify(
         ValueError: for features of another shape.
     """
     from veil.protections.features import feature_files
-    from veil.protections.features.feature_files import Answer, OtherClient
+    from veil.protections.features.feature_files import OtherClient
     from veil.protections.features.file import Service
     from veil.runtime import devices
 
@@ -277,8 +277,8 @@ def classify(
                 f"features of the client {features.client}, not of {reader.client}, whose service this is"
             )
         values = features.values if isinstance(features, Features) else features
-        probabilities = reader(values.to(where)).tolist()
-        answers = [Answer(str(place), tuple(one), None) for place, one in enumerate(probabilities)]
+        names = [str(place) for place in range(len(values))]
+        answers = list(feature_files.answers_of(reader, values.to(where), names))
     else:
         paths = [features] if isinstance(features, str | Path) else features
         files = feature_files.find([Path(path) for path in paths])

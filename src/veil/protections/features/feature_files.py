@@ -31,10 +31,12 @@ from veil.jobs.image_batches import FAILS, ReadImage
 from veil.jobs.listing import Files
 from veil.jobs.row_formats import DoneRow, RowFormat
 from veil.jobs.stream import Stages, as_written, stream
+from veil.models.answers import finite_rows, no_answer
 from veil.protections.features.encoding import Encoding
 from veil.protections.features.file import Client, Service
 from veil.protections.features.framing import Crop, framed
 from veil.runtime.files import printable, write_atomically
+from veil.runtime.provenance import ARITHMETIC, arithmetic
 
 SUFFIX = ".features"
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
@@ -178,7 +180,7 @@ def extract_folder(
     )  # fmt: skip
     job = Job(
         work=partial(stream, stages), suffixes=images.SUFFIXES, suffix=SUFFIX,
-        settings={"version": VERSION, "client": client.fingerprint, "name": client.name}
+        settings={"version": VERSION, "client": client.fingerprint, "name": client.name, ARITHMETIC: arithmetic(device)}
         | ({} if crop == "none" else {"crop": crop}), rows=EXTRACTED_ROWS, synced=False,
     )  # fmt: skip
     return folders.run(inputs, out, job, run)
@@ -243,9 +245,19 @@ def _answers(
     group: Sequence[tuple[str, Tensor | str]], service: Service, device: torch.device | None
 ) -> Iterator[Answer]:
     features = [read for _, read in group if isinstance(read, Tensor)]
-    probabilities = iter(service(torch.stack(features).to(device)).tolist() if features else ())
+    names = [name for name, read in group if isinstance(read, Tensor)]
+    answers = iter(answers_of(service, torch.stack(features).to(device), names) if features else ())
     for name, read in group:
-        if isinstance(read, str):
-            yield Answer(name, None, read)
-        else:
-            yield Answer(name, tuple(next(probabilities)), None)
+        yield Answer(name, None, read) if isinstance(read, str) else next(answers)
+
+
+def answers_of(service: Service, features: Tensor, names: Sequence[str]) -> Iterator[Answer]:
+    """What a service says of features, decoded, (N, C, h, w); an error where that is not finite.
+
+    Args:
+        names: N of them, for the answers.
+    """
+    logits = service.logits(features)
+    for name, one, finite in zip(names, logits.sigmoid().tolist(), finite_rows(logits), strict=True):
+        error = None if finite else str(no_answer(service.name, "these features"))
+        yield Answer(name, tuple(one) if finite else None, error)

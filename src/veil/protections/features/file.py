@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from veil import images
+from veil.models.answers import require_finite
 from veil.models.features import STRIDE, Shape
 from veil.models.obfuscator import FeatureClassifier, Obfuscator
 from veil.models.weights import Card
@@ -79,12 +80,17 @@ class Client:
 
         Raises:
             ValueError: as for a call.
+            NoFiniteAnswer: where the network gives none for an image.
         """
         images.require_batch(batch, "a client takes")
         if tuple(batch.shape[2:]) != self.size:
             raise ValueError(f"{self.name} takes images of {_by(self.size)} pixels, not {_by(batch.shape[2:])}")
         self.network.to(batch.device)
-        return _in_parts(lambda part: self.encoding.encode(self.network(images.to_float(part))), batch)
+
+        def send(part: Tensor) -> Tensor:
+            return self.encoding.encode(require_finite(self.network(images.to_float(part)), self.name, "this image"))
+
+        return _in_parts(send, batch)
 
     def features(self, batch: Tensor) -> Tensor:
         """Features of images in [0, 1], float (N, 3, H, W), before they are encoded; with gradients to the images."""

@@ -26,7 +26,8 @@ from veil.images import ImageError, Photo
 from veil.images.photo import alike_in_channels
 from veil.jobs.row_formats import Row
 from veil.metrics import fidelity, privacy
-from veil.protections.noise.engine import Engine
+from veil.models.answers import NoFiniteAnswer
+from veil.protections.noise.passes import JUDGED_TOGETHER, Passes
 from veil.protections.noise.readings import label_spaces
 from veil.protections.noise.released_photos import Match, Released
 from veil.runtime import names
@@ -131,17 +132,17 @@ class Checker:
         truths: Mapping[str, int] | None = None,
         device: str = "auto",
     ) -> None:
-        self.engine = Engine([*classifiers, *unseen], batch=4, device=device)
+        self.passes = Passes([*classifiers, *unseen], together=JUDGED_TOGETHER, device=device)
         self.roles = ["descent"] * len(classifiers) + ["unseen"] * len(unseen)
         self.released, self.originals, self.truths = released, originals, truths or {}
-        self.spaces = label_spaces(self.engine.classifiers)
+        self.spaces = label_spaces(self.passes.classifiers)
 
     def strangers(self) -> list[str]:
         """Names of the networks of the verdict that are not those of the run, by their weights."""
         if self.released is None:
             return []
         known = set(self.released.weights)
-        judging = (c for c, role in zip(self.engine.classifiers, self.roles, strict=True) if role == "descent")
+        judging = (c for c, role in zip(self.passes.classifiers, self.roles, strict=True) if role == "descent")
         return [classifier.name for classifier in judging if classifier.fingerprint() not in known]
 
     def check(self, file: str, path: Path, *, max_pixels: int = images.MAX_PIXELS) -> CheckedRow:
@@ -169,10 +170,10 @@ class Checker:
 
     def _views(self, photo: Photo, label: int | None, row: Row | None) -> list[CheckedView]:
         known = {view["network"]: view for view in row["networks"]} if row is not None else {}
-        answers = self.engine.logits([photo.pixels])
+        answers = self.passes.logits([photo.pixels])
         views: list[CheckedView] = []
         for classifier, role, space, logits in zip(
-            self.engine.classifiers, self.roles, self.spaces, answers, strict=True
+            self.passes.classifiers, self.roles, self.spaces, answers, strict=True
         ):
             before = known.get(classifier.name)
             truth = before["true_class"] if before is not None else label if space == self.spaces[0] else None
@@ -276,6 +277,6 @@ def check_files(
     for path, file in files:
         try:
             yield checker.check(file, path, max_pixels=max_pixels)
-        except (ImageError, OSError, MemoryError) as error:
+        except (ImageError, NoFiniteAnswer, OSError, MemoryError) as error:
             reason = "not enough memory" if isinstance(error, MemoryError) else str(error)
             yield {"file": file, "protected": None, "error": printable(" ".join(reason.split()))}

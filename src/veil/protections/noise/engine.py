@@ -13,27 +13,29 @@ goals into a loss and a score. The engine knows neither schemes nor targets.
 What is released is judged as it will be stored: every score is that of the photo rounded to 8 bits, never of a float
 image. Rounding is to nearest, inside the loop, and gradients pass straight through it.
 
-What is guaranteed. A photo's outcome depends on its pixels, its aim and the settings. It does not depend on its
-neighbours, its place in the batch or the order of the queue as long as the platform's kernels give each image of a
-batch the same bits whatever the other images are. `Engine` checks that once, at the start, on random images: the batch
-keeps one shape, and shrinks, when the queue runs dry, only to shapes whose logits and gradients came out equal to the
-last bit (`Engine.shapes`). The number of threads, the device and the version of torch must be the same.
+What is guaranteed. A photo's outcome depends on its pixels, its aim and the settings, and on what
+`veil.protections.noise.passes.Passes.arithmetic` names: not on its neighbours, its place in the batch, the order of the
+queue, or how many photos are in work. Passes have a few fixed shapes for that; where more photos are in work than the
+largest takes, a step is several passes.
+
+A photo for which a network, or the scheme, gives no finite number is lost: its plan ends, and what it came to is a
+`NoFiniteAnswer`. The others of its pass take this step again without it.
 """
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from veil.models.answers import NoFiniteAnswer, finite_rows, no_answer
 from veil.models.classifier import Classifier
+from veil.protections.noise.passes import Passes
+from veil.protections.noise.passes import Precision as Precision
 from veil.protections.noise.scheme import Job, Objective, Outcome, Plan, StepSettings
-from veil.runtime import devices
-
-Precision = Literal["auto", "float32", "bfloat16"]
 
 MAX_ACTIVE_PIXELS = 64_000_000  # about 40 bytes of state each
 
@@ -58,6 +60,11 @@ class _Task:
         self.outcomes = [None] * len(jobs)
         return [(self, index, job) for index, job in enumerate(jobs)]
 
+    def lose(self, reason: NoFiniteAnswer) -> None:
+        """Ends the plan without a photo."""
+        self.plan.close()
+        self.finished, self.result = True, reason
+
 
 @dataclass(eq=False)
 class _Slot:
@@ -79,11 +86,7 @@ class Engine:
 
     Args:
         classifiers: one, or an ensemble; a job is done when its score is reached on each.
-        batch: photos in work at once; 8 on a CPU and 64 elsewhere by default.
-        device: ``auto``, ``cpu``, ``cuda``, ``mps``.
-        precision: of the descent. ``auto`` is bfloat16 where the hardware computes in it and no network has grouped
-            convolutions (which it does not reliably speed up), float32 elsewhere. A score that counts is always
-            taken in float32.
+        batch, device, precision: see `Passes`. A score that counts is always taken in float32.
     """
 
     def __init__(
@@ -94,22 +97,28 @@ class Engine:
         device: str = "auto",
         precision: Precision = "auto",
     ) -> None:
-        if not classifiers:
-            raise ValueError("at least one classifier is needed")
-        self.device = devices.choose(device)
-        self.classifiers = [classifier.to(self.device) for classifier in classifiers]
-        if batch is not None and batch < 1:
-            raise ValueError(f"batch must be at least 1, not {batch}")
-        self.batch = batch or (8 if self.device.type == "cpu" else 64)
-        fast = devices.computes_bfloat16(self.device) and not any(c.has_depthwise for c in classifiers)
-        self.bfloat16 = precision == "bfloat16" or (precision == "auto" and fast)
-        self.shapes = self._equal_shapes()
+        self.passes = Passes(classifiers, batch=batch, device=device, precision=precision)
+        self.device, self.classifiers = self.passes.device, self.passes.classifiers
+        self.batch, self.bfloat16 = self.passes.batch, self.passes.bfloat16
         self.evaluations = 0
 
     def run(
         self, plans: Iterable[tuple[Any, Plan]], objective: Objective, settings: StepSettings
     ) -> Iterator[tuple[Any, Any]]:
-        """Yields ``(key, what the plan returned)`` as plans finish. Plans are drawn only as places fall free."""
+        """Yields ``(key, what the plan returned)`` as plans finish. Plans are drawn only as places fall free.
+
+        Raises:
+            NoFiniteAnswer: where a photo is lost.
+        """
+        for key, result in self.attempt(plans, objective, settings):
+            if isinstance(result, NoFiniteAnswer):
+                raise result
+            yield key, result
+
+    def attempt(
+        self, plans: Iterable[tuple[Any, Plan]], objective: Objective, settings: StepSettings
+    ) -> Iterator[tuple[Any, Any]]:
+        """As `run`, but yields ``(key, NoFiniteAnswer)`` for a photo that is lost, and goes on with the others."""
         waiting = iter(plans)
         queue: deque[tuple[_Task, int, Job]] = deque()
         slots: list[_Slot] = []
@@ -129,36 +138,38 @@ class Engine:
                     slots.append(self._slot(*queue.popleft()))
             if not slots:
                 return
-            finished = self._step(slots, objective, settings)
+            together = self.passes.shapes[-1]
+            finished: dict[_Slot, Outcome | NoFiniteAnswer] = {}
+            for start in range(0, len(slots), together):
+                finished |= self._step(slots[start : start + together], objective, settings)
             slots = [slot for slot in slots if slot not in finished]
             for slot, outcome in finished.items():
                 task = slot.task
-                task.outcomes[slot.index] = outcome
-                if all(task.outcomes):
-                    queue.extendleft(reversed(task.advance(task.outcomes)))
-                    if task.finished:
-                        yield task.key, task.result
+                if task.finished:
+                    continue  # another descent of the same photo was lost
+                if isinstance(outcome, NoFiniteAnswer):
+                    task.lose(outcome)
+                else:
+                    task.outcomes[slot.index] = outcome
+                    if all(task.outcomes):
+                        queue.extendleft(reversed(task.advance(task.outcomes)))
+                if slot.task.finished:
+                    yield task.key, task.result
+            slots = [slot for slot in slots if not slot.task.finished]
+            queue = deque(job for job in queue if not job[0].finished)
 
     def logits(self, images: Sequence[Tensor]) -> list[Tensor]:
-        """What each classifier says of uint8 photos (C, H, W) of any sizes, in float32: one (N, K) tensor each.
-
-        The answer for a photo has the same bits in any company, under the condition that `Engine` checks.
-        """
-        answers: list[list[Tensor]] = [[] for _ in self.classifiers]
-        for start in range(0, len(images), self.shapes[-1]):
-            part = [image.to(self.device).float().div_(255)[None] for image in images[start : start + self.shapes[-1]]]
-            for answer, classifier in zip(answers, self.classifiers, strict=True):
-                inputs = self._padded([classifier.preprocessing(image) for image in part])
-                with torch.no_grad():
-                    answer.append(classifier.network(inputs)[: len(part)].float())
-        return [torch.cat(answer).cpu() for answer in answers]
+        """See `Passes.logits`."""
+        return self.passes.logits(images)
 
     def _slot(self, task: _Task, index: int, job: Job) -> _Slot:
         image = job.image.to(self.device)
         return _Slot(task, index, job, image, torch.zeros_like(image, dtype=torch.float32))
 
-    def _step(self, slots: list[_Slot], objective: Objective, settings: StepSettings) -> dict[_Slot, Outcome]:
-        """Scores every photo, takes those that are done out, and moves the others one step."""
+    def _step(
+        self, slots: list[_Slot], objective: Objective, settings: StepSettings
+    ) -> dict[_Slot, Outcome | NoFiniteAnswer]:
+        """Scores the photos of a pass, takes those that are done out, and moves the others one step."""
         self.evaluations += len(slots)
         with torch.enable_grad():
             candidates = [
@@ -166,23 +177,27 @@ class Engine:
                 for slot in slots
             ]
             views = [[c.preprocessing(candidate) for candidate in candidates] for c in self.classifiers]
-            inputs = [self._padded([v.detach() for v in view]).requires_grad_() for view in views]
+            inputs = [self.passes.stacked([v.detach() for v in view]).requires_grad_() for view in views]
             logits = [
-                self._forward(c, x, self.bfloat16)[: len(slots)] for c, x in zip(self.classifiers, inputs, strict=True)
+                self.passes.forward(c, x, bfloat16=self.bfloat16)[: len(slots)]
+                for c, x in zip(self.classifiers, inputs, strict=True)
             ]
+            if lost := self._unanswered(slots, logits):
+                return lost
             for row, slot in enumerate(slots):
                 if slot.goals is None:
-                    answered = slot.job.aim([answers[row].detach() for answers in logits])
+                    answered = slot.job.aim([of_network[row].detach() for of_network in logits])
                     slot.goals = [goal.to(self.device) for goal in answered]
-            losses, worst = [], []
-            for number, answers in enumerate(logits):
-                loss, score = objective(answers, torch.stack([slot.goals[number] for slot in slots]))  # type: ignore[index]
-                losses.append(loss)
-                worst.append(score.detach())
-            scores: list[float] = torch.stack(worst).amin(0).tolist()
+            goals = [torch.stack(of_network) for of_network in zip(*(slot.goals or () for slot in slots), strict=True)]
+            losses, of_each = zip(*(objective(*pair) for pair in zip(logits, goals, strict=True)), strict=True)
+            if lost := _unusable(slots, goals=goals, losses=losses, scores=of_each):
+                return lost
+            scores: list[float] = torch.stack([score.detach() for score in of_each]).amin(0).tolist()
             if self.bfloat16:
-                scores = self._confirmed(scores, slots, candidates, objective, settings)
-            finished: dict[_Slot, Outcome] = {}
+                scores, lost = self._confirmed(scores, slots, candidates, objective, settings)
+                if lost:
+                    return lost
+            finished: dict[_Slot, Outcome | NoFiniteAnswer] = {}
             for slot, value, candidate in zip(slots, scores, candidates, strict=True):
                 if value > slot.best_score:
                     slot.best_score, slot.best = value, candidate
@@ -192,12 +207,14 @@ class Engine:
             if len(finished) == len(slots):
                 return finished
             gradients = torch.autograd.grad(torch.stack(losses).sum(), inputs)
+            if lost := self._unanswered(slots, gradients, but=finished):
+                return finished | lost
         for row, (slot, candidate) in enumerate(zip(slots, candidates, strict=True)):
             if slot in finished:
                 continue
             gradient = sum(
-                torch.autograd.grad(view[row], candidate, of_view[row : row + 1])[0][0]
-                for view, of_view in zip(views, gradients, strict=True)
+                torch.autograd.grad(view[row], candidate, of_network[row : row + 1])[0][0]
+                for view, of_network in zip(views, gradients, strict=True)
             )
             assert isinstance(gradient, Tensor)
             limit = int(settings.budget)
@@ -212,57 +229,42 @@ class Engine:
         candidates: list[Tensor],
         objective: Objective,
         settings: StepSettings,
-    ) -> list[float]:
-        """Takes scores that bfloat16 holds for reached again in float32."""
+    ) -> tuple[list[float], dict[_Slot, Outcome | NoFiniteAnswer]]:
+        """Takes scores that bfloat16 holds for reached again in float32, and says which photos are lost by that."""
         rows = [row for row, score in enumerate(scores) if score >= settings.required_score]
-        if rows:
-            exact = [1.0] * len(rows)
-            with torch.no_grad():
-                for number, classifier in enumerate(self.classifiers):
-                    inputs = self._padded([classifier.preprocessing(candidates[row]) for row in rows])
-                    goals = torch.stack([slots[row].goals[number] for row in rows])  # type: ignore[index]
-                    _, score = objective(classifier.network(inputs)[: len(rows)].float(), goals)
-                    exact = [min(pair) for pair in zip(exact, score.tolist(), strict=True)]
-            scores = list(scores)
-            for row, score_32 in zip(rows, exact, strict=True):
-                scores[row] = score_32
-        return scores
+        if not rows:
+            return scores, {}
+        asked, logits, exact = [slots[row] for row in rows], [], []
+        with torch.no_grad():
+            for number, classifier in enumerate(self.classifiers):
+                inputs = self.passes.stacked([classifier.preprocessing(candidates[row]) for row in rows])
+                goals = torch.stack([slot.goals[number] for slot in asked])  # type: ignore[index]
+                logits.append(self.passes.forward(classifier, inputs, bfloat16=False)[: len(rows)])
+                exact.append(objective(logits[-1], goals)[1])
+        confirmed = dict(zip(rows, torch.stack(exact).amin(0).tolist(), strict=True))
+        return [confirmed.get(row, score) for row, score in enumerate(scores)], self._unanswered(asked, logits)
 
-    def _forward(self, classifier: Classifier, inputs: Tensor, bfloat16: bool) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
-            logits: Tensor = classifier.network(inputs)
-        return logits.float()
+    def _unanswered(
+        self, slots: Sequence[_Slot], answers: Sequence[Tensor], but: Collection[_Slot] = ()
+    ) -> dict[_Slot, Outcome | NoFiniteAnswer]:
+        """The photos for which a network gave logits, or gradients, that are not finite; ``but`` some."""
+        lost: dict[_Slot, Outcome | NoFiniteAnswer] = {}
+        for classifier, rows in zip(self.classifiers, answers, strict=True):
+            for slot, finite in zip(slots, finite_rows(rows[: len(slots)]), strict=True):
+                if not finite and slot not in but:
+                    lost.setdefault(slot, no_answer(classifier.name))
+        return lost
 
-    def _padded(self, inputs: list[Tensor]) -> Tensor:
-        """Stacks inputs (1, C, h, w) and fills up with zeros to the nearest allowed batch shape."""
-        shape = next(shape for shape in self.shapes if shape >= len(inputs))
-        batch = inputs[0].new_zeros((shape, *inputs[0].shape[1:])).to(memory_format=torch.channels_last)
-        for row, single in enumerate(inputs):
-            batch[row] = single[0]
-        return batch
 
-    def _equal_shapes(self) -> list[int]:
-        """Batch shapes, ascending, that give the same bits as the full batch; the full batch is always the last."""
-        full = max(4, self.batch)
-        shapes = [4 << i for i in range(12) if 4 << i < full]
-        for classifier in self.classifiers:
-            size = (full, classifier.preprocessing.channels, *classifier.preprocessing.size)
-            images = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(self.device)
-            for bfloat16 in {False, self.bfloat16} if shapes else ():
-                whole = self._probe(classifier, images, bfloat16)
-                parts = {shape: self._probe(classifier, images[-shape:], bfloat16) for shape in shapes}
-                shapes = [
-                    n for n in shapes if all(torch.equal(a[-n:], b) for a, b in zip(whole, parts[n], strict=True))
-                ]
-        return [*shapes, full]
-
-    def _probe(self, classifier: Classifier, images: Tensor, bfloat16: bool) -> tuple[Tensor, Tensor]:
-        """Logits, and gradients as the images get them."""
-        inputs = images.clone(memory_format=torch.channels_last).requires_grad_()
-        with torch.enable_grad():
-            logits = self._forward(classifier, inputs, bfloat16)
-            (gradient,) = torch.autograd.grad(logits.logsumexp(1).sum(), inputs)
-        return logits.detach(), gradient
+def _unusable(slots: Sequence[_Slot], **numbers: Sequence[Tensor]) -> dict[_Slot, Outcome | NoFiniteAnswer]:
+    """The photos for which a scheme gave numbers that are not finite: rows of ``numbers``, by name, of each network."""
+    lost: dict[_Slot, Outcome | NoFiniteAnswer] = {}
+    for name, of_networks in numbers.items():
+        for rows in of_networks:
+            for slot, finite in zip(slots, finite_rows(rows), strict=True):
+                if not finite:
+                    lost.setdefault(slot, NoFiniteAnswer(f"the scheme gives {name} that are not finite for this photo"))
+    return lost
 
 
 def _pixels(slots: Iterable[_Slot]) -> int:

@@ -9,6 +9,8 @@ class is an index among the first network's class names. Among networks with oth
 first one that has these names counts. (A descent keeps every network's own first choice off the top:
 `veil.protections.noise.targets.forbidden`.)
 
+Photos for which a network gives no finite answer are left out, and so is a size whose fit diverges; it is said of both.
+
 Memory: photos are read twice, once for their sizes and once, size by size, to fit. `MAX_PIXELS` bounds how many pixels
 of a size are held, `MAX_BATCH_PIXELS` how many are in a batch.
 """
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from veil import images
 from veil.images import ImageError
+from veil.models.answers import NoFiniteAnswer, finite_rows, no_answer, require_finite
 from veil.protections.noise.universal import Size, UniversalNoise, UniversalSettings, add, fit, named, sized, unsure
 from veil.runtime.files import printable
 from veil.runtime.lazy import torch
@@ -148,7 +151,8 @@ def fit_groups(
         classifiers: an ensemble on one device, each with a name of its own.
         truths: true class for the first network by photo, as in ``groups`` or without its folder.
         seed: of the batches.
-        say: called with a line for each photo that cannot be read any more, and where a batch is made smaller.
+        say: called with a line for each photo that cannot be read any more, or for which a network gives no finite
+            answer, for each size without a noise, and where a batch is made smaller.
         progress: called with a group's size and the number of its finished iterations.
 
     Returns:
@@ -157,6 +161,7 @@ def fit_groups(
     Raises:
         ValueError: for a true class that the first network does not have, networks of one name, or where no photo of a
             group can be read any more.
+        NoFiniteAnswer: where no group is left.
     """
     models = {classifier.name: classifier.fingerprint() for classifier in classifiers}
     if len(models) < len(classifiers):
@@ -167,11 +172,19 @@ def fit_groups(
             raise ValueError(f"{first.name} has no class {truth}, only 0 to {len(first.classes) - 1}")
     noises: dict[Size, Tensor] = {}
     effects: list[Effect] = []
+    lost: list[NoFiniteAnswer] = []
     for group in groups:
-        noises[group.size], measured = _fit_group(
-            classifiers, group, settings, truths=truths, seed=seed, say=say, progress=partial(progress, group.size)
-        )
-        effects += measured
+        try:
+            noises[group.size], measured = _fit_group(
+                classifiers, group, settings, truths=truths, seed=seed, say=say, progress=partial(progress, group.size)
+            )
+        except NoFiniteAnswer as error:
+            say(f"{named(group.size)}: {printable(str(error))}; there is no noise for this size")
+            lost.append(error)
+        else:
+            effects += measured
+    if lost and not noises:
+        raise lost[0]
     photos = {sized(effect.size): effect.fitted for effect in effects}
     made_with = asdict(settings) | {"seed": seed}
     return UniversalNoise(noises=noises, models=models, settings=made_with, photos=photos), effects
@@ -192,12 +205,16 @@ def _fit_group(
         raise ValueError(f"none of the photos of {named(group.size)} can be read any more")
     given = _given([file for file, _ in read], truths)
     photos = torch.stack([pixels for _, pixels in read])
-    del read
     chosen = settings.universal(group.size)
     if chosen.batch_size < settings.batch_size:
         say(f"{named(group.size)}: {chosen.batch_size} photos per step instead of {settings.batch_size}")
 
     before = [_answers(classifier, photos, chosen.batch_size) for classifier in classifiers]
+    kept = _answered(classifiers, before, [name for (_, name), _ in read], say)
+    del read
+    if not all(kept):
+        photos, before = photos[kept], [logits[kept] for logits in before]
+        given = [truth for truth, keep in zip(given, kept, strict=True) if keep]
     labels = true_classes(classifiers, before, given)
     held = torch.arange(len(photos)) % HELD_OUT == HELD_OUT - 1
     held_out = bool(held.any())
@@ -210,7 +227,7 @@ def _fit_group(
     released = add(photos[judges], noise)
     effects = []
     for classifier, logits, truth in zip(classifiers, before, labels, strict=True):
-        after = _answers(classifier, released, chosen.batch_size)
+        after = require_finite(_answers(classifier, released, chosen.batch_size), classifier.name, "photos with noise")
         means = _means(logits[judges], after, truth[judges])
         effects.append(
             Effect(
@@ -219,6 +236,25 @@ def _fit_group(
             )
         )  # fmt: skip
     return noise, effects
+
+
+def _answered(
+    classifiers: Sequence[Classifier], logits: Sequence[Tensor], names: Sequence[str], say: Callable[[str], None]
+) -> list[bool]:
+    """For each photo, whether every network gives a finite answer for it; says for which one does not.
+
+    Raises:
+        NoFiniteAnswer: where none is left.
+    """
+    kept = [True] * len(names)
+    for classifier, answers in zip(classifiers, logits, strict=True):
+        for place, finite in enumerate(finite_rows(answers)):
+            if kept[place] and not finite:
+                kept[place] = False
+                say(f"{printable(names[place])}: {printable(str(no_answer(classifier.name)))}; skipped")
+    if not any(kept):
+        raise no_answer(" and ".join(classifier.name for classifier in classifiers), "any photo of this size")
+    return kept
 
 
 def true_classes(classifiers: Sequence[Classifier], logits: Sequence[Tensor], given: Sequence[int | None]) -> Tensor:

@@ -28,16 +28,19 @@ from veil.jobs.folders import QUIET, FolderResult, Item, Job, Row, Run
 from veil.jobs.stream import Failed, Stages, stream
 from veil.metrics import fidelity
 from veil.models import catalog
+from veil.models.answers import NoFiniteAnswer
 from veil.models.classifier import Classifier
 from veil.models.names import DEFAULT
 from veil.protections.noise import SCHEMES
 from veil.protections.noise.advice import advice
 from veil.protections.noise.engine import Engine, Precision
+from veil.protections.noise.passes import JUDGED_TOGETHER, Passes
 from veil.protections.noise.readings import label_spaces, left_after_processing, readings_of, worst_verdict
 from veil.protections.noise.results import Protected
 from veil.protections.noise.rows import PROTECTED_ROWS, ProtectedRow
 from veil.protections.noise.scheme import Plan, Released, Scheme, StepSettings, Verdict, is_undecided
 from veil.protections.noise.universal import NoNoise, UniversalNoise
+from veil.runtime.provenance import ARITHMETIC
 from veil.runtime.seeds import seed_of
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ if TYPE_CHECKING:
 NAMED = 10  # target classes at most that a row names
 KEPT = "harmless fields"  # of metadata; before there was a list, true stood for more
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
-_FAILS = (ImageError, NoNoise, OSError, MemoryError)
+_FAILS = (ImageError, NoNoise, NoFiniteAnswer, OSError, MemoryError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +91,7 @@ class Protector:
         survival: also measure what is left after these processings, by name; True stands for JPEG 90, JPEG 75, and half
             size and back.
         seed: of the random targets; a photo's own draw depends on it and on its pixels.
-        batch, device, precision: see `Engine`.
+        batch, device, precision: see `veil.protections.noise.passes.Passes`.
         universal: noise to add instead of a descent, or its file; with the scheme entropy, and without settings.
         options: the scheme's settings by name: ``budget=3, required_score=0.99, …``.
 
@@ -126,7 +129,8 @@ class Protector:
         self.processings = (PLATFORMS if survival else {}) if isinstance(survival, bool) else dict(survival)
         chosen = [models] if isinstance(models, str | Classifier) else list(models)
         self.engine = Engine(_loaded(chosen), batch=batch, device=device, precision=precision)
-        self.judges = Engine(_loaded(verify_with), batch=4, device=device) if verify_with else None
+        others = _loaded(verify_with)
+        self.judges = Passes(others, together=JUDGED_TOGETHER, device=device) if others else None
         if settings is None and "budget" not in options:
             self.settings = _as_needed(self.settings, self.engine.classifiers)
         everyone = [*self.engine.classifiers, *(self.judges.classifiers if self.judges else ())]
@@ -147,6 +151,7 @@ class Protector:
             "weights": [classifier.fingerprint() for classifier in self.engine.classifiers],
             "seed": self.seed,
             "precision": "bfloat16" if self.engine.bfloat16 else "float32",
+            ARITHMETIC: self.engine.passes.arithmetic(),
         }
 
     def protect(self, photo: "ImageLike", *, truth: int | None = None) -> Protected:
@@ -160,6 +165,7 @@ class Protector:
             ImageError: for a file that cannot be read.
             TypeError: for what is no image.
             NoNoise: where the universal noise has none for the photo's size; in a folder this is a failed row.
+            NoFiniteAnswer: where a network gives none for the photo; in a folder this is a failed row.
         """
         converted = convert(photo)
         photo = converted.photo
@@ -236,7 +242,7 @@ class Protector:
             return _Written(work, released, decoded, looks, (*work.photo.notes, *notes), chosen)
 
         stages = Stages(
-            read=read, change=self._descend, write=write, row=self._row, fails=_FAILS, ahead=run.workers,
+            read=read, change=self._descend, write=write, row=self._judged, fails=_FAILS, ahead=run.workers,
             behind=2 * run.workers,
         )  # fmt: skip
         job = Job(
@@ -248,8 +254,11 @@ class Protector:
     def _descend(self, taken: Iterator[_Work | Failed]) -> Iterator[tuple[_Work, Released] | Failed]:
         """Runs the engine, which takes photos as places fall free."""
         plans = ((work, _nothing() if isinstance(work, Failed) else work.plan) for work in taken)
-        for work, released in self.engine.run(plans, self.scheme.objective, self.settings):
-            yield work if isinstance(work, Failed) else (work, released)
+        for work, released in self.engine.attempt(plans, self.scheme.objective, self.settings):
+            if isinstance(work, Failed):
+                yield work
+            else:
+                yield Failed(work.item, released) if isinstance(released, NoFiniteAnswer) else (work, released)
 
     def _described_survival(self) -> bool | list[str]:
         """As ``run.json`` has it, where true stands for `PLATFORMS`."""
@@ -266,14 +275,26 @@ class Protector:
         """The true class in each network's label space: known only where the class names are the first network's."""
         return [truth if space == self.spaces[0] else None for space in self.spaces[first : first + count]]
 
+    def _judged(self, written: _Written) -> Row:
+        """The row of a file; a file that a network gives no answer for is removed.
+
+        Raises:
+            NoFiniteAnswer: then.
+        """
+        try:
+            return self._row(written)
+        except NoFiniteAnswer:
+            written.work.item.out.unlink(missing_ok=True)
+            raise
+
     def _row(self, written: _Written) -> Row:
         work, released = written.work, written.released
         original, decoded = alike_in_channels(work.photo.pixels, written.decoded)
-        count = len(self.engine.classifiers)
-        readings, after = readings_of(self.engine, original, decoded, self._truths(work.truth, 0, count))
+        passes, count = self.engine.passes, len(self.engine.classifiers)
+        readings, after = readings_of(passes, original, decoded, self._truths(work.truth, 0, count))
         verdict = worst_verdict(readings, after, released.goals, self.scheme.objective)
         views = [asdict(reading) | {"role": "descent"} for reading in readings]
-        left = left_after_processing(self.engine, decoded, readings, self.processings) if self.processings else {}
+        left = left_after_processing(passes, decoded, readings, self.processings) if self.processings else {}
         if self.judges is not None:
             unseen, _ = readings_of(self.judges, original, decoded, self._truths(work.truth, count, len(self.spaces)))
             views += [asdict(reading) | {"role": "unseen"} for reading in unseen]

@@ -1,7 +1,8 @@
 """What networks say of a photo before and after: readings of original and released pixels, and what survives.
 
-Everything here looks at uint8 pixels as a file gave them. Readings are taken in float32 by the same padded batches
-that the engine uses, so that the descent and its judgement cannot disagree about one file.
+Everything here looks at uint8 pixels as a file gave them. Readings are taken in float32 by the same passes that the
+engine uses, so that the descent and its judgement cannot disagree about one file. A network that gives no finite answer
+for a photo judges nothing: `NoFiniteAnswer` names it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from torch import Tensor
 from veil.images.processing import PLATFORMS, Processing, processed
 from veil.metrics import privacy
 from veil.models.classifier import Classifier
-from veil.protections.noise.engine import Engine
+from veil.protections.noise.passes import Passes
 from veil.protections.noise.scheme import Objective, Verdict
 
 
@@ -50,19 +51,22 @@ def label_spaces(classifiers: Sequence[Classifier]) -> list[int]:
 
 
 def readings_of(
-    engine: Engine, before: Tensor, after: Tensor, truths: Sequence[int | None]
+    passes: Passes, before: Tensor, after: Tensor, truths: Sequence[int | None]
 ) -> tuple[list[Reading], list[Tensor]]:
-    """Asks every classifier of the engine about uint8 pixels (C, H, W) before and after.
+    """Asks every classifier about uint8 pixels (C, H, W) before and after.
 
     ``truths`` holds the true class in each network's own label space, None where it is not known.
 
     Returns:
         A reading per network, and each network's logits (K,) on ``after``.
+
+    Raises:
+        NoFiniteAnswer: where a network gives none.
     """
-    answers = engine.logits([before, after])
+    answers = passes.logits([before, after])
     readings = [
         reading_of(classifier.name, logits, truth)
-        for classifier, logits, truth in zip(engine.classifiers, answers, truths, strict=True)
+        for classifier, logits, truth in zip(passes.classifiers, answers, truths, strict=True)
     ]
     return readings, [logits[1] for logits in answers]
 
@@ -110,15 +114,18 @@ def worst_verdict(
 
 
 def left_after_processing(
-    engine: Engine, after: Tensor, readings: Sequence[Reading], processings: Mapping[str, Processing] = PLATFORMS
+    passes: Passes, after: Tensor, readings: Sequence[Reading], processings: Mapping[str, Processing] = PLATFORMS
 ) -> dict[str, dict[str, dict[str, float]]]:
     """What is left of the noise after each of ``processings``, per network.
 
     Returns:
         ``{network: {processing: {"class_after", "icp_after", "ice_after"}}}``; nothing is left where ``class_after``
         is the true class again.
+
+    Raises:
+        NoFiniteAnswer: where a network gives none.
     """
-    logits = engine.logits([processed(after, processing) for processing in processings.values()])
+    logits = passes.logits([processed(after, processing) for processing in processings.values()])
     result: dict[str, dict[str, dict[str, float]]] = {}
     for reading, answers in zip(readings, logits, strict=True):
         icp = privacy.icp(answers, torch.full((len(answers),), reading.true_class))

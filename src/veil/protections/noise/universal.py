@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from veil.models import weights
+from veil.models.answers import NoFiniteAnswer, require_finite
 from veil.protections.noise.entropy import alike
 from veil.protections.noise.scheme import Plan, Released
 from veil.runtime.lazy import functional as F
@@ -110,6 +111,7 @@ def fit(
 
     Raises:
         ValueError: where images and labels do not fit each other, or there is no network.
+        NoFiniteAnswer: where a network gives none for images with noise, or a loss is not finite: the fit has diverged.
     """
     from veil.models.classifier import Classifier
 
@@ -132,10 +134,14 @@ def fit(
         noisy = (batch + noise).clamp(0, 1).flatten(0, 1)
         fitted = []
         for classifier, truth in zip(ensemble, truths, strict=True):
-            logits = classifier(noisy).float().unflatten(0, (len(losses), -1))
+            with_noise = f"images with noise, in step {iteration + 1}"
+            answers = require_finite(classifier(noisy).float(), classifier.name, with_noise)
+            logits = torch.unflatten(answers, 0, (len(losses), -1))
             per_loss = [loss(rows, truth).mean() for loss, rows in zip(losses.values(), logits, strict=True)]
             fitted.append(torch.stack(per_loss).sum())
         objective = torch.stack(fitted).mean() + settings.penalty * noise.square().sum() / 2
+        if not bool(objective.isfinite()):
+            raise NoFiniteAnswer(f"the fit has diverged: its loss is not finite in step {iteration + 1}")
         optimizer.zero_grad()
         objective.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from veil import images
 from veil.models import weights
+from veil.models.answers import require_finite
 from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Transformation:
 
         Raises:
             ValueError: for anything else, and for images of more than `MAX_PIXELS`.
+            NoFiniteAnswer: where the network gives none for an image.
         """
         images.require_batch(batch, "a transformation takes")
         pixels = batch.shape[2] * batch.shape[3]
@@ -96,7 +98,7 @@ class Transformation:
         missing = _together(part) - len(part)
         filled = torch.cat([part, part[-1:].expand(missing, -1, -1, -1)]) if missing else part
         transformed = self.network(images.to_float(filled).contiguous(memory_format=torch.channels_last))
-        return images.quantise(transformed[: len(part)]).contiguous()
+        return images.quantise(require_finite(transformed[: len(part)], self.name, "this image")).contiguous()
 
     @cached_property
     def fingerprint(self) -> str:

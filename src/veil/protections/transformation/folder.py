@@ -24,6 +24,7 @@ from veil.jobs.row_formats import RowFormat
 from veil.protections import of_transformation
 from veil.protections.image_protection import ImageProtection
 from veil.protections.transformation.file import MAX_PIXELS, Transformation
+from veil.runtime.provenance import ARITHMETIC, arithmetic
 
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
 LOSSLESS = lossless.FORMATS
@@ -75,7 +76,7 @@ def transform_folder(
 
     settings = {
         "version": VERSION, "transformation": fingerprint_of(protect, row.name), "name": row.name, "format": format,
-        "size": size,
+        "size": size, ARITHMETIC: arithmetic(device),
     }  # fmt: skip
     job = Lossless(change=change, output=output, settings=settings, rows=TRANSFORMED_ROWS)
     return lossless.run(inputs, out, job, run)

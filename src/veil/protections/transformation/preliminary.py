@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from veil import images as pictures
+from veil.models.answers import require_finite
 from veil.runtime.lazy import functional as F
 from veil.runtime.lazy import torch
 
@@ -76,6 +77,9 @@ def protect(
         labels: y, int64 (N,), of h_θ's classes.
         classifier: h_θ, on the runner's device.
         progress: called with the number of images that are done, and of all.
+
+    Raises:
+        NoFiniteAnswer: where the classifier gives none.
     """
     done = []
     for first in range(0, len(images), batch_size):
@@ -97,7 +101,8 @@ def descend(
     for _ in range(settings.steps):
         protected.requires_grad_()
         with runner.autocast():
-            loss = F.cross_entropy(classifier(protected).float(), labels, reduction="sum")
+            logits = require_finite(classifier(protected).float(), classifier.name, "a training image")
+            loss = F.cross_entropy(logits, labels, reduction="sum")
         (gradient,) = torch.autograd.grad(loss, protected)
         protected = protected.detach().sub_(gradient.sign_(), alpha=step)
         protected = torch.maximum(torch.minimum(protected, highest), lowest)

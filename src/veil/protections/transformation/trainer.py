@@ -208,5 +208,6 @@ def accuracy(classifier: Classifier, data: LabelledImages) -> float:
     device = next(classifier.parameters()).device
     hits = 0
     for part, labels in zip(torch.split(data.images, _PART), torch.split(data.labels, _PART), strict=True):
-        hits += int(classifier(images.to_float(part.to(device))).argmax(1).cpu().eq(labels).sum())
+        answers = classifier.answers(images.to_float(part.to(device)), "an image")
+        hits += int(answers.argmax(1).cpu().eq(labels).sum())
     return hits / max(1, len(data))
