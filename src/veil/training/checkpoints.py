@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from veil.jobs.rows import Row as Row
+from veil.runtime import foreign
 
 TENSORS, STATE = "tensors.safetensors", "state.json"
+MOST_STATE_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def load(trained: Trained, folder: Path, fingerprint: Mapping[str, object]) -> l
         if kept is None:
             return []
         kept.rename(folder)
-    state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    state = foreign.read_json(folder / STATE, MOST_STATE_BYTES)
     if state["fingerprint"] != fingerprint:
         raise ValueError(
             f"{folder} belongs to a run with other settings: {_differences(state['fingerprint'], fingerprint)}. "
