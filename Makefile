@@ -8,7 +8,7 @@ PAPERS := $(patsubst results/%/report,%,$(wildcard results/*/report))
 BENCH_MODEL ?= ../shared/data/weights/mobilenetv2_100.toml
 BENCH_PHOTOS ?= data/nips17/images
 
-.PHONY: demo venv test test-all lint types docs bench clean
+.PHONY: demo venv test test-all test-oldest lock lint types docs bench clean
 
 demo: venv
 	$(BIN)/veil demo --out $(DEMO)
@@ -27,6 +27,28 @@ test: venv
 
 test-all: venv
 	$(BIN)/python -m pytest
+
+# The suite with the lowest versions that pyproject.toml allows.
+test-oldest: .oldest-venv/.installed
+	.oldest-venv/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+.oldest-venv/.installed: pyproject.toml tests/support/oldest.py
+	$(PYTHON) -m venv .oldest-venv
+	$(PYTHON) tests/support/oldest.py > .oldest-venv/constraints.txt
+	.oldest-venv/bin/python -m pip install --quiet --upgrade pip
+	.oldest-venv/bin/python -m pip install --quiet --constraint .oldest-venv/constraints.txt --editable ".[dev]"
+	touch $@
+
+# The versions of constraints.txt with the hashes of their files, for all systems.
+lock: .lock-venv/.installed
+	.lock-venv/bin/uv pip compile pyproject.toml --no-config --all-extras --constraint constraints.txt --universal \
+		--python-version 3.11 --generate-hashes --no-annotate --quiet --custom-compile-command "make lock" \
+		--output-file requirements.lock
+
+.lock-venv/.installed:
+	$(PYTHON) -m venv .lock-venv
+	.lock-venv/bin/python -m pip install --quiet "uv>=0.13"
+	touch $@
 
 lint: venv
 	$(BIN)/ruff check .
@@ -51,4 +73,4 @@ bench: venv .bench-venv/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) .bench-venv build dist
+	rm -rf $(VENV) $(DEMO) .bench-venv .oldest-venv .lock-venv build dist

@@ -158,3 +158,68 @@ def test_the_walks_through_the_house_name_files_that_exist() -> None:
     known = files | {file.name for file in FILES}
     assert len(named) > 30
     assert not [name for name in named if name not in known and not (REPOSITORY / name).is_file()]
+
+
+# What reads or unpacks what others wrote, and the one place for it. Elsewhere it is used on what Veil itself holds.
+READERS = {
+    "json.loads": {"runtime.foreign"},
+    "json.load": {"runtime.foreign"},
+    "json.JSONDecoder": {"runtime.foreign"},
+    "tomllib.loads": {"runtime.foreign"},
+    "tomllib.load": {"runtime.foreign"},
+    "gzip.GzipFile": {"runtime.foreign"},
+    "gzip.open": set(),
+    "gzip.decompress": set(),
+    "zlib.decompress": {"jobs.rows"},  # arrays in rows of results
+    "csv.reader": {"runtime.csv_files"},
+    "csv.DictReader": set(),
+    "csv.writer": {"runtime.csv_files"},
+    "csv.DictWriter": set(),
+    "np.fromfile": set(),
+    "np.load": set(),
+}
+# Who reads a file's bytes or text otherwise: images, what packages hold, the system's, and files of a checked size.
+OTHER_FILES = {
+    "images.decoding", "data.decoding", "cli.demo", "recipes.free_photos", "runtime.provenance", "jobs.locks",
+    "report.page",
+}  # fmt: skip
+
+
+def calls_in(module: str) -> list[ast.Call]:
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_others_wrote_is_read_in_one_place(module: str) -> None:
+    """`veil.runtime.foreign` and `veil.runtime.csv_files` have limits on size, depth and numbers."""
+    for call in calls_in(module):
+        name = ast.unparse(call.func)
+        copies = name == "json.loads" and ast.unparse(call.args[0]).startswith("json.dumps(")
+        if name in READERS and not copies:
+            assert module in READERS[name], f"{module} calls {name}: read with veil.runtime.foreign"
+        if name.endswith((".read_text", ".read_bytes")):
+            assert module in OTHER_FILES, f"{module} reads a file whole: use veil.runtime.foreign"
+
+
+# Who uses names that were read from a file, and what checks them.
+NAMES = {
+    "data.face_lists": "checked",  # CelebA and tables of attributes
+    "jobs.folders": "Resolver",  # rows and manifests of folder jobs
+    "jobs.naming": "checked",  # names of outputs in rows
+    "models.cards": "below",  # weights and labels of cards
+    "report.pictures": "below",  # outputs in rows, on pages
+    "study.folder": "Resolver",  # pictures of studies
+}
+
+
+def test_names_in_files_are_checked_in_one_place() -> None:
+    """`veil.runtime.names` refuses what leads out of a folder; no other module takes names apart to that end."""
+    for module, check in NAMES.items():
+        assert any(ast.unparse(call.func).endswith(f"names.{check}") for call in calls_in(module)), module
+    for module in MODULES.keys() - {"runtime.names"}:
+        parts = [node.value for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8")))
+                 if isinstance(node, ast.Constant) and node.value == ".."]  # fmt: skip
+        assert not parts or module in {"runtime.provenance", "jobs.layout"}, (
+            f"{module} looks for '..': use veil.runtime.names"
+        )

@@ -282,6 +282,18 @@ def test_ctrl_c_says_how_to_go_on(
     assert "the same command goes on" in said(capsys)
 
 
+def test_what_was_fetched_is_recorded_and_not_compared(
+    inputs: Path, tmp_path: Path, key: Path, capsys: Captured
+) -> None:
+    """A new commit on a hub may have the same weights, of which there are fingerprints."""
+    command = ["encrypt", inputs, "-o", tmp_path / "out", "--key", key, "--cipher", "pixel"]
+    assert veil(*command) == 0
+    (manifest,) = tmp_path.rglob("run.json")
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"fetched": ["timm/x@0123"]}))
+    assert veil(*command) == 0
+    assert "6 of 6 images are done already" in said(capsys)
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory, key: Path) -> Path:
     """A folder with 400 images in ``in``, and these encrypted in ``whole``."""

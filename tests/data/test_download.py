@@ -143,7 +143,8 @@ def mirror(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     for part, count in (("train", 20), ("t10k", 5)):
         for kind, shape in (("images-idx3", (count, 28, 28)), ("labels-idx1", (count,))):
             head = struct.pack(f">BBBB{len(shape)}I", 0, 0, 8, len(shape), *shape)
-            plain = head + random.Random(kind).randbytes(math.prod(shape))
+            values = random.Random(kind).randbytes(math.prod(shape))
+            plain = head + (values if kind == "images-idx3" else bytes(value % 10 for value in values))
             hashes[f"{part}-{kind}-ubyte"] = hashlib.sha256(plain).hexdigest()
             (folder / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(plain))
     monkeypatch.setattr(mnist, "SHA256", hashes)
@@ -205,7 +206,7 @@ def test_a_damaged_idx_file_is_one_line(tmp_path: Path) -> None:
     packed = bytearray(gzip.compress(BODY))
     packed[20:40] = bytes(20)
     (tmp_path / "x.gz").write_bytes(packed)
-    with pytest.raises(ValueError, match=r"^x\.gz: broken gzip"):
+    with pytest.raises(ValueError, match=r"^x\.gz: (broken gzip|not an IDX file)"):
         mnist.read_idx(tmp_path / "x.gz")
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from veil.data.download import DownloadError
 from veil.data.layouts import hub
+from veil.runtime import provenance
 
 RANDOM = np.random.default_rng(0)
 COARSE, FINE = ["animal", "thing"], ["cat", "dog", "cup"]
@@ -135,6 +136,37 @@ def test_a_program_in_a_data_set_is_never_run(datasets: Any, tmp_path: Path) -> 
     with pytest.raises(ValueError, match=r"cannot be had from the hub \(.+\)$"):
         hub.read(str(tmp_path / "set"), cache=tmp_path)
     assert not (tmp_path / "ran").exists()
+
+
+def test_the_revision_is_asked_for_and_the_commit_is_noted(
+    datasets: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, asked = "0123456789" * 4, []
+    part = columns(datasets, 2, {"label": FINE})
+    part.info.download_checksums = {f"hf://datasets/some/set@{commit}/data/train.parquet": None}
+
+    def load_dataset(name: str, **options: Any) -> Any:
+        asked.append((name, options.get("revision")))
+        return datasets.DatasetDict(train=part, test=part)
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(provenance, "_fetched", {})
+    assert hub.read("some/set@v2").name == "some/set@v2"
+    hub.read("some/set")
+    assert asked == [("some/set", "v2"), ("some/set", None)]
+    assert provenance.fetched() == [f"hub:some/set@{commit}"]
+    with pytest.raises(ValueError, match="is no revision of some/set"):
+        hub.read("some/set@../../x")
+
+
+def test_a_set_cannot_name_files_of_others(datasets: Any, tmp_path: Path) -> None:
+    sound = columns(datasets, 2, {"label": FINE})
+    pictures(1)[0].save(tmp_path / "private.png")
+    (tmp_path / "inside").mkdir()
+    content = {"img": [{"bytes": None, "path": str(tmp_path / "private.png")}], "label": [0]}
+    other = datasets.Dataset.from_dict(content, features=sound.features)
+    with pytest.raises(ValueError, match="test, image 1: names a file outside of the set"):
+        hub.read(save(tmp_path / "set", train=sound, test=other), cache=tmp_path / "own")
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, version: str, error: Exception | None = None) -> Any:

@@ -66,6 +66,8 @@ def test_unknown_fields_are_allowed() -> None:
         ({"inner": []}, "inner is empty"),
         ({"maybe": "nothing"}, "maybe is not a number"),
         ({"maybe": True}, "maybe is not a number"),
+        ({"maybe": float("nan")}, "maybe is not a number"),
+        ({"inner": [{"value": float("inf")}]}, "value is not a number"),
         ({"seconds": True}, "seconds is not a number"),
         ({"notes": [None]}, "it is not text"),
         ({"source": {"bytes": 1.5, "modified_ns": 2}}, "source bytes is not a whole number"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +18,7 @@ from veil.cli.options import AUTO_DEVICE, Device, MaxMegapixels
 from veil.cli.terminal import FolderProgress, errors, output, places
 from veil.jobs.folders import FolderError, FolderResult
 from veil.protections.features.framing import Crop
+from veil.runtime import csv_files
 from veil.runtime.files import printable, replacing
 
 if TYPE_CHECKING:
@@ -204,11 +204,9 @@ def _finish(result: FolderResult[ExtractedRow], client: Client, out: Path, as_js
 
 
 def _csv(handle: TextIO, names: Sequence[str]) -> Callable[[Answer], None]:
-    writer = csv.writer(handle, lineterminator="\n")
-    writer.writerow(["file", *names, "error"])
-    return lambda one: writer.writerow(
-        [printable(one.file), *("" if share is None else share for share in _rounded(one, names)), one.error]
-    )
+    write = csv_files.writer(handle)
+    write(["file", *names, "error"])
+    return lambda one: write([printable(one.file), *_rounded(one, names), one.error])
 
 
 def _jsonl(handle: TextIO, names: Sequence[str]) -> Callable[[Answer], None]:

@@ -1,7 +1,6 @@
 """What commands share of their options: those derived from settings (one source for names, types, defaults and help),
 and the reader of ``--labels``."""
 
-import csv
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -12,9 +11,10 @@ import typer
 
 from veil import images
 from veil.images.forms import FORMS
+from veil.models.options import MOST_CLASSES
 from veil.protections import PROTECTIONS, find
 from veil.protections.image_protection import KEYS, ImageProtection
-from veil.runtime import devices
+from veil.runtime import csv_files, devices, foreign
 from veil.runtime.scales import TITLES
 from veil.runtime.tables import Row, Table, UnknownName
 
@@ -201,16 +201,20 @@ def read_labels(file: Path) -> dict[str, int]:
         typer.BadParameter: for a file that cannot be read or has other rows.
     """
     try:
-        with file.open(newline="", encoding="utf-8") as handle:
-            rows = [row for row in csv.reader(handle) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise typer.BadParameter(f"--labels {file}: {error}") from None
-    if rows and not rows[0][-1].strip().isdigit():
+        rows = list(csv_files.rows_of(file))
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"--labels: {error}") from None
+    if rows and not rows[0][1][-1].strip().isdigit():
         rows = rows[1:]
-    try:
-        return {name: int(index) for name, index in rows}
-    except ValueError:
-        raise typer.BadParameter(f"--labels {file}: every row must be a file and a class index") from None
+    labels: dict[str, int] = {}
+    for line, row in rows:
+        try:
+            name, index = row
+            labels[name] = foreign.whole_number(index, 0, MOST_CLASSES - 1)
+        except ValueError as error:
+            reason = "every row must be a file and a class index" if len(row) != 2 else error
+            raise typer.BadParameter(f"--labels {file}, line {line}: {reason}") from None
+    return labels
 
 
 def ciphers() -> dict[str, list[ImageProtection]]:

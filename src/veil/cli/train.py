@@ -268,6 +268,7 @@ def _finish(out: Path, parts: "Parts", fitted: "TrainedClassifier", settings: Cl
         training=changed | {
             "data": f"{parts.name} {parts.fingerprint}", **protected, "seed": seed,
             "precision": training.precision_of(runner), "command": provenance.command(),
+            "fetched": provenance.fetched() or None,
         },
     )  # fmt: skip
     card = out / CARD

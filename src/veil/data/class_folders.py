@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from veil.runtime import foreign
 from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
@@ -67,5 +68,5 @@ def read(root: Path, size: int | None = None, *, resizes: bool = True) -> Labell
 
 def read_words(file: Path) -> dict[str, str]:
     """Class id to name, the first of its synonyms, from ``words.txt``."""
-    rows = (line.split("\t", 1) for line in file.read_text(encoding="utf-8").splitlines() if "\t" in line)
+    rows = (line.split("\t", 1) for line in foreign.lines_of(file) if "\t" in line)
     return {key.strip(): names.split(",")[0].strip() for key, names in rows}

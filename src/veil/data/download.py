@@ -4,10 +4,16 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from veil.runtime import foreign
 from veil.runtime.errors import UserError
 from veil.runtime.files import write_atomically
+from veil.runtime.foreign import MOST_PACKED_BYTES
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 TIMEOUT = 30.0  # seconds without a byte
 _HEADERS = {"User-Agent": "veil", "Accept-Encoding": "identity"}
@@ -68,12 +74,21 @@ def _downloaded(url: str, timeout: float) -> bytes | str:
     import pooch
     import requests
 
-    data = BytesIO()
+    data = _Limited()
     try:
         pooch.HTTPDownloader(timeout=timeout, headers=_HEADERS)(url, data, None)
     except (requests.RequestException, OSError, ValueError) as error:
         return _reason(error)
     return data.getvalue()
+
+
+class _Limited(BytesIO):
+    """Takes at most `MOST_PACKED_BYTES`."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        if self.tell() + len(memoryview(data)) > MOST_PACKED_BYTES:
+            raise ValueError(f"more than {MOST_PACKED_BYTES:,} bytes")
+        return super().write(data)
 
 
 def _reason(error: Exception) -> str:
@@ -112,9 +127,9 @@ def _fault(data: bytes, sha256: str, content: Callable[[bytes], bytes]) -> str |
 
 def _read(file: Path) -> bytes:
     try:
-        return file.read_bytes()
-    except OSError as error:
-        raise DownloadError(f"{file} cannot be read ({error.strerror})") from error
+        return foreign.bytes_of(file, MOST_PACKED_BYTES)
+    except ValueError as error:
+        raise DownloadError(str(error)) from error
 
 
 def _write(data: bytes, to: Path) -> None:

@@ -5,13 +5,12 @@ Attributes are 1 and −1, or 1 and 0. One list never mixes −1 and 0, because 
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from veil.runtime import csv_files, foreign
 from veil.runtime import names as file_names
 from veil.runtime.lazy import torch
 from veil.runtime.names import UnsafeName
@@ -48,34 +47,17 @@ class FaceList:
         return f"FaceList({self.name!r}: {len(self.files):,} photos, {len(self.names)} attributes)"
 
 
-def lines_of(file: Path) -> Iterator[str]:
-    """The lines of a text, read at once, so that no reader leaves the file open."""
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"{file}: is not text in UTF-8") from None
-    yield from io.StringIO(text, newline="")
-
-
 def csv_table(file: Path) -> tuple[list[str], Iterator[list[str]]]:
     """Header and rows, each as long as the header; empty lines are left out."""
-    reader = csv.reader(lines_of(file))
-
-    def table() -> Iterator[list[str]]:
-        try:
-            yield from (row for row in reader if any(row))
-        except csv.Error as error:
-            raise ValueError(f"{file}, line {reader.line_num}: {error}") from None
-
-    rows = table()
-    header = [name.strip() for name in next(rows, [])]
+    rows = csv_files.rows_of(file)
+    header = [name.strip() for name in next(rows, (0, list[str]()))[1]]
     if len(header) < 2:
         raise ValueError(f"{file}: no table with a header")
 
     def checked() -> Iterator[list[str]]:
-        for row in rows:
+        for line, row in rows:
             if len(row) != len(header):
-                raise ValueError(f"{file}, line {reader.line_num}: {len(row)} columns, the header has {len(header)}")
+                raise ValueError(f"{file}, line {line}: {len(row)} columns, the header has {len(header)}")
             yield row
 
     return header, checked()
@@ -109,12 +91,12 @@ def truths_of(
 
 def numbers_of(file: Path, listed: Sequence[str]) -> Tensor:
     """Whole numbers, one for each listed photo, from a list of photos and numbers: int64 (N,)."""
-    rows = (line.replace(",", " ").split() for line in lines_of(file))
+    rows = (line.replace(",", " ").split() for line in foreign.lines_of(file))
     pairs = [row for row in rows if row]
     if pairs and not pairs[0][-1].lstrip("-").isdecimal():
         pairs = pairs[1:]  # a header
     try:
-        known = {photo: int(number) for photo, number in pairs}
+        known = {photo: foreign.whole_number(number) for photo, number in pairs}
     except ValueError:
         raise ValueError(f"{file}: expected a photo and a whole number in every line") from None
     if len(known) < len(pairs):

@@ -8,6 +8,9 @@ import numpy as np
 import torch
 
 from veil.data.labelled_images import LabelledImages
+from veil.runtime import foreign
+
+MOST_NAMES_BYTES = 1 << 20
 
 
 def existing(file: Path) -> Path:
@@ -27,7 +30,17 @@ def lines(file: Path) -> tuple[str, ...]:
     Raises:
         FileNotFoundError: where it is missing.
     """
-    return tuple(existing(file).read_text(encoding="utf-8").split())
+    return tuple(foreign.text_of(existing(file), MOST_NAMES_BYTES).split())
+
+
+def values(file: Path) -> np.ndarray[Any, Any]:
+    """All bytes of a file, as numbers.
+
+    Raises:
+        FileNotFoundError: where it is missing.
+        Unreadable: where it is larger than such files are.
+    """
+    return np.frombuffer(foreign.bytes_of(existing(file), foreign.MOST_PACKED_BYTES), np.uint8)
 
 
 def labelled(

@@ -1,12 +1,11 @@
 """Lists of photos as text, and the files that they name."""
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
 from veil.data.class_folders import SUFFIXES
 from veil.data.labelled_photos import IMAGENET_CLASSES
+from veil.runtime import csv_files, foreign
 
 
 def photos(folder: Path, named: Mapping[str, object], source: Path) -> tuple[Path, ...]:
@@ -25,28 +24,24 @@ def photos(folder: Path, named: Mapping[str, object], source: Path) -> tuple[Pat
 
 def columns(file: Path, *names: str) -> list[tuple[str, ...]]:
     """Some columns of a CSV file."""
-    try:
-        rows = list(csv.DictReader(io.StringIO(text_of(file), newline=""), restval=""))
-    except csv.Error as error:
-        raise ValueError(f"{file}: not a CSV file: {error}") from None
-    if not rows:
+    rows = (row for _, row in csv_files.rows_of(file))
+    header = next(rows, None)
+    if header is None:
         raise ValueError(f"{file}: names no photos")
     for name in names:
-        if name not in rows[0]:
+        if name not in header:
             raise ValueError(f"{file}: has no column {name}")
-    return [tuple(row[name].strip() for name in names) for row in rows]
-
-
-def text_of(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"{file}: not text in UTF-8") from None
+    places = [header.index(name) for name in names]
+    columns = [tuple(row[place].strip() if place < len(row) else "" for place in places) for row in rows]
+    if not columns:
+        raise ValueError(f"{file}: names no photos")
+    return columns
 
 
 def class_number(text: str, first: int, file: Path, photo: str) -> int:
     """The index of one of a thousand classes; numbers in the file start at ``first``."""
     last = first + IMAGENET_CLASSES - 1
-    if not (text.isascii() and text.isdigit() and len(text) < 5 and first <= int(text) <= last):
-        raise ValueError(f"{file}: {text[:40]!r} for {photo!r} is not a class from {first} to {last}")
-    return int(text)
+    try:
+        return foreign.whole_number(text, first, last)
+    except ValueError:
+        raise ValueError(f"{file}: {text[:40]!r} for {photo!r} is not a class from {first} to {last}") from None

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from veil.runtime import foreign
+
 MOST_BYTES = 1 << 29
 """Of a file. CIFAR-100's training images have 155 million; written again by Python 3, up to twice as many."""
 MOST_STEPS = 1_000_000
@@ -72,10 +74,10 @@ def load(file: Path) -> Any:
     Raises:
         PickleRefused: where the file is more than plain data, is no pickle, or is larger than `MOST_BYTES`.
     """
-    if file.stat().st_size > MOST_BYTES:
-        raise PickleRefused(f"{file.name}: {file.stat().st_size:,} bytes are more than such a file has")
     try:
-        return _Machine(file.read_bytes()).run()
+        return _Machine(foreign.bytes_of(file, MOST_BYTES)).run()
+    except foreign.Unreadable as error:
+        raise PickleRefused(str(error)) from None
     except PickleRefused as error:
         raise PickleRefused(f"{file.name}: refused: {error}") from None
     except Exception as error:  # what a broken pickle leads to is too varied to list

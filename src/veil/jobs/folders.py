@@ -36,7 +36,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -68,7 +68,7 @@ from veil.jobs.recorder import Recorder
 from veil.jobs.row_formats import FailedRow, RowFormat, RowsError
 from veil.jobs.row_formats import Row as Row
 from veil.jobs.row_index import RowIndex
-from veil.runtime import names
+from veil.runtime import foreign, names
 from veil.runtime.files import PRIVATE_FILE, printable, write_atomically
 from veil.runtime.names import UnsafeName
 from veil.runtime.provenance import comparable
@@ -79,6 +79,8 @@ _WANTED, _DONE, _REFUSED = range(3)  # what becomes of a file
 _NAMED = 10  # changed outputs that are named
 _CHANGES, _SHOWN = 4, 40  # settings that a message names, and characters of their values
 _NOTHING = object()
+RECORDED = frozenset({"fetched"})
+"""Settings that are recorded and not compared: weights have fingerprints of their own."""
 _OLD_PARTIAL = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
@@ -318,8 +320,8 @@ def read_checked(out: Path, format: RowFormat[R]) -> Iterator[R | FailedRow]:
 
 def read_manifest(out: Path) -> dict[str, Any]:
     """The settings of the run in ``out``."""
-    found: dict[str, Any] = json.loads(layout_of(out).manifest.read_text(encoding="utf-8"))
-    return found
+    settings: dict[str, Any] = foreign.read_json(layout_of(out).manifest)
+    return settings
 
 
 def _check_own_files(folder: Path) -> None:
@@ -334,12 +336,13 @@ def _check_own_files(folder: Path) -> None:
 def _check_manifest(layout: Layout, settings: Mapping[str, Any]) -> None:
     """Refuses to go on under other settings, and says which: old → new."""
     try:
-        found = json.loads(layout.manifest.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
+        found = foreign.read_json(layout.manifest)
+    except ValueError:
         found = None
     if not isinstance(found, dict):
         raise FolderError(f"{printable(layout.manifest)} cannot be read; choose another folder")
-    old, new = _flat(found), _flat(comparable(json.loads(json.dumps(settings)), found))
+    wanted = comparable(json.loads(json.dumps(settings)), found)
+    old, new = (_flat(run, without=RECORDED) for run in (found, wanted))
     if other := [name for name in {**old, **new} if old.get(name, _NOTHING) != new.get(name, _NOTHING)]:
         changes = "; ".join(f"{name} {_short(old.get(name))} → {_short(new.get(name))}" for name in other[:_CHANGES])
         more = f"; and {len(other) - _CHANGES} more" if len(other) > _CHANGES else ""
@@ -347,11 +350,12 @@ def _check_manifest(layout: Layout, settings: Mapping[str, Any]) -> None:
         raise FolderError(f"{out} holds a run with other settings: {printable(changes + more)}; choose another folder")
 
 
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(settings: Mapping[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
     """Settings by name; those of a scheme, which are an object among them, beside the others."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
-        flat |= _flat(value) if isinstance(value, Mapping) else {name: value}
+        if name not in without:
+            flat |= _flat(value) if isinstance(value, Mapping) else {name: value}
     return flat
 
 

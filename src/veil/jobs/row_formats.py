@@ -8,6 +8,7 @@ holds a value of another type, is refused in one line, or its file is done again
 meaning writes the next number, and reads both versions.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -140,8 +141,14 @@ def _check(kind: Any) -> Check:
         return _check_mapping(_check(arguments[1]))
     kinds, named = _KINDS[kind]
     return lambda value: (
-        None if isinstance(value, kinds) and (kind is bool or value.__class__ is not bool) else f"is not {named}"
+        None
+        if isinstance(value, kinds) and (kind is bool or value.__class__ is not bool) and _is_finite(value)
+        else f"is not {named}"
     )
+
+
+def _is_finite(value: object) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _check_fields(checks: Mapping[str, Check], kind: Any) -> Check:

@@ -14,6 +14,7 @@ from veil.jobs import rows
 from veil.jobs.database import Database
 from veil.jobs.job import FolderError
 from veil.jobs.row_formats import Row
+from veil.runtime import foreign
 from veil.runtime.files import printable
 
 
@@ -65,7 +66,7 @@ class RowIndex:
     def outputs(self) -> Iterator[tuple[str, Any]]:
         """Sources with the names of their outputs, for rows that name one."""
         for name, out in self._database.rows("SELECT name, out FROM rows WHERE out <> 'null' ORDER BY first"):
-            yield json.loads(name), json.loads(out)
+            yield foreign.parse_json(name), foreign.parse_json(out, finite=False)
 
     def row_of_output(self, out_name: str) -> Row | None:
         """The row of a file that has an output, by the output's name."""
@@ -88,12 +89,12 @@ class RowIndex:
         Raises:
             FolderError: where it was changed since it was indexed.
         """
-        with self.file.open("rb") if len(self) else BytesIO() as handle:
+        with foreign.opened(self.file) if len(self) else BytesIO() as handle:
 
             def read(place: Place) -> Row:
                 handle.seek(place.at)
                 try:
-                    row = json.loads(handle.read(place.length))
+                    row = foreign.parse_json(handle.read(place.length).decode(), finite=False)
                 except ValueError:
                     row = None
                 if not isinstance(row, dict):

@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from veil.jobs.row_formats import RowsError as RowsError
+from veil.runtime import foreign
 from veil.runtime.provenance import provenance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Row = dict[str, Any]
-LONGEST = 1 << 27
+LONGEST = 1 << 24
 """Bytes of a line at most."""
 
 
@@ -49,20 +50,24 @@ def stream(file: Path) -> Iterator[tuple[int, int, Row]]:
     if not file.exists():
         return
     at = 0
-    with file.open("rb") as handle:
-        for number, line in enumerate(iter(lambda: handle.readline(LONGEST), b""), 1):
-            begins, at = at, at + len(line)
-            try:
-                row = json.loads(line.decode("utf-8")) if len(line) < LONGEST else None
-            except UnicodeDecodeError:
-                raise RowsError(f"{file} is not text in UTF-8") from None
-            except json.JSONDecodeError:
-                continue
-            except (ValueError, RecursionError):  # a number of thousands of digits, brackets in brackets
-                row = None
-            if not isinstance(row, dict):
-                raise RowsError(f"{file}, line {number}: not a row, which is a JSON object; remove that line")
-            yield begins, len(line), row
+    try:
+        with foreign.opened(file) as handle:
+            for number, line in enumerate(iter(lambda: handle.readline(LONGEST), b""), 1):
+                begins, at = at, at + len(line)
+                try:
+                    # A measurement may be infinite, as the PSNR of what came back exactly.
+                    row = foreign.parse_json(line.decode("utf-8"), finite=False) if len(line) < LONGEST else None
+                except UnicodeDecodeError:
+                    raise RowsError(f"{file} is not text in UTF-8") from None
+                except json.JSONDecodeError:
+                    continue
+                except ValueError:  # a number of thousands of digits, brackets in brackets
+                    row = None
+                if not isinstance(row, dict):
+                    raise RowsError(f"{file}, line {number}: not a row, which is a JSON object; remove that line")
+                yield begins, len(line), row
+    except foreign.Unreadable as error:
+        raise RowsError(str(error)) from None
 
 
 def open_to_append(file: Path, mode: int = 0o666) -> TextIO:

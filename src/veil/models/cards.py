@@ -19,19 +19,21 @@
     [noise]                                 # optional
     budget = 8                              # limit in grey levels that most photos need on this network
     subject = "handwritten digits"          # what its pictures show; photos, unless it says so
-    [training]                              # optional, for people, but for two fields: how its images were encrypted
-    cipher = "tanaka"
-    key = "0123456789abcdef"                # fingerprint of the key
+    [training]                              # optional; anything, for people. Two fields are used: how its images
+    cipher = "tanaka"                       # were encrypted,
+    key = "0123456789abcdef"                # and the fingerprint of the key
 
-A card may come from a stranger. Paths may not leave its folder, not even through a link. Weights are read as plain
-tensors, never unpickled, and must fit the architecture exactly. A constructor can do more than build a network: timm's
-opens files and fetches weights. So only options that are known to be harmless are passed to it.
+A card may come from a stranger. It has no other fields than these. Paths may not leave its folder, not even through a
+link. Weights are read as plain tensors, never unpickled, and must fit the architecture exactly, which is checked before
+they or the network take memory. A constructor can do more than build a network: timm's opens files and fetches weights.
+So only options that are known to be harmless are passed to it.
 """
 
 import json
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +41,22 @@ import torch
 from torch import nn
 
 from veil.images.marks import Mark
-from veil.models import weights, zoo
+from veil.models import footprint, weights, zoo
 from veil.models.architectures import ARCHITECTURES, Architecture
 from veil.models.classifier import Classifier, Preprocessing
-from veil.models.options import ZOO, OptionRefused, check
-from veil.runtime.files import write_atomically
+from veil.models.options import MOST_CLASSES, ZOO, OptionRefused, check
+from veil.runtime import foreign, names
+from veil.runtime.files import printable, write_atomically
 from veil.runtime.tables import UnknownName
 
 MOST_CARD_BYTES, MOST_LABEL_BYTES = 1 << 20, 1 << 24
-_LONGEST_LINE = 2000  # a key of n parts takes `tomllib` n² steps: minutes for one of 100,000 bytes
+_NEEDED = {"name", "architecture", "weights", "labels", "input"}
+_KNOWN = {
+    "input": {"resize", "crop", "mean", "std"},
+    "accuracy": {"top1", "top5", "on"},
+    "noise": {"budget", "subject"},
+}
+_TABLES = {*_KNOWN, "options", "training"}
 
 
 class CardError(ValueError):
@@ -70,35 +79,44 @@ class Card:
 
 
 def _beside(card: Path, name: object, suffixes: tuple[str, ...]) -> Path:
-    if not isinstance(name, str) or not name:
-        raise CardError(f"{card}: expected a file name, not {name!r:.80}")
-    if not name.isprintable() or len(name.encode()) > 255:
-        raise CardError(f"{card}: {name!r:.80} is no name for a file")
-    path, folder = card.parent / name, card.parent.resolve()
     try:
-        inside = not {"/", "\\"} & set(name) and path.resolve().is_relative_to(folder)
-    except (OSError, RuntimeError):  # links in a circle
-        inside = False
-    if not inside:
-        raise CardError(f"{card}: {name!r} must lie beside the card, and may not be a link out of its folder")
+        path = names.below(card.parent, names.checked(name, windows=True))
+    except names.UnsafeName as error:
+        raise CardError(f"{printable(card)}: {error}: it must lie beside the card") from None
+    if path.name != name or not path.name.isprintable():
+        raise CardError(f"{printable(card)}: {name!r:.80} is no name of a file beside the card")
     if path.suffix not in suffixes:
-        raise CardError(f"{card}: {name!r} must be one of {', '.join(suffixes)}; nothing else is loaded")
+        raise CardError(f"{printable(card)}: {name!r} must be one of {', '.join(suffixes)}; nothing else is loaded")
     if not path.is_file():
-        raise CardError(f"{card}: {name!r} is missing")
+        raise CardError(f"{printable(card)}: {name!r} is missing")
     return path
 
 
-def _content(path: Path) -> dict[str, Any]:
+def _content(card: Path) -> dict[str, Any]:
+    """The fields of a card, known ones alone, its tables tables and its words words."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(MOST_CARD_BYTES + 1)
-        if len(raw) > MOST_CARD_BYTES:
-            raise ValueError(f"it has more than {MOST_CARD_BYTES:,} bytes")
-        if any(len(line) > _LONGEST_LINE for line in raw.splitlines()):
-            raise ValueError(f"it has a line of more than {_LONGEST_LINE:,} bytes")
-        return tomllib.loads(raw.decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CardError(f"{path}: not a readable model card: {error}") from None
+        content = foreign.read_toml(card, MOST_CARD_BYTES)
+    except (OSError, ValueError) as error:
+        raise CardError(f"not a readable model card: {error}") from None
+    _require_known(card, content, _NEEDED | _TABLES, "a card")
+    if missing := _NEEDED - set(content):
+        raise CardError(f"{printable(card)}: the field {min(missing)!r} is missing")
+    for name, value in content.items():
+        if not isinstance(value, dict if name in _TABLES else str):
+            raise CardError(f"{printable(card)}: {name} must be {f'a table, [{name}]' if name in _TABLES else 'text'}")
+    if not content["name"].isprintable():
+        raise CardError(f"{printable(card)}: the name holds characters that cannot be shown")
+    for table, known in _KNOWN.items():
+        _require_known(card, content.get(table, {}), known, f"[{table}]")
+    for name, value in content.get("accuracy", {}).items():
+        if not (isinstance(value, str) if name == "on" else type(value) in (int, float) and 0 <= value <= 100):
+            raise CardError(f"{printable(card)}: [accuracy] {name} must be {'text' if name == 'on' else 'in percent'}")
+    return content
+
+
+def _require_known(card: Path, fields: Mapping[str, Any], known: set[str], what: str) -> None:
+    if unknown := set(fields) - known:
+        raise CardError(f"{printable(card)}: unknown field {min(unknown)!r:.80}; {what} has {', '.join(sorted(known))}")
 
 
 def _pair(value: Any) -> Any:
@@ -112,26 +130,15 @@ def read(path: Path) -> Card:
         CardError: where it is not TOML, lacks a field, has an unknown one, or points to what is not there.
     """
     content = _content(path)
-    known = {"name", "architecture", "weights", "labels", "options", "input", "accuracy", "noise", "training"}
-    if unknown := set(content) - known:
-        raise CardError(f"{path}: unknown field {sorted(unknown)[0]!r}; a card has {', '.join(sorted(known))}")
-    if missing := {"name", "architecture", "weights", "labels", "input"} - set(content):
-        raise CardError(f"{path}: the field {sorted(missing)[0]!r} is missing")
-    for name in ("options", "input", "accuracy", "noise"):
-        if not isinstance(content.get(name, {}), dict):
-            raise CardError(f"{path}: [{name}] must be a table")
     try:
         preprocessing = Preprocessing(**{"resize": None} | {k: _pair(v) for k, v in content["input"].items()})
     except (TypeError, ValueError) as error:
-        raise CardError(f"{path}: [input]: {error}") from None
-    labels = _beside(path, content["labels"], (".txt",))
-    if labels.stat().st_size > MOST_LABEL_BYTES:
-        raise CardError(f"{path}: {labels.name} has more than {MOST_LABEL_BYTES:,} bytes")
+        raise CardError(f"{printable(path)}: [input]: {error}") from None
     return Card(
-        name=str(content["name"]),
-        architecture=str(content["architecture"]),
+        name=content["name"],
+        architecture=content["architecture"],
         weights=_beside(path, content["weights"], (".safetensors",)),
-        labels=labels,
+        labels=_beside(path, content["labels"], (".txt",)),
         options=content.get("options", {}),
         preprocessing=preprocessing,
         accuracy=content.get("accuracy", {}),
@@ -143,8 +150,6 @@ def read(path: Path) -> Card:
 def _noise(card: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of ``[noise]``, as `Classifier` takes them."""
     budget, subject = fields.get("budget"), fields.get("subject", "photos")
-    if unknown := set(fields) - {"budget", "subject"}:
-        raise CardError(f"{card}: unknown field {min(unknown)!r:.80}; [noise] has budget, subject")
     if budget is not None and not (type(budget) in (int, float) and 1 <= budget <= 255):
         raise CardError(f"{card}: [noise] budget must be from 1 to 255 grey levels")
     if not isinstance(subject, str) or not subject.isprintable() or not 0 < len(subject) <= 80:
@@ -152,12 +157,31 @@ def _noise(card: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {"budget": budget, "subject": subject}
 
 
-def _reads(training: object) -> Mark | None:
+def _reads(training: Mapping[str, Any]) -> Mark | None:
     """How the training images were encrypted, by ``cipher`` and ``key`` of a card's ``[training]``."""
-    if not isinstance(training, dict) or not isinstance(cipher := training.get("cipher"), str):
-        return None
-    key = training.get("key")
-    return Mark(cipher, key if isinstance(key, str) else None)
+    cipher, key = (
+        value if isinstance(value := training.get(name), str) and value.isprintable() and len(value) <= 80 else None
+        for name in ("cipher", "key")
+    )
+    return None if cipher is None else Mark(cipher, key)
+
+
+def classes_of(card: Card) -> list[str]:
+    """The names of a card's classes, in the order of the logits.
+
+    Raises:
+        CardError: where the file is not text, or has too many lines, or names that cannot be shown.
+    """
+    try:
+        text = foreign.text_of(card.labels, MOST_LABEL_BYTES)
+    except (OSError, ValueError) as error:
+        raise CardError(f"labels of {card.name}: {error}") from None
+    classes = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(classes) > MOST_CLASSES:
+        raise CardError(f"{printable(card.labels)} names more than {MOST_CLASSES:,} classes")
+    if hidden := next((name for name in classes if names.CONTROL.search(name)), None):
+        raise CardError(f"{printable(card.labels)} has a class whose name holds control characters: {hidden!r:.80}")
+    return classes
 
 
 def build_network(architecture: str, options: Mapping[str, Any], row: Architecture | None = None) -> nn.Module:
@@ -170,16 +194,27 @@ def build_network(architecture: str, options: Mapping[str, Any], row: Architectu
         CardError: if the architecture does not exist or does not take these options, or a card may not set them.
         zoo.ZooMissing: where it needs the extra ``zoo``.
     """
+    with _refusing(architecture, options):
+        return _built(architecture, options, row)
+
+
+def _built(architecture: str, options: Mapping[str, Any], row: Architecture | None) -> nn.Module:
     library, _, name = architecture.partition("/")
-    if library not in ("veil", *zoo.LIBRARIES):
+    if library == "veil":
+        return (row if row is not None and row.name == name else ARCHITECTURES[name]).build(options)
+    if library not in zoo.LIBRARIES:
         raise CardError(f"there is no architecture {architecture!r:.80}; write veil/…, timm/… or torchvision/…")
+    if name not in zoo.names(library):
+        raise CardError(f"there is no architecture {architecture!r:.80}")
+    check(options, ZOO[library])
+    return zoo.build(library, name, options)
+
+
+@contextmanager
+def _refusing(architecture: str, options: Mapping[str, Any]) -> Iterator[None]:
+    """Every reason why a network cannot be built as a `CardError`."""
     try:
-        if library == "veil":
-            return (row if row is not None and row.name == name else ARCHITECTURES[name]).build(options)
-        if name not in zoo.names(library):
-            raise CardError(f"there is no architecture {architecture!r:.80}")
-        check(options, ZOO[library])
-        return zoo.build(library, name, options)
+        yield
     except UnknownName:
         raise CardError(
             f"there is no architecture {architecture!r:.80}: neither Veil's own, nor one that an installed package adds"
@@ -204,16 +239,45 @@ def load(path: Path, architecture: Architecture | None = None) -> Classifier:
         zoo.ZooMissing: where the architecture needs the extra ``zoo``.
     """
     card = read(path)
+    classes = classes_of(card)
+    _check_size(card, architecture)
     network = build_network(card.architecture, card.options, architecture)
     with weights.reading(card.weights, f"weights of {card.architecture}", CardError):
         weights.load_into(network, card.weights)
-    classes = [line.strip() for line in card.labels.read_text(encoding="utf-8").splitlines() if line.strip()]
     classifier = Classifier(card.name, network, card.preprocessing, classes, reads=card.reads, **card.noise)
-    with torch.inference_mode():
-        outputs = classifier(torch.zeros(1, card.preprocessing.channels, *card.preprocessing.size)).shape
-    if tuple(outputs) != (1, len(classes)):
-        raise CardError(f"{path}: the network gives {tuple(outputs)[1:]} outputs for {len(classes)} labels")
+    _check_answers(path, classifier)
     return classifier
+
+
+def _check_size(card: Card, architecture: Architecture | None) -> None:
+    """Refuses weights that do not fit the network, and a network that is too large, before there is one."""
+    with _refusing(card.architecture, card.options):
+        outline = footprint.outline(partial(_built, card.architecture, card.options, architecture))
+    if outline is None:
+        return
+    with (
+        weights.reading(card.weights, f"weights of {card.architecture}", CardError),
+        weights.opened(card.weights) as content,
+    ):
+        weights.require_fit(content, outline.state_dict())
+    with _refusing(card.architecture, card.options):
+        footprint.require_small(outline, (card.preprocessing.channels, *card.preprocessing.size))
+
+
+def _check_answers(path: Path, classifier: Classifier) -> None:
+    """Refuses a network that gives another number of outputs than there are labels, or outputs that are not finite."""
+    preprocessing = classifier.preprocessing
+    values = preprocessing.channels * preprocessing.size[0] * preprocessing.size[1]
+    photo = torch.linspace(0, 1, values).view(1, preprocessing.channels, *preprocessing.size)
+    with torch.inference_mode():
+        outputs = classifier(photo)
+    if tuple(outputs.shape) != (1, len(classifier.classes)):
+        raise CardError(
+            f"{printable(path)}: the network gives {tuple(outputs.shape)[1:]} outputs for "
+            f"{len(classifier.classes)} labels"
+        )
+    if not bool(torch.isfinite(outputs).all()):
+        raise CardError(f"{printable(path)}: the network gives outputs that are not finite")
 
 
 def write(
@@ -240,8 +304,9 @@ def write(
     """
     of_network, labels = file.with_suffix(".safetensors"), file.with_suffix(".labels.txt")
     weights.write(of_network, weights.stored(network, weights.exact))
-    write_atomically(labels, "".join(" ".join(name.split()) + "\n" for name in classes))
-    top = {"name": name, "architecture": architecture, "weights": of_network.name, "labels": labels.name}
+    shown = (names.CONTROL.sub("_", " ".join(name.split())) for name in classes)
+    write_atomically(labels, "".join(f"{name}\n" for name in shown))
+    top = {"name": printable(name), "architecture": architecture, "weights": of_network.name, "labels": labels.name}
     tables = {"options": options, "input": input_fields, "accuracy": accuracy, "training": training}
     lines = [*_fields(top), *(line for name, table in tables.items() for line in ("", f"[{name}]", *_fields(table)))]
     write_atomically(file, "\n".join(lines) + "\n")

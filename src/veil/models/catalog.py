@@ -1,7 +1,8 @@
 """Classifiers by name: packaged ones, the zoo's, and cards.
 
 - ``things100``, ``mnist-cnn``: packaged with Veil, trained by us;
-- ``timm/<name>``, ``torchvision/<name>``: the zoo (extra ``zoo``), pretrained weights from the hub;
+- ``timm/<name>``, ``torchvision/<name>``: the zoo (extra ``zoo``), pretrained weights from the hub, those of a revision
+  with ``<name>@<revision>``;
 - ``path/to/card.toml``: a model card (`veil.models.cards`).
 """
 
@@ -37,11 +38,10 @@ def describe(card: Path, name: str) -> Entry:
     size = content.preprocessing.size
     top1, on = content.accuracy.get("top1"), content.accuracy.get("on", "")
     top5 = f", top-5 {content.accuracy['top5']} %" if "top5" in content.accuracy else ""
-    labels = content.labels.read_text(encoding="utf-8").split("\n")
     return Entry(
         name,
         f"{size[0]}×{size[1]}",
-        sum(1 for line in labels if line.strip()),
+        len(cards.classes_of(content)),
         f"top-1 {top1} %{top5} ({on})" if top1 is not None else "not stated",
     )
 
@@ -72,7 +72,10 @@ def _load(name: str, architecture: str | Architecture | None) -> Classifier:
         try:
             return zoo.pretrained(library, network)
         except KeyError:
-            near = [f"{library}/{n}" for n in difflib.get_close_matches(network, zoo.names(library), 4, 0.5)]
+            near = [
+                f"{library}/{n}"
+                for n in difflib.get_close_matches(network.partition("@")[0], zoo.names(library), 4, 0.5)
+            ]
             raise UnknownModel(_unknown(name, near)) from None
     if name.endswith(".toml"):
         if not Path(name).is_file():

@@ -20,6 +20,8 @@ from veil.images.marks import Mark
 from veil.models.answers import require_finite
 from veil.models.weights import fingerprint
 
+MAX_SIDE = 4096  # pixels
+MOST_MEAN, LEAST_STD = 1e6, 1e-6
 MAX_ASPECT = 8  # of longer to shorter side; the middle of a longer strip is looked at, and memory stays bounded
 
 
@@ -43,11 +45,19 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if len(self.mean) not in (1, 3) or len(self.std) != len(self.mean):
             raise ValueError(f"mean and std need one or three values each, not {self.mean} and {self.std}")
-        if any(s <= 0 for s in self.std):
-            raise ValueError(f"std must be positive, not {self.std}")
-        sides = (*(self.resize if isinstance(self.resize, tuple) else (self.resize,)), self.crop)
-        if any(side is not None and not 1 <= side <= 4096 for side in sides):
-            raise ValueError(f"sizes must lie between 1 and 4096 pixels: resize {self.resize}, crop {self.crop}")
+        if not all(type(value) in (int, float) and abs(value) <= MOST_MEAN for value in (*self.mean, *self.std)):
+            raise ValueError(f"mean and std must be numbers up to {MOST_MEAN:,}, not {self.mean} and {self.std}")
+        if any(s < LEAST_STD for s in self.std):
+            raise ValueError(f"std must be positive, at least {LEAST_STD:g}, not {self.std}")
+        pair = self.resize if isinstance(self.resize, tuple) else (self.resize,)
+        if not all(side is None or type(side) is int for side in (*pair, self.crop)) or (
+            isinstance(self.resize, tuple) and (len(pair) != 2 or None in pair)
+        ):
+            raise ValueError(
+                f"resize must be a whole number, or two, and crop a whole number: {self.resize}, {self.crop}"
+            )
+        if any(side is not None and not 1 <= side <= MAX_SIDE for side in (*pair, self.crop)):
+            raise ValueError(f"sizes must lie between 1 and {MAX_SIDE} pixels: resize {self.resize}, crop {self.crop}")
         if self.crop is None and not isinstance(self.resize, tuple):
             raise ValueError("give a crop, or a resize to a pair (height, width)")
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from veil.runtime import foreign
 from veil.runtime.files import printable, write_atomically
 from veil.runtime.lazy import torch
 
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 HEADER = "veil"
-_LONGEST_CARD = 1 << 24  # characters; `json` needs some fifty times as much memory for the worst of them
+_LONGEST_CARD = 1 << 20  # characters; `json` needs some fifty times as much memory for the worst of them
+_FLOATS = {"F64", "F32", "F16", "BF16"}
+_TYPES = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
+    "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
+}  # fmt: skip
+"""Types of tensors as a file names them, and as torch does."""
 _LONGEST_REASON = 300
 Card = dict[str, Any]
 Rounding = Callable[[str, "Tensor"], "Tensor"]
@@ -99,6 +106,8 @@ def reading(file: Path, what: str, refused: type[ValueError] = ValueError) -> It
     named = printable(file)
     try:
         yield
+    except foreign.Unreadable as error:
+        raise refused(str(error)) from None
     except SafetensorError as error:
         raise refused(f"{named}: not a safetensors file: {one_line(error)}") from None
     except OSError as error:
@@ -112,6 +121,7 @@ def opened(file: Path) -> Iterator[Any]:
     """An open file, of safetensors' own type, for `card_of` and `network_of`; to be called in `reading`."""
     from safetensors import safe_open
 
+    foreign.opened(file).close()  # a pipe would be waited for without end
     with safe_open(file, "pt") as content:
         yield content
 
@@ -126,8 +136,8 @@ def card_of(content: Any) -> Card:
     if text is None:
         raise ValueError("its header does not say so")
     try:
-        card = json.loads(text) if len(text) <= _LONGEST_CARD else None
-    except (ValueError, RecursionError):
+        card = foreign.parse_json(text) if len(text) <= _LONGEST_CARD else None
+    except ValueError:
         card = None
     if not isinstance(card, dict):
         raise ValueError("its header is damaged")
@@ -161,16 +171,42 @@ def network_of(content: Any, build: Callable[..., NetworkT], options: Mapping[st
     with torch.device("meta"):
         network = build(**options)
     wanted = network.state_dict()
-    weights: dict[str, Tensor] = {}
-    for name in content.keys():  # noqa: SIM118
-        value, like = content.get_tensor(name), wanted.get(name)
-        if like is None or value.shape != like.shape or value.dtype != rounded(name, like).dtype:
-            raise ValueError(f"the weights do not fit {dict(options)}: {name}")
-        weights[name] = value.to(like.dtype)
-    if missing := set(wanted) - set(weights):
-        raise ValueError(f"the weights do not fit {dict(options)}: {min(missing)} missing")
+    if misfit := _misfit(content, {name: rounded(name, like) for name, like in wanted.items()}, exact_floats=True):
+        raise ValueError(f"the weights do not fit {dict(options)}: {misfit}")
+    weights = {name: content.get_tensor(name).to(like.dtype) for name, like in wanted.items()}
     network.load_state_dict(weights, assign=True)
     return network
+
+
+def require_fit(content: Any, wanted: Mapping[str, Tensor]) -> None:
+    """Compares names, shapes and types in a file's header with those of weights. Reads no values.
+
+    Args:
+        wanted: weights by name, with or without values; a file may have another floating-point type.
+
+    Raises:
+        ValueError: where they differ.
+    """
+    if misfit := _misfit(content, wanted, exact_floats=False):
+        raise ValueError(f"the weights do not fit the network: {misfit}")
+
+
+def _misfit(content: Any, wanted: Mapping[str, Tensor], *, exact_floats: bool) -> str | None:
+    """The first weight in a file that differs from ``wanted``, and in what."""
+    there = set(content.keys())
+    if missing := wanted.keys() - there:
+        return f"{min(missing)} missing"
+    if unknown := there - wanted.keys():
+        return f"{min(unknown):.100} is not one of its weights"
+    for name, like in wanted.items():
+        part = content.get_slice(name)
+        type_, shape = part.get_dtype(), tuple(part.get_shape())
+        if shape != tuple(like.shape):
+            return f"{name} is of shape {shape}, where the network has {tuple(like.shape)}"
+        is_float = type_ in _FLOATS and like.is_floating_point() and not exact_floats
+        if not is_float and f"torch.{_TYPES.get(type_)}" != str(like.dtype):
+            return f"{name} is of type {type_}, where the network has {like.dtype}"
+    return None
 
 
 def load_into(network: nn.Module, file: Path) -> None:
@@ -181,10 +217,9 @@ def load_into(network: nn.Module, file: Path) -> None:
     """
     from safetensors.torch import load_file
 
-    try:
-        network.load_state_dict(load_file(file), strict=True)
-    except RuntimeError as error:
-        raise ValueError(f"they do not fit: {one_line(error)}") from None
+    with opened(file) as content:
+        require_fit(content, network.state_dict())
+    network.load_state_dict(load_file(file), strict=True)
     if not all(bool(torch.isfinite(v).all()) for v in network.state_dict().values() if v.is_floating_point()):
         raise ValueError("the weights hold values that are not finite")
 

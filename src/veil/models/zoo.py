@@ -19,6 +19,7 @@ from torch import nn
 
 from veil.models.classifier import Classifier, Preprocessing
 from veil.runtime.errors import UserError
+from veil.runtime.provenance import commit_of, is_revision, note_fetched
 
 LIBRARIES = ("timm", "torchvision")
 
@@ -94,26 +95,33 @@ def pretrained(library: str, architecture: str) -> Classifier:
     """A pretrained classifier; its weights come from the hub on first use and from the hub's cache later.
 
     timm's weights are fetched as safetensors. torchvision publishes pickles: they are checked against their hash and
-    read as plain tensors (``weights_only=True``).
+    read as plain tensors (``weights_only=True``). Which revision was fetched is noted (`veil.runtime.provenance`).
+
+    Args:
+        architecture: a name, or ``name@revision``: of timm a commit, tag or branch of the weights' repository, of
+            torchvision the name of the weights, such as ``IMAGENET1K_V1``.
 
     Raises:
         ZooMissing: where the extra is not installed.
         KeyError: where the library has no such architecture.
         HubError: where the weights cannot be fetched, or are not published as Veil reads them.
     """
+    architecture, at, revision = architecture.partition("@")
     if architecture.partition(".")[0] not in names(library):
         raise KeyError(architecture)
     name = f"{library}/{architecture}"
+    if at and not is_revision(revision):
+        raise HubError(f"{revision!r:.80} is no revision of {name}")
     try:
         if library == "timm":
-            return _from_timm(name, architecture)
-        return _from_torchvision(name, architecture)
+            return _from_timm(name, architecture, revision or None)
+        return _from_torchvision(name, architecture, revision or "DEFAULT")
     except OSError as error:  # the hub's errors, time-outs and missing files are all of this kind
         reason = " ".join(str(error).split())[:200]
         raise HubError(f"the weights of {name} could not be fetched: {reason}") from error
 
 
-def _from_timm(name: str, architecture: str) -> Classifier:
+def _from_timm(name: str, architecture: str, revision: str | None) -> Classifier:
     timm = _library("timm")
     try:
         network = timm.create_model(architecture, pretrained=False)
@@ -124,7 +132,8 @@ def _from_timm(name: str, architecture: str) -> Classifier:
     if not repository:
         raise HubError(f"{name} has no published weights")
     hub = importlib.import_module("huggingface_hub")
-    file = hub.hf_hub_download(repository, "model.safetensors")
+    file = hub.hf_hub_download(repository, "model.safetensors", revision=revision)
+    note_fetched(name, commit_of(file))
     network.load_state_dict(load_file(file), strict=True)
     subset = timm.data.infer_imagenet_subset(network)
     if subset is None:
@@ -140,9 +149,14 @@ def _from_timm(name: str, architecture: str) -> Classifier:
     return Classifier(name, network, preprocessing, classes)
 
 
-def _from_torchvision(name: str, architecture: str) -> Classifier:
+def _from_torchvision(name: str, architecture: str, revision: str) -> Classifier:
     models = _library("torchvision")
-    weights = models.get_model_weights(architecture).DEFAULT
+    published = models.get_model_weights(architecture)
+    if revision not in published.__members__:
+        there = ", ".join(published.__members__)
+        raise HubError(f"torchvision has no weights {revision!r} for {architecture}; there are {there}")
+    weights = published[revision]
+    note_fetched(name, weights.name)
     network = models.get_model(architecture, weights=None)
     network.load_state_dict(weights.get_state_dict(progress=True, check_hash=True, weights_only=True))
     transform = weights.transforms()

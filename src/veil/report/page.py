@@ -154,7 +154,7 @@ def write_html(page: Page, out: Path) -> Path:
     file, folder = out / PAGE, out / FIGURES
     earlier = _earlier_figures(file)
     for name, data in drawn.items():
-        if name not in earlier and (folder / f"{name}.png").exists() and (folder / f"{name}.png").read_bytes() != data:
+        if name not in earlier and (folder / f"{name}.png").exists() and not _holds(folder / f"{name}.png", data):
             raise _in_the_way(folder / f"{name}.png")
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in drawn.items():
@@ -163,6 +163,10 @@ def write_html(page: Page, out: Path) -> Path:
     for name in earlier - drawn.keys():
         (folder / f"{name}.png").unlink(missing_ok=True)
     return file
+
+
+def _holds(file: Path, data: bytes) -> bool:
+    return file.is_file() and file.stat().st_size == len(data) and file.read_bytes() == data
 
 
 def _earlier_figures(file: Path) -> set[str]:

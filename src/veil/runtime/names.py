@@ -13,7 +13,8 @@ import re
 import stat
 from pathlib import Path
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Characters that move a cursor, colour a terminal or end a line."""
 _DRIVE = re.compile(r"[A-Za-z]:")
 _LONGEST, _LONGEST_PART = 4096, 255  # characters; what the file system allows may be less
 _SHOWN = 80  # characters of a name in a message
@@ -35,7 +36,7 @@ def checked(name: object, *, windows: bool = os.name == "nt") -> str:
     """
     if not isinstance(name, str):
         raise UnsafeName(f"a file name must be text, not {type(name).__name__}")
-    if _CONTROL.search(name):
+    if CONTROL.search(name):
         raise UnsafeName(f"{_shown(name)} holds control characters")
     parts = name.split("/")
     if len(name) > _LONGEST or max(map(len, parts)) > _LONGEST_PART:
@@ -51,7 +52,7 @@ def checked(name: object, *, windows: bool = os.name == "nt") -> str:
 
 def plain(name: str) -> str:
     """The name with ``_`` in place of control characters, and of the colon of what looks like a drive."""
-    without = _CONTROL.sub("_", name)
+    without = CONTROL.sub("_", name)
     return f"{without[0]}_{without[2:]}" if _DRIVE.match(without) else without
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -20,16 +21,51 @@ if TYPE_CHECKING:
 
 ARITHMETIC = "arithmetic"
 """By this name, settings hold what `arithmetic` says."""
+_fetched: dict[str, str] = {}
 PACKAGES = ("veil", "torch", "timm", "torchvision", "pillow", "numpy")
 
 
 def provenance() -> dict[str, Any]:
-    """A JSON object: ``command``, ``date`` (UTC), ``hardware`` and ``versions``. No path of the machine is in it."""
-    return {"command": command(), "date": datetime.now(UTC).isoformat(timespec="seconds")} | {
-        "hardware": hardware(),
-        "versions": {"python": platform.python_version()}
-        | {name: installed for name in PACKAGES if (installed := _version(name))},
-    }
+    """A JSON object: ``command``, ``date`` (UTC), ``hardware`` and ``versions``. No path of the machine is in it.
+
+    ``fetched`` is in it where something was (`fetched`).
+    """
+    return (
+        {"command": command(), "date": datetime.now(UTC).isoformat(timespec="seconds")}
+        | {
+            "hardware": hardware(),
+            "versions": {"python": platform.python_version()}
+            | {name: installed for name in PACKAGES if (installed := _version(name))},
+        }
+        | ({"fetched": fetched()} if fetched() else {})
+    )
+
+
+def note_fetched(name: str, revision: str | None) -> None:
+    """Notes which revision of something was had from a hub.
+
+    Args:
+        name: what a person types, without a revision.
+        revision: the commit, or what the hub calls a version that does not change; None where it is not known.
+    """
+    if revision is not None:
+        _fetched[name] = revision
+
+
+def is_revision(text: str) -> bool:
+    """Whether a text can name a commit, a tag or a branch."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}", text) is not None and ".." not in text
+
+
+def commit_of(place: str) -> str | None:
+    """The commit in a path of the hub's cache, or in an address of the hub; None where there is none."""
+    commit = re.search(r"[/@]([0-9a-f]{40})(?=/)", Path(place).as_posix())
+    return None if commit is None else commit[1]
+
+
+def fetched(*names: str) -> list[str]:
+    """What this process had from hubs, as ``name@revision``; of all names, or of some."""
+    return [f"{name}@{revision}" for name, revision in sorted(_fetched.items()) if not names or name in names]
 
 
 def command() -> str:

@@ -21,6 +21,7 @@ import importlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -114,10 +115,8 @@ class Table(Mapping[str, R], Generic[R]):
         path = (*module.split("."), *attribute.split("."))
         if not colon or typed in self or not all(part.isidentifier() for part in path):
             return self[typed]
-        try:
+        with others_code(f"{typed} cannot be imported", UnknownName):
             target = import_typed(typed)
-        except Exception as error:  # a stranger's module raises anything
-            raise UnknownName(f"{typed} cannot be imported: {reason_of(error)}") from error
         if isinstance(target, self.row_type):
             if target.name in self and self[target.name] is not target:
                 raise UnknownName(f"{typed} calls itself {target.name!r}, as another {self.noun} does; rename it")
@@ -146,12 +145,13 @@ class Table(Mapping[str, R], Generic[R]):
 
     def _from(self, plugin: EntryPoint) -> R | None:
         try:
-            row = plugin.load()
+            with redirect_stdout(sys.stderr):
+                row = plugin.load()
             if not isinstance(row, self.row_type):
                 raise TypeError(f"{plugin.value} is a {type(row).__name__}, not a {self.row_type.__name__}")
             if row.name != plugin.name:
                 raise ValueError(f"the row calls itself {row.name!r}")
-        except Exception as error:  # a stranger's module raises anything
+        except (Exception, SystemExit) as error:  # a stranger's module raises anything
             self._broken.add(plugin.name)
             _warn(plugin, reason_of(error))
             return None
@@ -201,6 +201,28 @@ def _object(path: str) -> Any:
     for part in attribute.split("."):
         target = getattr(target, part)
     return target
+
+
+@contextmanager
+def others_code(
+    failure: str, refused: type[ValueError] = ValueError, passed: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Runs what a person or another package wrote. What it prints goes to the standard error, not among results.
+
+    Args:
+        failure: in words, without the reason.
+        passed: what it may raise.
+
+    Raises:
+        ValueError: as ``refused``, in one line, for whatever else it raises, an end of the whole program too.
+    """
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except passed:
+        raise
+    except (Exception, SystemExit) as error:
+        raise refused(f"{failure}: {reason_of(error)}") from error
 
 
 def reason_of(error: BaseException) -> str:

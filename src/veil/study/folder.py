@@ -5,7 +5,6 @@ The folder holds the solutions and photos of people, and only its owner can open
 answer in a browser.
 """
 
-import csv
 import json
 import os
 import re
@@ -21,12 +20,14 @@ from torch import Tensor
 
 from veil.images import SUFFIXES, ImageError, Photo, encode, load, over_white
 from veil.jobs import folders
-from veil.runtime import names
+from veil.runtime import csv_files, foreign, names
 from veil.runtime.files import PARTIAL, printable, write_atomically
+from veil.runtime.foreign import Unreadable
 from veil.runtime.names import UnsafeName
 from veil.study.questions import NewStudy, Question, Settings, Study, StudyError, compose, plan
 
 FILE, IMAGES, KIND, VERSION = "study.json", "images", "veil-study", 1
+_LARGEST_PICTURE = 1 << 26  # bytes
 _NAME = re.compile(r"[0-9a-f]{16}")
 
 
@@ -100,10 +101,9 @@ def read_identities(file: Path) -> dict[str, str]:
         StudyError: for a file that cannot be read, has other rows, or names a file twice.
     """
     try:
-        with file.open(newline="", encoding="utf-8-sig") as handle:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(handle) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise StudyError(f"{printable(file)}: {error}") from None
+        rows = [[cell.strip() for cell in row] for _, row in csv_files.rows_of(file)]
+    except (OSError, ValueError) as error:
+        raise StudyError(printable(str(error))) from None
     if rows and rows[0] == ["file", "identity"]:
         rows = rows[1:]
     if not rows or not all(len(row) == 2 and all(row) for row in rows):
@@ -160,7 +160,7 @@ def read(folder: Path) -> Study:
     """
     file = folder / FILE
     try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
+        fields = foreign.read_json(file)
     except FileNotFoundError:
         raise StudyError(f"there is no study in {printable(folder)}; make one by `veil study new`") from None
     except (OSError, ValueError) as error:
@@ -202,8 +202,10 @@ def read_images(folder: Path, study: Study) -> dict[str, bytes]:
     called = [name for question in study.questions for name in (question.shown, *question.options)]
     resolver = names.Resolver(folder)
     try:
-        return {name: resolver.path(f"{IMAGES}/{name}.png").read_bytes() for name in called}
+        return {name: foreign.bytes_of(resolver.path(f"{IMAGES}/{name}.png"), _LARGEST_PICTURE) for name in called}
     except UnsafeName as error:
         raise StudyError(f"a picture of the study cannot be used: {error}") from None
-    except OSError as error:
+    except FileNotFoundError as error:
         raise StudyError(f"a picture of the study is missing: {printable(str(error))}") from None
+    except Unreadable as error:
+        raise StudyError(f"a picture of the study cannot be used: {error}") from None

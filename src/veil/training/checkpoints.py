@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from veil.jobs.rows import Row as Row
+from veil.runtime import foreign
 from veil.runtime.provenance import ARITHMETIC, comparable
 
 TENSORS, STATE = "tensors.safetensors", "state.json"
+MOST_STATE_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def load(trained: Trained, folder: Path, fingerprint: Mapping[str, object]) -> l
         if kept is None:
             return []
         kept.rename(folder)
-    state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    state = foreign.read_json(folder / STATE, MOST_STATE_BYTES)
     here = comparable(fingerprint, state["fingerprint"])
     if state["fingerprint"] != here:
         raise ValueError(

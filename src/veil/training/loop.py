@@ -12,7 +12,6 @@ In the folder of a run: ``checkpoint/`` (`veil.training.checkpoints`); ``log.jso
 epoch; and, where wanted, ``events.out.…`` for TensorBoard.
 """
 
-import csv
 import json
 import logging
 import math
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Generator, Tensor
 
-from veil.runtime import devices
+from veil.runtime import csv_files, devices
 from veil.runtime.devices import Precision as Precision
 from veil.runtime.errors import UserError
 from veil.runtime.files import write_atomically
@@ -186,9 +185,10 @@ def _mean(total: Tensor, count: int, runner: "Fabric | None") -> float:
 def _csv(log: Sequence[Row]) -> str:
     names = list(dict.fromkeys(name for row in log for name in row))
     text = StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(log)
+    write = csv_files.writer(text)
+    write(names)
+    for row in log:
+        write([row.get(name) for name in names])
     return text.getvalue()
 
 

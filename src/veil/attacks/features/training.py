@@ -6,7 +6,6 @@ training that was stopped and resumed ends with the same epoch.
 """
 
 import copy
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Protocol
 import torch
 from torch import Generator, Tensor, nn
 
+from veil.jobs import rows
 from veil.training import loop
 from veil.training.checkpoints import Row, Trained
 from veil.training.order import epoch_generator, whole_batches
@@ -148,7 +148,7 @@ def train(learner: Learner, count: int, schedule: Schedule, described: Mapping[s
             after_epoch=after_epoch, **run.reporting,
         )  # fmt: skip
     except _NothingBetter:
-        log = [json.loads(line) for line in (run.folder / loop.LOG).read_text(encoding="utf-8").splitlines()]
+        log = rows.read(run.folder / loop.LOG)
     return BestEpoch(best.network.eval(), log, int(best.epoch))
 
 

@@ -25,9 +25,10 @@ from veil.data.labelled_images import LabelledImages, Parts
 from veil.jobs.rows import Row, RowFile, pack
 from veil.metrics import recovery
 from veil.models.classifier import Classifier
+from veil.runtime.errors import UserError
 from veil.runtime.scales import Scale
 from veil.runtime.seeds import seed_of
-from veil.runtime.tables import reason_of
+from veil.runtime.tables import others_code
 from veil.training.run import Run
 
 SHOWN = 6
@@ -242,10 +243,8 @@ def _called(subject: Subject, plain: Tensor, generator: Generator) -> Tensor:
     Raises:
         ValueError: where it fails, or gives no tensor.
     """
-    try:
+    with others_code(f"{subject.name} fails on images {tuple(plain.shape)}"):
         protected: object = subject.protect(plain, generator)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"{subject.name} fails on images {tuple(plain.shape)}: {reason_of(error)}") from error
     if not isinstance(protected, Tensor):
         raise ValueError(f"{subject.name} gives a {type(protected).__name__}, not a tensor of images")
     return protected
@@ -319,7 +318,7 @@ def attacked(
         subject = scene.subject
         about = {"protection": f"{subject.name} {subject.described}", "data": audited.parts.fingerprint}
         options |= {"settings": settings, "run": run.at(attack.name, about=about)}
-    with failing():
+    with others_code(f"the attack {attack.name} fails", passed=(AttackFailed, UserError)), failing():
         return attack.attack(*attack.knowledge.arguments(scene.own, pairs), **options)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from veil.runtime.tables import Table, reason_of
+from veil.runtime.tables import Table, others_code
 
 if TYPE_CHECKING:
     from veil.data.face_lists import FaceList
@@ -96,10 +96,8 @@ def _adapted(what: str, function: object) -> Layout:
     def read(place: Path, side: int | None) -> Parts:
         from veil.data.labelled_images import Parts
 
-        try:
+        with others_code(f"{what} failed"):
             parts = function()
-        except Exception as error:  # a stranger's function raises anything
-            raise ValueError(f"{what} failed: {reason_of(error)}") from error
         if not isinstance(parts, Parts):
             raise ValueError(f"{what} gave a {type(parts).__name__}, not veil.data.labelled_images.Parts")
         return parts

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from veil.data.face_lists import FaceList, below, csv_table, require_all, truths_of
 from veil.data.layouts import FacesLayout
+from veil.runtime import foreign
 from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def _numbered(file: Path, people: Sequence[str]) -> Tensor:
     """Names of people as numbers: the names themselves if all are whole numbers, else their places in sorted order."""
     if not all(people):
         raise ValueError(f"{file}: a photo has no identity")
-    if all(person.isdecimal() and len(person) < 19 for person in people):
-        return torch.tensor([int(person) for person in people])
+    if all(person.isascii() and person.isdecimal() and len(person) < 19 for person in people):
+        return torch.tensor([foreign.whole_number(person) for person in people])
     numbers = {person: number for number, person in enumerate(sorted(set(people)))}
     return torch.tensor([numbers[person] for person in people])
 

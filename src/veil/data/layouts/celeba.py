@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from veil.data.face_lists import FaceList, below, csv_table, lines_of, numbers_of, require_all, truths_of
+from veil.data.face_lists import FaceList, below, csv_table, numbers_of, require_all, truths_of
 from veil.data.layouts import FacesLayout
+from veil.runtime import foreign
 
 _SUFFIXES = (".txt", ".csv")
 
@@ -54,9 +55,9 @@ def near(folder: Path, name: str) -> Path | None:
 
 def _text_rows(file: Path) -> tuple[tuple[str, ...], Iterator[tuple[str, Sequence[str]]]]:
     """Names and rows of a list with columns separated by blanks, with or without the number of images at its head."""
-    lines = (words for line in lines_of(file) if (words := line.split()))
+    lines = (words for line in foreign.lines_of(file) if (words := line.split()))
     names = next(lines, [])
-    announced = int(names[0]) if len(names) == 1 and names[0].isdecimal() else None
+    announced = foreign.whole_number(names[0]) if len(names) == 1 and names[0].isdecimal() else None
     if announced is not None:
         names = next(lines, [])
 

@@ -39,12 +39,12 @@ def read(folder: Path, side: int | None = None) -> Parts:
 def _part(names: Sequence[str], folder: Path, label_bytes: int, classes: Sequence[str]) -> LabelledImages:
     import numpy as np
 
-    from veil.data.packed_files import existing, labelled
+    from veil.data.packed_files import labelled, values
 
     record = label_bytes + 3 * 32 * 32
     parts = []
     for name in names:
-        data = np.fromfile(existing(folder / name), np.uint8)
+        data = values(folder / name)
         if not len(data) or len(data) % record:
             raise ValueError(f"{folder / name}: {len(data):,} bytes are no whole number of records of {record:,}")
         parts.append(data.reshape(-1, record))

@@ -16,6 +16,7 @@ from veil.data.download import DownloadError
 from veil.data.layouts import SmallImagesLayout
 from veil.runtime.errors import UserError
 from veil.runtime.lazy import torch
+from veil.runtime.provenance import commit_of, is_revision, note_fetched
 
 if TYPE_CHECKING:
     from veil.data.labelled_images import LabelledImages, Parts
@@ -35,7 +36,8 @@ def read(name: str, side: int | None = None, *, cache: Path | None = None) -> Pa
     """The data set ``name`` of the hub; downloaded once, then read from the cache.
 
     Args:
-        name: such as ``uoft-cs/cifar10``, or a folder with a copy of the hub's files.
+        name: such as ``uoft-cs/cifar10``, or a folder with a copy of the hub's files. ``name@revision`` takes a commit,
+            tag or branch. Which commit was fetched is noted (`veil.runtime.provenance`).
         side: to resize all images to, in pixels. With None images keep their side, which must be the same for all.
         cache: folder for the downloads of `datasets`; None takes its own folder.
 
@@ -48,7 +50,9 @@ def read(name: str, side: int | None = None, *, cache: Path | None = None) -> Pa
     from veil.data.decoding import OtherSize
     from veil.data.labelled_images import Parts
 
-    splits = _fetched(_library(), name, cache)
+    library = _library()
+    splits = _fetched(library, name, cache)
+    roots = _roots(library, name, cache)
     if "train" not in splits:
         raise ValueError(f"{name}: has no part 'train', only {', '.join(splits)}")
     image, label = _columns(name, splits["train"].features)
@@ -57,8 +61,8 @@ def read(name: str, side: int | None = None, *, cache: Path | None = None) -> Pa
         raise ValueError(f"{name}: has no labelled part {' or '.join(HELD_OUT)}, only {', '.join(splits)}")
     resizes = side is not None
     try:
-        train = _part(f"{name} train", splits["train"], image, label, side, resizes)
-        test = _part(f"{name} {held_out}", splits[held_out], image, label, train.images.shape[-1], resizes)
+        train = _part(f"{name} train", splits["train"], image, label, side, resizes, roots)
+        test = _part(f"{name} {held_out}", splits[held_out], image, label, train.images.shape[-1], resizes, roots)
     except OtherSize as error:
         raise ValueError(f"{error}: say which side the images are to have") from None
     return Parts(name, train, test)
@@ -77,14 +81,33 @@ def _library() -> ModuleType:
 
 def _fetched(datasets: ModuleType, name: str, cache: Path | None) -> Any:
     """A `datasets.DatasetDict` of all parts."""
+    repository, at, revision = (name, "", "") if Path(name).exists() else name.partition("@")
+    if at and not is_revision(revision):
+        raise ValueError(f"{revision!r:.80} is no revision of {repository}")
+    pinned = {"revision": revision} if at else {}
     try:
-        return datasets.load_dataset(name, cache_dir=None if cache is None else str(cache))
+        splits = datasets.load_dataset(repository, cache_dir=None if cache is None else str(cache), **pinned)
+        note_fetched(f"hub:{repository}", _commit(splits))
+        return splits
     except (ConnectionError, TimeoutError) as error:
         raise DownloadError(f"{name}: the hub cannot be reached ({_line(error)})") from error
     except datasets.exceptions.DatasetNotFoundError as error:
         raise ValueError(f"{name}: there is no such data set on the hub, or it is not public") from error
     except Exception as error:  # of the libraries below it, or of a set that is not what it should be
         raise ValueError(f"{name}: cannot be had from the hub ({_line(error)})") from error
+
+
+def _commit(splits: Any) -> str | None:
+    """The commit of the hub's repository that the parts are of; None where they are not of the hub."""
+    sources = (source for split in splits.values() for source in split.info.download_checksums or ())
+    return next((commit for source in sources if (commit := commit_of(source)) is not None), None)
+
+
+def _roots(datasets: ModuleType, name: str, cache: Path | None) -> list[Path]:
+    """Folders in which image files may lie that a set names: its own, and those of downloads."""
+    hub = importlib.import_module("huggingface_hub.constants")
+    folders = [name, cache, datasets.config.HF_DATASETS_CACHE, hub.HF_HUB_CACHE]
+    return [Path(folder).resolve() for folder in folders if folder is not None]
 
 
 def _line(error: Exception) -> str:
@@ -118,7 +141,9 @@ def _labels(split: Any, column: str) -> list[int]:
     return [label for label in labels if label is not None] if all(x is not None and x >= 0 for x in labels) else []
 
 
-def _part(name: str, split: Any, image: str, label: str, side: int | None, resizes: bool) -> LabelledImages:
+def _part(
+    name: str, split: Any, image: str, label: str, side: int | None, resizes: bool, roots: Sequence[Path]
+) -> LabelledImages:
     from veil.data.decoding import decode
     from veil.data.labelled_images import LabelledImages
 
@@ -126,13 +151,15 @@ def _part(name: str, split: Any, image: str, label: str, side: int | None, resiz
     if not labels:
         raise ValueError(f"{name}: has images without a class")
     images = []
-    for names, files in _files(name, split, image):
+    for names, files in _files(name, split, image, roots):
         images.append(decode(files, names, side, resizes=resizes))
         side = images[0].shape[-1]
     return LabelledImages(torch.cat(images), torch.tensor(labels), tuple(split.features[label].names))
 
 
-def _files(name: str, split: Any, image: str) -> Iterator[tuple[Sequence[str], Sequence[Path | bytes]]]:
+def _files(
+    name: str, split: Any, image: str, roots: Sequence[Path]
+) -> Iterator[tuple[Sequence[str], Sequence[Path | bytes]]]:
     """Batches of stored images, and the name of each image."""
     undecoded = type(split.features[image])(decode=False)
     first = 1
@@ -140,19 +167,24 @@ def _files(name: str, split: Any, image: str) -> Iterator[tuple[Sequence[str], S
         stored = batch[image]
         names = [f"{name}, image {number}" for number in range(first, first + len(stored))]
         first += len(stored)
-        yield names, [_stored(content, called) for content, called in zip(stored, names, strict=True)]
+        yield names, [_stored(content, called, roots) for content, called in zip(stored, names, strict=True)]
 
 
-def _stored(image: dict[str, Any] | None, name: str) -> Path | bytes:
+def _stored(image: dict[str, Any] | None, name: str, roots: Sequence[Path]) -> Path | bytes:
     if image is None or (image["bytes"] is None and image["path"] is None):
         raise ValueError(f"{name}: is missing")
-    return image["bytes"] if image["bytes"] is not None else Path(image["path"])
+    if image["bytes"] is not None:
+        return bytes(image["bytes"])
+    file = Path(image["path"])
+    if not any(file.resolve().is_relative_to(root) for root in roots):
+        raise ValueError(f"{name}: names a file outside of the set")
+    return file
 
 
 LAYOUT = SmallImagesLayout(
     name="hub",
     title="a set of the Hugging Face hub",
-    on_disk="hub:NAME",
+    on_disk="hub:NAME or hub:NAME@REVISION",
     matches=lambda folder: False,
     read=lambda place, side: read(place.as_posix(), side),
 )

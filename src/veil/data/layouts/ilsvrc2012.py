@@ -5,7 +5,8 @@ from pathlib import Path
 from veil.data.class_folders import SUFFIXES
 from veil.data.labelled_photos import IMAGENET_CLASSES, WORDNET_ID, PhotoSet
 from veil.data.layouts import PhotosLayout
-from veil.data.photo_lists import class_number, columns, photos, text_of
+from veil.data.photo_lists import class_number, columns, photos
+from veil.runtime import foreign
 
 _PHOTO = "ILSVRC2012_val_"
 _FOLDERS = ("", "val", "ILSVRC2012_img_val", "CLS-LOC/val", "Data/CLS-LOC/val", "ILSVRC/Data/CLS-LOC/val")
@@ -46,7 +47,7 @@ def read(folder: Path) -> PhotoSet:
 def _with_indices(images: Path, file: Path) -> PhotoSet:
     """Caffe's list: lines like ``ILSVRC2012_val_00000001.JPEG 65``, indices in the order of the WordNet ids."""
     named: dict[str, int] = {}
-    for line in filter(str.strip, text_of(file).splitlines()):
+    for line in filter(None, map(str.strip, foreign.lines_of(file))):
         path, _, label = " ".join(line.split()).rpartition(" ")
         photo = Path(path)
         # Kaggle's own val.txt has no suffixes, and running numbers in the place of labels.

@@ -7,16 +7,16 @@ pictures, `download` checks the files by SHA-256.
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from veil.data.download import fetch
 from veil.data.layouts import DigitsLayout
+from veil.runtime import foreign
+from veil.runtime.foreign import Unpacked
 from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
@@ -35,38 +35,54 @@ SHA256 = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 _UNSIGNED_BYTE = 0x08
+_LARGEST = 1 << 26  # the training images have 47,040,016 bytes
 
 
 def _unpacked(data: bytes) -> bytes:
-    if data[:2] != b"\x1f\x8b":
-        return data
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"broken gzip: {error}") from None
+    """The bytes of a file, gzipped or not.
+
+    Raises:
+        ValueError: for broken gzip, or more than the largest file of MNIST has.
+    """
+    unpacked = Unpacked(data).read(_LARGEST + 1)
+    if len(unpacked) > _LARGEST:
+        raise ValueError(f"unpacks to more than {_LARGEST:,} bytes")
+    return unpacked
 
 
 def read_idx(file: Path) -> Tensor:
     """One IDX file of unsigned bytes, gzipped or not, as a uint8 tensor of the shape that it declares.
 
-    Raises:
-        ValueError: where it is not such a file, or is cut off.
-    """
-    import numpy as np
+    No more is unpacked than its head declares, and a head that declares more than the file can hold is refused.
 
+    Raises:
+        ValueError: where it is not such a file, is cut off, or is larger than such files are.
+    """
+    content = Unpacked(foreign.bytes_of(file, foreign.MOST_PACKED_BYTES))
     try:
-        data = _unpacked(file.read_bytes())
+        return _idx(content)
     except ValueError as error:
         raise ValueError(f"{file.name}: {error}") from None
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _UNSIGNED_BYTE:
-        raise ValueError(f"{file.name}: not an IDX file of unsigned bytes")
-    head = 4 + 4 * data[3]
-    if len(data) < head:
-        raise ValueError(f"{file.name}: cut off in its head")
-    shape = struct.unpack(f">{data[3]}I", data[4:head])
-    if len(data) - head != math.prod(shape):
-        raise ValueError(f"{file.name}: {len(data) - head} bytes where {shape} needs {math.prod(shape)}")
-    return torch.from_numpy(np.frombuffer(data, np.uint8, offset=head).reshape(shape).copy())
+
+
+def _idx(content: Unpacked) -> Tensor:
+    import numpy as np
+
+    magic = content.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != _UNSIGNED_BYTE:
+        raise ValueError("not an IDX file of unsigned bytes")
+    sides = content.read(4 * magic[3])
+    if len(sides) < 4 * magic[3]:
+        raise ValueError("cut off in its head")
+    shape = struct.unpack(f">{magic[3]}I", sides)
+    wanted = math.prod(shape)
+    if wanted > min(content.most, foreign.MOST_PACKED_BYTES):
+        raise ValueError(f"declares {wanted:,} values, more than such a file can have")
+    values = content.read(wanted + 1)
+    if len(values) != wanted:
+        there = f"{len(values):,} bytes" if len(values) < wanted else "more"
+        raise ValueError(f"{there} where {shape} needs {wanted:,}")
+    return torch.from_numpy(np.frombuffer(values, np.uint8).reshape(shape).copy())
 
 
 def _file(folder: Path, name: str) -> Path | None:
@@ -88,6 +104,8 @@ def _read_part(folder: Path, part: str) -> LabelledImages:
     labels = _read_file(folder, f"{part}-labels-idx1-ubyte")
     if pictures.ndim != 3 or labels.ndim != 1 or len(pictures) != len(labels):
         raise ValueError(f"{folder}: {part} has images {tuple(pictures.shape)} and labels {tuple(labels.shape)}")
+    if len(labels) and int(labels.max()) >= len(CLASSES):
+        raise ValueError(f"{folder}: {part} has the label {int(labels.max())}, of {len(CLASSES)} classes")
     return LabelledImages(pictures[:, None], labels.long(), CLASSES)
 
 

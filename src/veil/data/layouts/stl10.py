@@ -26,13 +26,13 @@ def read(folder: Path, side: int | None = None) -> Parts:
 def _part(folder: Path, name: str) -> LabelledImages:
     import numpy as np
 
-    from veil.data.packed_files import existing, labelled, lines
+    from veil.data.packed_files import labelled, lines, values
 
-    pixels = np.fromfile(existing(folder / f"{name}_X.bin"), np.uint8)
+    pixels = values(folder / f"{name}_X.bin")
     if not len(pixels) or len(pixels) % (3 * 96 * 96):
         raise ValueError(f"{folder / name}_X.bin: {len(pixels):,} bytes are no whole number of images")
     images = pixels.reshape(-1, 3, 96, 96).transpose(0, 1, 3, 2).copy()
-    labels = np.fromfile(existing(folder / f"{name}_y.bin"), np.uint8).astype(np.int64) - 1
+    labels = values(folder / f"{name}_y.bin").astype(np.int64) - 1
     return labelled(images, labels, lines(folder / NAMES), folder)
 
 

@@ -45,10 +45,7 @@ def _words(place: Path, ids: Sequence[str]) -> tuple[str, ...] | None:
     """Class names from the ``words.txt`` in ``place`` or beside it; the id for a class that it leaves out."""
     for file in (place / "words.txt", place.absolute().parent / "words.txt"):
         if file.is_file():
-            try:
-                words = class_folders.read_words(file)
-            except UnicodeDecodeError:
-                raise ValueError(f"{file}: not text in UTF-8") from None
+            words = class_folders.read_words(file)
             if not words.keys().isdisjoint(ids):
                 return tuple(words.get(wordnet_id, wordnet_id) for wordnet_id in ids)
     return None

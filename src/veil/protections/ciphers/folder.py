@@ -345,7 +345,7 @@ def _read_encrypted(folder: Path) -> Encrypted | None:
     layout = layout_of(folder)
     try:
         settings = folders.read_manifest(folder)
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         raise FolderError(f"{printable(layout.manifest)} cannot be read") from None
     cipher = settings.get("cipher") if isinstance(settings, dict) else None
     if cipher is None:

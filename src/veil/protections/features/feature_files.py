@@ -35,7 +35,9 @@ from veil.models.answers import finite_rows, no_answer
 from veil.protections.features.encoding import Encoding
 from veil.protections.features.file import Client, Service
 from veil.protections.features.framing import Crop, framed
+from veil.runtime import foreign
 from veil.runtime.files import printable, write_atomically
+from veil.runtime.foreign import Unreadable
 from veil.runtime.provenance import ARITHMETIC, arithmetic
 
 SUFFIX = ".features"
@@ -111,10 +113,12 @@ def read(file: Path, service: Service) -> Tensor:
         OtherClient, FeatureError: as `unpack` does, and where the file cannot be read.
     """
     try:
-        with file.open("rb") as handle:
+        with foreign.opened(file) as handle:
             data = handle.read(size_of(service.shape, service.encoding) + 1)
     except OSError as error:
         raise FeatureError(f"cannot be read ({error.strerror})") from error
+    except Unreadable as error:
+        raise FeatureError(str(error).removeprefix(f"{printable(file)} ")) from None
     return service.encoding.decode(unpack(data, service.shape, service.encoding, service.client))
 
 

@@ -40,7 +40,7 @@ from veil.protections.noise.results import Protected
 from veil.protections.noise.rows import PROTECTED_ROWS, ProtectedRow
 from veil.protections.noise.scheme import Plan, Released, Scheme, StepSettings, Verdict, is_undecided
 from veil.protections.noise.universal import NoNoise, UniversalNoise
-from veil.runtime.provenance import ARITHMETIC
+from veil.runtime import provenance
 from veil.runtime.seeds import seed_of
 
 if TYPE_CHECKING:
@@ -143,16 +143,21 @@ class Protector:
     def describe(self) -> dict[str, Any]:
         """Everything that the released pixels depend on, as JSON."""
         universal = {} if self.universal is None else {"universal": self.universal.fingerprint}
-        return universal | {
-            "version": VERSION,
-            "scheme": self.scheme.name,
-            "settings": asdict(self.settings) if self.universal is None else {},
-            "models": [classifier.name for classifier in self.engine.classifiers],
-            "weights": [classifier.fingerprint() for classifier in self.engine.classifiers],
-            "seed": self.seed,
-            "precision": "bfloat16" if self.engine.bfloat16 else "float32",
-            ARITHMETIC: self.engine.passes.arithmetic(),
-        }
+        fetched = provenance.fetched(*(classifier.name for classifier in self.engine.classifiers))
+        return (
+            ({"fetched": fetched} if fetched else {})
+            | universal
+            | {
+                "version": VERSION,
+                "scheme": self.scheme.name,
+                "settings": asdict(self.settings) if self.universal is None else {},
+                "models": [classifier.name for classifier in self.engine.classifiers],
+                "weights": [classifier.fingerprint() for classifier in self.engine.classifiers],
+                "seed": self.seed,
+                "precision": "bfloat16" if self.engine.bfloat16 else "float32",
+                provenance.ARITHMETIC: self.engine.passes.arithmetic(),
+            }
+        )
 
     def protect(self, photo: "ImageLike", *, truth: int | None = None) -> Protected:
         """Protects one photo in memory; judged on its 8-bit pixels, as a lossless file gives them back.

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from veil.protections.ciphers.keys.secret import Hidden
 from veil.protections.ciphers.keys.streams import SIZE, fingerprint
+from veil.runtime import foreign
 
 KIND, VERSION = "veil-secret-key", 1
 _FIELDS = {"kind", "version", "created", "fingerprint", "protection", "secret"}
@@ -277,8 +278,8 @@ def _parse(path: Path) -> _File:
 def _fields(content: Hidden) -> dict[str, Any] | None:
     """A key file's fields, the secret decoded and hidden; None where it is no JSON object."""
     try:
-        fields = json.loads(content.reveal()[:_LARGEST_FILE].decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+        fields = foreign.parse_json(content.reveal()[:_LARGEST_FILE].decode("utf-8-sig"))
+    except ValueError:
         return None
     if not isinstance(fields, dict):
         return None
