@@ -34,6 +34,10 @@ CREATE TABLE IF NOT EXISTS answers (
 """
 
 
+class StudyFull(StudyError):
+    """No more participants are accepted."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """One answer: ``choice`` is the place of the option from 0, ``seconds`` the time from the page to the answer."""
@@ -92,10 +96,21 @@ class Answers:
         with self.lock:
             self.base.close()
 
-    def join(self) -> str:
-        """A new participant's random name: 128 bits, which nobody else can guess."""
+    def join(self, most: int | None = None) -> str:
+        """A new participant's random name: 128 bits, which nobody else can guess.
+
+        Args:
+            most: participants that there may be; None where there is no limit.
+
+        Raises:
+            StudyFull: where there are so many already.
+        """
         name = secrets.token_urlsafe(16)
-        self._do("INSERT INTO participants VALUES (?, ?)", name, _now())
+        statement = "INSERT INTO participants SELECT ?, ? WHERE ? OR (SELECT COUNT(*) FROM participants) < ?"
+        with self.lock, self._readable():
+            joined = self.base.execute(statement, (name, _now(), most is None, most)).rowcount == 1
+        if not joined:
+            raise StudyFull(f"{most} people take part already")
         return name
 
     def knows(self, participant: str) -> bool:
