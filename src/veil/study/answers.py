@@ -82,8 +82,8 @@ class Answers:
     def _readable(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            raise StudyError(f"{printable(self.file)} cannot be used: {error}") from None
+        except (sqlite3.Error, UnicodeError) as error:
+            raise StudyError(f"{printable(self.file)} cannot be used: {printable(str(error))}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -144,15 +144,19 @@ class Answers:
         return [name for (name,) in self._do("SELECT name FROM participants ORDER BY started, name")]
 
     def given(self) -> list[Answer]:
-        """All answers, by participant and time."""
+        """All answers, by participant and time.
+
+        Raises:
+            StudyError: where the file is damaged.
+        """
         rows = self._do(
             "SELECT participant, question, choice, shown, answered FROM answers WHERE choice IS NOT NULL "
             "ORDER BY participant, answered, question"
         )
-        return [
-            Answer(participant, question, choice, (_time(answered) - _time(shown)).total_seconds())
-            for participant, question, choice, shown, answered in rows
-        ]
+        try:
+            return [_answer(*row) for row in rows]
+        except (TypeError, ValueError):
+            raise StudyError(f"{printable(self.file)} is damaged: an answer is not as it was written") from None
 
     def _do(self, statement: str, *values: str) -> list[Any]:
         with self.lock, self._readable():
@@ -161,6 +165,12 @@ class Answers:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _answer(participant: str, question: str, choice: int, shown: str, answered: str) -> Answer:
+    if not (isinstance(participant, str) and isinstance(question, str) and isinstance(choice, int)):
+        raise TypeError("names are text, and a choice is a number")
+    return Answer(participant, question, choice, (_time(answered) - _time(shown)).total_seconds())
 
 
 def _time(text: str) -> datetime:
