@@ -20,6 +20,7 @@ from veil.jobs.rows import Row as Row
 from veil.runtime.files import printable
 
 TENSORS, STATE = "tensors.safetensors", "state.json"
+_LONGEST = 1000  # characters of the differences in a message
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,11 @@ def _differences(there: Mapping[str, object], here: Mapping[str, object]) -> str
             " (learning rates follow the whole length of a training: one of more epochs is another from its first step "
             "on, and cannot go on from the end of a shorter one)"
         )
-    return text
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _short(value: object) -> str:
-    return f"{value:.60}" if isinstance(value, str) else str(value)
+    return f"{value:.60}" if isinstance(value, str) else f"{value!s:.60}"
 
 
 def load(trained: Trained, folder: Path, fingerprint: Mapping[str, object]) -> list[Row]:
@@ -96,7 +97,7 @@ def load(trained: Trained, folder: Path, fingerprint: Mapping[str, object]) -> l
         there, log = dict(state["fingerprint"]), [dict(row) for row in state["log"]]
     if there != fingerprint:
         raise ValueError(
-            f"{folder} belongs to a run with other settings: {_differences(there, fingerprint)}. "
+            f"{printable(folder)} belongs to a run with other settings: {_differences(there, fingerprint)}. "
             "Choose another folder, or remove it to start again."
         )
     with _whole(folder):

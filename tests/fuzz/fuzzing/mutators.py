@@ -11,7 +11,7 @@ from random import Random
 Mutator = Callable[[bytes, Random, Sequence[bytes]], bytes]
 NUMBERS = (0, 1, -1, 2**7, 2**8 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
 _WORDS = {"B": 1, "<H": 2, ">H": 2, "<I": 4, ">I": 4, "<Q": 8, ">Q": 8}
-_LONGEST = 1 << 16  # bytes that are put in at once
+_LONGEST, _LARGEST = 1 << 16, 1 << 23  # bytes that are put in at once, and bytes of an input
 
 
 def flip_bits(data: bytes, random: Random, seeds: Sequence[bytes]) -> bytes:
@@ -110,9 +110,9 @@ def mutated(seed: bytes, structure: Mutator | None, random: Random, seeds: Seque
     for _ in range(random.choice((1, 1, 1, 2, 2, 4))):
         if structure is not None and random.random() < 0.5:
             try:
-                data = structure(data, random, seeds)
+                data = structure(data, random, seeds)[:_LARGEST]
                 continue
             except Exception:  # damaged already
                 pass
-        data = random.choice(GENERIC)(data, random, seeds)
+        data = random.choice(GENERIC)(data, random, seeds)[:_LARGEST]
     return data
