@@ -114,7 +114,7 @@ def _exception(raised: BaseException, refusals: tuple[type[BaseException], ...])
     error = f"{type(raised).__name__}: {message[:LONGEST_MESSAGE]}"
     if not isinstance(raised, refusals) or not frames or not own or frames[-1] is not own[-1]:
         return "exception", error, where
-    fits = 0 < len(message) <= LONGEST_MESSAGE and "\n" not in message
+    fits = message and "\n" not in message
     return ("refused" if fits else "message"), error, where
 
 
