@@ -43,6 +43,7 @@ def _rows(folder: Path) -> Prepared:
 def _goes_on(mutated: str, folder: Path) -> Prepared:
     """`veil encrypt` in a folder whose rows or settings were mutated."""
     from veil.jobs.folders import FolderError
+    from veil.jobs.layout import layout_of
     from veil.protections.ciphers.folder import encrypt_folder
     from veil.protections.ciphers.keys import Key
 
@@ -52,18 +53,22 @@ def _goes_on(mutated: str, folder: Path) -> Prepared:
     photos, good, out = folder / "photos", folder / "good", folder / "jobs" / "out"
     shutil.copytree(REPOSITORY / OLD / "photos", photos)
     encrypt_folder([photos], good, "tanaka", key)
+    private = layout_of(good).private
+    of_out = out.with_name(private.name.replace("good", "out"))
     out.parent.mkdir()
     (out.parent / "victim").write_bytes(_VICTIM)
 
     def read(file: Path) -> None:
-        shutil.rmtree(out, ignore_errors=True)
-        shutil.copytree(good, out)
-        shutil.copyfile(file, out / mutated)
+        for source, copy in ((good, out), (private, of_out)):
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(source, copy)
+        shutil.copyfile(file, of_out / mutated)
         try:
             encrypt_folder([photos], out, "tanaka", key)
         finally:
             assert (out.parent / "victim").read_bytes() == _VICTIM, "a file outside was changed"
-            assert sorted(entry.name for entry in out.parent.iterdir()) == ["out", "victim"], "a file appeared outside"
+            there = sorted(entry.name for entry in out.parent.iterdir())
+            assert there == ["out", of_out.name, "victim"], "a file appeared outside"
 
     return Prepared(read, (FolderError,))
 
