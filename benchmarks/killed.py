@@ -1,7 +1,7 @@
 """One command: started, interrupted, started again, and compared with what it leaves undisturbed.
 
-Commands run in copies of this process, which has imported most of Veil: a start takes a moment, and a kill hits work,
-not imports.
+Commands run in copies of this process, which has imported the libraries that they need: a start takes a moment, and a
+kill hits work, not imports. Veil itself is imported anew in every copy, as in a process of its own.
 """
 
 import json
@@ -42,7 +42,15 @@ class Case:
     def __init__(self, job: Job, data: Path, place: Path, random: Random) -> None:
         self.job, self.data, self.place, self.random = job, data, place, random
         place.mkdir()
-        for module in ("torch", "scipy.stats", "matplotlib.figure", "veil.cli.app", "veil.report", "PIL.Image"):
+        for module in (
+            "torch",
+            "scipy.stats",
+            "matplotlib.figure",
+            "typer",
+            "rich.progress",
+            "safetensors.torch",
+            "jinja2",
+        ):
             __import__(module)
         began = time.monotonic()
         whole = self._fresh("whole")
@@ -175,6 +183,8 @@ class Case:
 
 
 def _veil(words: tuple[str, ...]) -> int:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "veil"]:
+        del sys.modules[name]
     from veil.cli import main
 
     try:
