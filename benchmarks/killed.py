@@ -126,8 +126,8 @@ class Case:
 
     def _row(self, kind: str, began: float, interruptions: int, starts: int, differences: list[str]) -> Row:
         return {
-            "job": next(word for word in self.job.words if word != "obfuscate"), "words": " ".join(self.job.words),
-            "kind": kind, "interruptions": interruptions, "starts": starts, "same": not differences,
+            "job": self.place.name, "words": " ".join(self.job.words), "kind": kind,
+            "interruptions": interruptions, "starts": starts, "same": not differences,
             "differences": differences[:5], "seconds": round(time.monotonic() - began, 2),
             "error": "; ".join(differences[:5]) or None,
         }  # fmt: skip

@@ -1,9 +1,9 @@
-"""What the last `make fuzz --rows` fed to every reader: results/fuzz/readers."""
+"""What the last `make fuzz --rows` fed to every reader, and what benchmarks/kills.py interrupted."""
 
 from quoted.sources import Conclusions, Numbers, rows, table
 from veil.jobs.rows import Row
 
-READERS = "fuzz/readers"
+READERS, KILLS = "fuzz/readers", "benchmarks/kills"
 
 
 def last() -> list[Row]:
@@ -22,7 +22,30 @@ def readers() -> str:
     )  # fmt: skip
 
 
-TABLES: Numbers = {"fuzz.readers": readers}
+def interrupted() -> list[Row]:
+    """The rows of interruptions of the last run."""
+    date = rows(KILLS)[-1]["date"]
+    return [row for row in rows(KILLS) if row["date"] == date and row["kind"] != "whole"]
+
+
+def kills() -> str:
+    """Every command by kind of interruption: how often, and whether it left the same."""
+    kinds = list(dict.fromkeys(row["kind"] for row in interrupted()))
+    cells = {(_command(row), row["kind"]): f"{row['interruptions']}, {'same' if row['same'] else 'differs'}"
+             for row in interrupted()}  # fmt: skip
+    commands = dict.fromkeys(command for command, _ in cells)
+    return table(
+        ("", *kinds),
+        [(f"`veil {command}`", *(cells.get((command, kind), "–") for kind in kinds)) for command in commands],
+    )
+
+
+def _command(row: Row) -> str:
+    """The words of a command before its options."""
+    return str(row["words"]).partition(" -")[0]
+
+
+TABLES: Numbers = {"fuzz.readers": readers, "kills.all": kills}
 NUMBERS: Numbers = {
     "fuzz.inputs": lambda: f"{sum(row['inputs'] for row in last()):,}",
     "fuzz.minutes": lambda: f"{sum(row['fed_seconds'] for row in last()) / 60:.0f}",

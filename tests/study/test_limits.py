@@ -121,7 +121,8 @@ def test_participants_are_limited(answers: Answers) -> None:
 
 def test_new_participants_of_an_address_are_limited(answers: Answers) -> None:
     with serving(answers, limits=Limits(starts=Rate(rate=NEVER, burst=2))) as server:
-        assert [Person(server).ask("POST", "/start").status for _ in range(3)] == [303, 303, 429]
+        cookies = [None, f"{server.app.cookie}=nobody", f"{server.app.cookie}=somebody"]
+        assert [Person(server).ask("POST", "/start", Cookie=cookie).status for cookie in cookies] == [303, 303, 429]
         assert Person(server).ask("GET", "/").status == 200
     assert len(answers.participants()) == 2
 

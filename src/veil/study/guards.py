@@ -69,14 +69,18 @@ class Guards:
         await app(scope, receive, send_with_headers)
 
     def _seconds_to_wait(self, request: Request) -> float:
-        """Counts a request for its address and its participant; 0 where both may ask now."""
-        address = self._address(request)
-        seconds = 0.0 if address is None else self._by_address.wait(address)
-        if not seconds and (participant := request.cookies.get(self.cookie)):
-            return self._by_participant.wait(participant)
-        if not seconds and address is not None and request.method == "POST" and request["path"] == "/start":
-            return self._starts.wait(address)
-        return seconds
+        """Counts a request for its address and its participant; 0 where all of them may ask now.
+
+        Whether a participant exists is not known here: anybody can send any cookie.
+        """
+        address, participant = self._address(request), request.cookies.get(self.cookie)
+        is_start = request.method == "POST" and request["path"] == "/start"
+        counted = (
+            (self._by_address, address),
+            (self._by_participant, participant),
+            (self._starts, address if is_start else None),
+        )
+        return next((seconds for buckets, name in counted if name and (seconds := buckets.wait(name))), 0.0)
 
     def _address(self, request: Request) -> str | None:
         """Whose request it is: behind a proxy, the address that it appended last; None where it names nobody."""
