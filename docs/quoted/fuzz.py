@@ -23,9 +23,9 @@ def readers() -> str:
 
 
 def interrupted() -> list[Row]:
-    """The rows of interruptions of the last run."""
-    date = rows(KILLS)[-1]["date"]
-    return [row for row in rows(KILLS) if row["date"] == date and row["kind"] != "whole"]
+    """The last row of every command and kind of interruption."""
+    latest = {(row["words"], row["kind"]): row for row in rows(KILLS) if row["kind"] != "whole"}
+    return list(latest.values())
 
 
 def kills() -> str:

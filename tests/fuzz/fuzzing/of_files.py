@@ -95,8 +95,7 @@ _IMAGES = (f"{CORPUS}/images/*",)
 _OLD_CARD = f"{OLD}/card/model"
 
 ROWS = (
-    Reader(name="photo", title="a photo in any format", file="photo.image", seeds=_IMAGES, prepare=_photo,
-           mebibytes=128),
+    Reader(name="photo", title="a photo in any format", file="photo.image", seeds=_IMAGES, prepare=_photo),
     Reader(name="photo-of-a-set", title="an image of a data set", file="image.jpg", seeds=_IMAGES,
            prepare=_photo_of_a_set, mebibytes=1024),
     Reader(name="card", title="a model card", file="model.toml", seeds=(f"{_OLD_CARD}.toml", f"{CORPUS}/cards/*"),
