@@ -40,8 +40,8 @@ JOBS = {
         images=lambda sizes: sizes.small,
     ),
     "fit-noise": Job(
-        words=("fit-noise", "photos", "-o", "out.safetensors", "--model", "card/model.toml", *_CPU, "--precision",
-               "float32", "--budget", "8", "--iterations", "60"),
+        words=("fit-noise", "photos", "-o", "out.safetensors", "--model", "card/model.toml", *_CPU, "--budget",
+               "8", "--iterations", "60"),
         images=lambda sizes: sizes.photos,
     ),
     "train": Job(
