@@ -27,7 +27,6 @@ _STARTS = 60  # of a command after which it will not end any more
 _TEXTS: dict[str, Callable[[str], Any]] = {
     ".json": json.loads, ".jsonl": lambda text: [json.loads(line) for line in text.splitlines()],
 }  # fmt: skip
-_MIB = 1 << 20
 
 
 class Case:
@@ -110,19 +109,22 @@ class Case:
         for kind, options in (("full disk", "size={}"), ("read-only disk", "ro,size={}")):
             began = time.monotonic()
             folder = self._fresh("disk")
-            small = max(_MIB // 16, int(self.space * self.random.uniform(0.2, 0.8)))
+            small = max(4096, int(self.space * self.random.uniform(0.2, 0.8)))  # tmpfs gives whole pages
             # The folder itself is the small file system; the data are links out of it.
             with _mounted(folder, "size=64m") as mount:
                 if mount is None:
                     continue
                 self._link(folder)
-                mount(options.format(small + 64 * 1024))
+                mount(options.format(small))
                 (self.place / "disk.txt").unlink(missing_ok=True)
                 status = self._wait(self._start(folder, said=self.place / "disk.txt"))
                 mount("rw,size=512m")
                 shutil.copyfile(self.place / "disk.txt", folder / f"{SAID}.0")
                 self._wait(self._start(folder))
-                yield self._row(kind, began, 1, 2, self._differences(folder)) | {"statuses": [status]}
+                differences = self._differences(folder)
+                if status == 0:
+                    differences.append("it did not fail")
+                yield self._row(kind, began, 1, 2, differences) | {"statuses": [status]}
 
     def _row(self, kind: str, began: float, interruptions: int, starts: int, differences: list[str]) -> Row:
         return {
@@ -232,7 +234,9 @@ def _timeless(value: Any) -> Any:
 
 
 def _bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("out*/**/*") if file.is_file()) or _MIB // 4
+    """Of what a command left."""
+    files = (file for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    return sum(file.stat().st_size for file in files if file.relative_to(folder).parts[0].startswith("out"))
 
 
 @contextmanager
