@@ -13,6 +13,7 @@ What another library writes by itself (safetensors, SQLite) is not noted; such a
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -136,8 +137,10 @@ def take_back(root: Path, log: Path, before: dict[int, int], random: Random) -> 
 def _undo(change: dict[str, Any]) -> None:
     target = Path(change["target"])
     if change["what"] == "rename" and os.path.lexists(target):
-        Path(change["source"]).parent.mkdir(parents=True, exist_ok=True)
-        target.rename(change["source"])
+        source = Path(change["source"])
+        shutil.rmtree(source, ignore_errors=True)  # a folder of that name now was made later, so it is undone, too
+        source.parent.mkdir(parents=True, exist_ok=True)
+        target.rename(source)
     if change["before"] is not None and target.parent.is_dir():
         with contextlib.suppress(FileExistsError):
             os.link(change["before"], target)
