@@ -5,10 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 PAPERS := $(patsubst results/%/report,%,$(wildcard results/*/report))
+FUZZ_SECONDS ?= 3600
+FUZZ ?=
 BENCH_MODEL ?= ../shared/data/weights/mobilenetv2_100.toml
 BENCH_PHOTOS ?= data/nips17/images
 
-.PHONY: demo venv test test-all test-oldest lock lint types docs bench clean
+.PHONY: demo venv test test-all test-oldest fuzz lock lint types docs bench clean
 
 demo: venv
 	$(BIN)/veil demo --out $(DEMO)
@@ -49,6 +51,9 @@ lock: .lock-venv/.installed
 	$(PYTHON) -m venv .lock-venv
 	.lock-venv/bin/python -m pip install --quiet "uv>=0.13"
 	touch $@
+
+fuzz: venv
+	PYTHONPATH=tests/fuzz $(BIN)/python -m fuzzing --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 lint: venv
 	$(BIN)/ruff check .

@@ -68,6 +68,10 @@ ALLOWED: dict[str, dict[str, str]] = {
         "guessing gives 25 %": DEFINED,
         "28 % right answers": PRINTED,
         "include 25 %": DEFINED,
+        "16 KiB": SETTING,
+        "1 KiB; none": SETTING,
+        "20 s each": SETTING,
+        "| 20 s |": SETTING,
     },
     "docs/training.md": {
         "0.1, divided by": SETTING,

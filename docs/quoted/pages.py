@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from quoted import ciphers, computed, costs, features, noise, packaged, speed
+from quoted import ciphers, computed, costs, features, fuzz, noise, packaged, speed
 from quoted.marks import Quoted
 from quoted.sources import REPOSITORY
 
@@ -16,10 +16,10 @@ MADE = ("cli.md", "results.md", "liu2019.md", "sirichotedumrong2020.md", "li2019
 
 
 def pages() -> list[Path]:
-    """README and docs, the benchmarks' README, and those of what is packaged."""
+    """README, SECURITY and docs, the benchmarks' README, and those of what is packaged."""
     docs = (page for page in (REPOSITORY / "docs").glob("*.md") if page.name not in MADE)
     rest = chain(docs, (REPOSITORY / "benchmarks").glob("*.md"), (REPOSITORY / "src").rglob("packaged/*.md"))
-    return [REPOSITORY / "README.md", *sorted(rest)]
+    return [REPOSITORY / "README.md", REPOSITORY / "SECURITY.md", *sorted(rest)]
 
 
 @cache
@@ -29,9 +29,9 @@ def quoted() -> Quoted:
     Raises:
         ValueError: where two modules have the same name for something.
     """
-    numbers = _joined(module.NUMBERS for module in (ciphers, computed, costs, features, noise, packaged, speed))
-    conclusions = _joined(module.CONCLUSIONS for module in (ciphers, features, noise, packaged, speed))
-    return Quoted(numbers, conclusions, _joined(module.TABLES for module in (costs, features, speed)))
+    numbers = _joined(module.NUMBERS for module in (ciphers, computed, costs, features, fuzz, noise, packaged, speed))
+    conclusions = _joined(module.CONCLUSIONS for module in (ciphers, features, fuzz, noise, packaged, speed))
+    return Quoted(numbers, conclusions, _joined(module.TABLES for module in (costs, features, fuzz, speed)))
 
 
 def _joined(tables: Iterable[Mapping[str, T]]) -> dict[str, T]:

@@ -186,3 +186,19 @@ def test_answers_survive_a_kill(photos: list[object], tmp_path: Path) -> None:
         connection.close()
     with Answers(out / "answers.sqlite", folder.read(out).name) as answers:
         assert [(each.question, each.choice) for each in answers.given()] == [(asked, 3)]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said_so"),
+    [
+        ("study.json", b"[" * 100_000, "study.json cannot be read"),
+        ("answers.sqlite", b"SQLite format 3\0" + b"\xff" * 100, "answers.sqlite cannot be used"),
+    ],
+)
+def test_a_damaged_study_is_one_line(
+    photos: list[object], tmp_path: Path, capsys: Captured, file: str, content: bytes, said_so: str
+) -> None:
+    out = made(photos, tmp_path / "study")
+    (out / file).write_bytes(content)
+    assert veil("study", "report", out) == 2
+    assert said_so in said(capsys)

@@ -1,7 +1,10 @@
 """Rows that are appended as they are measured, and found again after a crash."""
 
+import base64
 import json
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,3 +98,33 @@ def test_what_is_taken_back_does_not_count(tmp_path: Path) -> None:
     with RowFile(file, ABOUT) as again:
         assert again.rows == kept
     assert rows.measured(rows.read(file)) == kept
+
+
+PACKED = rows.pack(np.arange(6, dtype=np.uint8).reshape(2, 3))
+HOSTILE_ARRAYS = {
+    "no array": {},
+    "objects": PACKED | {"dtype": "|O"},
+    "a structure": PACKED | {"dtype": "u1,(1000000,)u8"},
+    "no name of a type": PACKED | {"dtype": ["u1"]},
+    "another shape": PACKED | {"shape": [2, 4]},
+    "a negative shape": PACKED | {"shape": [-2, -3]},
+    "a huge shape": PACKED | {"shape": [2**40, 2**40]},
+    "a shape of texts": PACKED | {"shape": ["2", "3"]},
+    "no base 64": PACKED | {"zlib": "é"},
+    "no zlib": PACKED | {"zlib": "AAAA"},
+    "a bomb": PACKED | {"zlib": base64.b64encode(zlib.compress(bytes(1 << 24))).decode()},
+}
+
+
+@pytest.mark.parametrize("packed", HOSTILE_ARRAYS.values(), ids=HOSTILE_ARRAYS)
+def test_arrays_of_strangers_are_refused(packed: dict[str, Any]) -> None:
+    with pytest.raises(RowsError, match="an array that is damaged"):
+        rows.unpack(packed)
+
+
+@pytest.mark.parametrize("line", ['{"about": 3}', '{"complete": 3}', '{"complete": [[]]}', '{"void": [1]}'])
+def test_a_measurement_that_somebody_changed_is_refused(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(line + "\n")
+    with pytest.raises(RowsError, match=r"a line of a measurement that is damaged"):
+        RowFile(file, ABOUT)

@@ -92,3 +92,23 @@ def test_nothing_but_answers_and_times_is_kept(tmp_path: Path) -> None:
         "study": ["name"], "participants": ["name", "started"],
         "answers": ["participant", "question", "shown", "choice", "answered"],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change", ["shown = 'yesterday'", "shown = 5", "answered = x'ff'", "choice = 'two'", "question = x'00'"]
+)
+def test_answers_that_somebody_changed_are_refused(tmp_path: Path, change: str) -> None:
+    file = tmp_path / "answers.sqlite"
+    with Answers(file, STUDY) as answers:
+        one = answers.join()
+        answers.show(one, "q")
+        answers.give(one, "q", 1)
+    base = sqlite3.connect(file)
+    base.execute(f"UPDATE answers SET {change}")
+    base.commit()
+    base.close()
+    with (
+        Answers(file, STUDY) as answers,
+        pytest.raises(StudyError, match="is damaged: an answer is not as it was written"),
+    ):
+        answers.given()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from participants import FORM, MADE, Person, serving
 
-import veil.study.server
 from veil.study.answers import Answers
+from veil.study.limits import Limits
 from veil.study.server import StudyServer
 
 HOST = "localhost"
@@ -174,23 +174,30 @@ def test_a_form_says_once_how_long_it_is(server: StudyServer, answers: Answers, 
     ],
     ids=["nothing", "half the headers", "half a form", "no second request"],
 )
-def test_a_connection_without_a_word_is_closed(
-    answers: Answers, monkeypatch: pytest.MonkeyPatch, sent: str, status: list[int]
-) -> None:
-    monkeypatch.setattr(veil.study.server, "PATIENCE", 0.1)
-    with serving(answers) as server:
+def test_a_connection_without_a_word_is_closed(answers: Answers, sent: str, status: list[int]) -> None:
+    with serving(answers, limits=Limits(patience=0.1)) as server:
         assert statuses(exchange(server, sent)) == status
     assert answers.participants() == []
 
 
 @pytest.mark.parametrize(
-    "rest",
-    ["X-Ignore: " + "a" * (1 << 16), "X-Ignore: a\r\n" * (1 << 13), "Content-Length: 1025\r\n\r\n" + "a" * 1025],
-    ids=["a long header", "many headers", "a long form"],
+    ("rest", "status"),
+    [
+        ("X-Ignore: " + "a" * (1 << 16), 431),
+        ("X-Ignore: " + "a" * (1 << 15) + "\r\nContent-Length: 0\r\n\r\n", 431),
+        ("X-Ignore: a\r\n" * (1 << 13), 431),
+        ("X-Ignore: a\r\n" * 120 + "Content-Length: 0\r\n\r\n", 431),
+        ("Content-Length: 1025\r\n\r\n" + "a" * 1025, 400),
+        ("Content-Length: 99999999999999999999\r\n\r\n" + "a" * (1 << 17), 400),
+    ],
+    ids=["a long header", "a long header at once", "many headers", "many short ones", "a long form", "an endless form"],
 )
-def test_too_much_is_refused(server: StudyServer, rest: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_too_much_is_refused(
+    server: StudyServer, answers: Answers, rest: str, status: int, capfd: pytest.CaptureFixture[str]
+) -> None:
     answer = exchange(server, request("POST", "/start", rest=rest))
-    assert statuses(answer) == [400]
-    assert b"makes no sense here" in answer
+    assert statuses(answer) == [status]
+    assert answers.participants() == []
+    assert b"sense here" in answer
     assert b"content-security-policy: default-src 'none'" in answer.lower()
     assert capfd.readouterr().err == "", "nothing is logged"

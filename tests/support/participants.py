@@ -9,6 +9,7 @@ from study_faces import small
 
 from veil.images import Photo, encode
 from veil.study.answers import Answers
+from veil.study.limits import Limits
 from veil.study.server import StudyServer
 
 MADE = small()
@@ -19,7 +20,7 @@ FORM = "application/x-www-form-urlencoded"
 class serving:
     """A server that answers in a thread."""
 
-    def __init__(self, answers: Answers, **other: str) -> None:
+    def __init__(self, answers: Answers, **other: str | Limits) -> None:
         self.server = StudyServer(MADE.study, IMAGES, answers, **other)
         self.thread = Thread(target=self.server.serve_forever)
 

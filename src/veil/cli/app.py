@@ -97,6 +97,9 @@ _add(PAPERS, reproduce, "veil reproduce --list", "veil reproduce liu2019 --scale
 _add(PAPERS, report, "veil report liu2019")
 
 
+_LONGEST = 2000  # characters of a message
+
+
 def _version(show: bool) -> None:
     if show:
         typer.echo(f"veil {veil.__version__}")
@@ -115,6 +118,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     keep_memory()
     try:
         app(args=list(arguments) if arguments is not None else None)
-    except (UserError, ValueError, FileNotFoundError) as error:
-        errors.print(f"[red]veil:[/] {escape(printable(str(error)))}")
+    except (UserError, ValueError, OSError) as error:
+        errors.print(f"[red]veil:[/] {escape(_line(error))}")
         sys.exit(2)
+
+
+def _line(error: Exception) -> str:
+    """What an error says, in a line of a length that a person reads. A file may have made it as long as it is."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:  # of the system: a full disk, a folder without rights
+        text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    shown = printable(text)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"

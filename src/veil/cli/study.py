@@ -73,16 +73,19 @@ def serve(
         typer.Option(help="How participants reach a proxy before it, as https://study.example.org.",
                      show_default="the address that it listens on"),
     ] = None,
+    participants: Annotated[int, typer.Option(min=1, help="Accept so many at most; later ones are told so.")] = 10_000,
 ) -> None:  # fmt: skip
     """Show a study in browsers and keep the answers. Ctrl-C ends it; nothing is lost, and it may be started again."""
     from veil.study import answers as kept
     from veil.study import folder
+    from veil.study.limits import Limits
     from veil.study.server import StudyServer
 
+    limits = Limits(participants=participants)
     opened = folder.read(study)
     images = folder.read_images(study, opened)
     with kept.Answers(study / kept.FILE, opened.name) as answers:
-        with StudyServer(opened, images, answers, host=host, port=port, address=address) as server:
+        with StudyServer(opened, images, answers, host=host, port=port, address=address, limits=limits) as server:
             if not server.local:
                 errors.print(
                     "[yellow]others on the network can reach this server, and read what is sent[/]; for participants "

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from veil.jobs.job import LOCK, UNFINISHED, FolderError
-from veil.runtime.files import PRIVATE_FILE, TOKEN, is_token, printable, remove_partials
+from veil.runtime.files import PRIVATE_FILE, TOKEN, is_token, printable, remove_partials, sync_folder
 
 _APPEND = os.O_CREAT | os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
 _LONGEST = 1 << 16  # bytes of tokens
@@ -73,8 +73,10 @@ def _unfinished(folder: Path, places: Sequence[Path]) -> Iterator[None]:
         handle = os.open(file, _APPEND, PRIVATE_FILE)
         try:
             os.write(handle, f"{TOKEN}\n".encode())
+            os.fsync(handle)  # else a power cut takes it, and temporary files stay for ever
         finally:
             os.close(handle)
+        sync_folder(folder)
     except OSError as error:
         raise FolderError(f"cannot write to {printable(folder)}: {error.strerror}") from None
     try:

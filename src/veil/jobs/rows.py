@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 LONGEST = 1 << 24
 """Bytes of a line at most."""
+LARGEST_ARRAY = 1 << 28
+"""Bytes of an array in a row at most."""
+_DTYPE = re.compile(r"[<>|=]?(?:[iuf][1248]|b1|\?)")
 
 
 def read(file: Path) -> list[Row]:
@@ -116,6 +121,8 @@ class RowFile:
         self.file, self.added = file, added
         self.about: dict[str, Any] = json.loads(json.dumps(about))
         lines = read(file)
+        if damaged := next((line for line in lines if not _is_sound(line)), None):
+            raise RowsError(f"{file} holds a line of a measurement that is damaged: {json.dumps(damaged)[:80]}")
         runs = [line for line in lines if "about" in line]
         self.complete = {seed for line in lines for seed in line.get("complete", ())}
         self.rows = measured(lines)
@@ -184,6 +191,17 @@ def measured(lines: Iterable[Row]) -> list[Row]:
     return rows
 
 
+def _is_sound(line: Row) -> bool:
+    """Whether what a line says of a measurement can be so."""
+    seeds = line.get("complete", [])
+    return (
+        isinstance(line.get("about", {}), dict)
+        and isinstance(line.get("void", {}), dict)
+        and isinstance(seeds, list)
+        and all(type(seed) is int for seed in seeds)
+    )
+
+
 def _has(row: Row, fields: Mapping[str, Any]) -> bool:
     return all(row.get(key) == value for key, value in fields.items())
 
@@ -201,8 +219,22 @@ def pack(array: NDArray[Any]) -> dict[str, Any]:
 
 
 def unpack(packed: Mapping[str, Any]) -> NDArray[Any]:
-    """The array that `pack` was given."""
+    """The array that `pack` was given, of whole numbers or floating-point numbers.
+
+    Raises:
+        RowsError: for anything else, or for more than `LARGEST_ARRAY` bytes.
+    """
     import numpy as np
 
-    data = zlib.decompress(base64.b64decode(packed["zlib"]))
-    return np.frombuffer(data, np.dtype(packed["dtype"])).reshape(packed["shape"]).copy()
+    try:
+        kind, shape = packed["dtype"], packed["shape"]
+        if not isinstance(kind, str) or not _DTYPE.fullmatch(kind) or any(type(side) is not int for side in shape):
+            raise ValueError("not a type or shape")
+        wanted = np.dtype(kind).itemsize * math.prod(shape)
+        unpacker = zlib.decompressobj()
+        data = unpacker.decompress(base64.b64decode(packed["zlib"]), 1 + max(0, min(wanted, LARGEST_ARRAY)))
+        if not 0 <= wanted == len(data):
+            raise ValueError("another number of bytes")
+        return np.frombuffer(data, np.dtype(kind)).reshape(shape).copy()
+    except (KeyError, TypeError, ValueError, zlib.error):
+        raise RowsError("the row holds an array that is damaged") from None

@@ -70,6 +70,16 @@ def token_of(name: str) -> str | None:
     return match[1] if match else None
 
 
+def sync_folder(folder: Path) -> None:
+    """Waits until the names in a folder are on the disk, where the system can do that for folders."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def remove_partials(folder: Path, tokens: Collection[str]) -> None:
     """Removes the temporary files below a folder that processes with these tokens left; no link is followed."""
     with suppress(OSError), os.scandir(folder) as entries:

@@ -34,6 +34,10 @@ CREATE TABLE IF NOT EXISTS answers (
 """
 
 
+class StudyFull(StudyError):
+    """No more participants are accepted."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """One answer: ``choice`` is the place of the option from 0, ``seconds`` the time from the page to the answer."""
@@ -78,8 +82,8 @@ class Answers:
     def _readable(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            raise StudyError(f"{printable(self.file)} cannot be used: {error}") from None
+        except (sqlite3.Error, UnicodeError) as error:
+            raise StudyError(f"{printable(self.file)} cannot be used: {printable(str(error))}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -92,10 +96,21 @@ class Answers:
         with self.lock:
             self.base.close()
 
-    def join(self) -> str:
-        """A new participant's random name: 128 bits, which nobody else can guess."""
+    def join(self, most: int | None = None) -> str:
+        """A new participant's random name: 128 bits, which nobody else can guess.
+
+        Args:
+            most: participants that there may be; None where there is no limit.
+
+        Raises:
+            StudyFull: where there are so many already.
+        """
         name = secrets.token_urlsafe(16)
-        self._do("INSERT INTO participants VALUES (?, ?)", name, _now())
+        statement = "INSERT INTO participants SELECT ?, ? WHERE ? OR (SELECT COUNT(*) FROM participants) < ?"
+        with self.lock, self._readable():
+            joined = self.base.execute(statement, (name, _now(), most is None, most)).rowcount == 1
+        if not joined:
+            raise StudyFull(f"{most} people take part already")
         return name
 
     def knows(self, participant: str) -> bool:
@@ -129,15 +144,19 @@ class Answers:
         return [name for (name,) in self._do("SELECT name FROM participants ORDER BY started, name")]
 
     def given(self) -> list[Answer]:
-        """All answers, by participant and time."""
+        """All answers, by participant and time.
+
+        Raises:
+            StudyError: where the file is damaged.
+        """
         rows = self._do(
             "SELECT participant, question, choice, shown, answered FROM answers WHERE choice IS NOT NULL "
             "ORDER BY participant, answered, question"
         )
-        return [
-            Answer(participant, question, choice, (_time(answered) - _time(shown)).total_seconds())
-            for participant, question, choice, shown, answered in rows
-        ]
+        try:
+            return [_answer(*row) for row in rows]
+        except (TypeError, ValueError):
+            raise StudyError(f"{printable(self.file)} is damaged: an answer is not as it was written") from None
 
     def _do(self, statement: str, *values: str) -> list[Any]:
         with self.lock, self._readable():
@@ -146,6 +165,12 @@ class Answers:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _answer(participant: str, question: str, choice: int, shown: str, answered: str) -> Answer:
+    if not (isinstance(participant, str) and isinstance(question, str) and isinstance(choice, int)):
+        raise TypeError("names are text, and a choice is a number")
+    return Answer(participant, question, choice, (_time(answered) - _time(shown)).total_seconds())
 
 
 def _time(text: str) -> datetime:

@@ -18,8 +18,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from veil.study import views
-from veil.study.answers import Answers
+from veil.study.answers import Answers, StudyFull
 from veil.study.guards import refusal
+from veil.study.limits import Limits
 from veil.study.questions import Question, Study, StudyError
 
 Form = dict[str, str]
@@ -35,14 +36,14 @@ class StudyApp:
         images: its PNG files by name.
         answers: where answers are kept.
         secure: participants use HTTPS, so the cookie is restricted to HTTPS.
-        patience: seconds to wait for the rest of a form.
+        limits: how long to wait for the rest of a form, and how many participants there may be.
     """
 
     def __init__(
-        self, study: Study, images: dict[str, bytes], answers: Answers, *, secure: bool, patience: float
+        self, study: Study, images: dict[str, bytes], answers: Answers, *, secure: bool, limits: Limits
     ) -> None:
         self.study, self.images, self.answers = study, images, answers
-        self.secure, self.patience = secure, patience
+        self.secure, self.limits = secure, limits
         self.sizes = views.sizes(images)
         self.questions = {question.name: question for question in study.questions}
         self.cookie = f"veil-study-{study.name}"
@@ -87,7 +88,12 @@ class StudyApp:
     def _start(self, request: Request, form: Form) -> Response:
         response = _see_other("/question")
         if self._participant(request) is None:
-            self._set_cookie(response, self.answers.join(), _DAYS * 24 * 3600)
+            try:
+                name = self.answers.join(self.limits.participants)
+            except StudyFull:
+                text = "As many people as are needed take part already. Thank you for your interest."
+                return HTMLResponse(views.message("The study is full", text), HTTPStatus.SERVICE_UNAVAILABLE)
+            self._set_cookie(response, name, _DAYS * 24 * 3600)
         return response
 
     def _answer(self, request: Request, form: Form) -> Response:
@@ -147,7 +153,7 @@ class StudyApp:
         if kind != _FORM:
             raise HTTPException(HTTPStatus.BAD_REQUEST)
         try:
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self.limits.patience):
                 text = (await request.body()).decode("ascii")
             fields = parse_qs(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=8)
         except TimeoutError:

@@ -28,6 +28,7 @@ from veil.study.questions import NewStudy, Question, Settings, Study, StudyError
 
 FILE, IMAGES, KIND, VERSION = "study.json", "images", "veil-study", 1
 _LARGEST_PICTURE = 1 << 26  # bytes
+_LONGEST_REASON = 300  # characters
 _NAME = re.compile(r"[0-9a-f]{16}")
 
 
@@ -91,7 +92,8 @@ def _photos(folder: Path) -> dict[str, Path]:
 
 
 def _stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix()
+    path = PurePosixPath(name)
+    return path.with_suffix("").as_posix() if path.name else name
 
 
 def read_identities(file: Path) -> dict[str, str]:
@@ -163,14 +165,14 @@ def read(folder: Path) -> Study:
         fields = foreign.read_json(file)
     except FileNotFoundError:
         raise StudyError(f"there is no study in {printable(folder)}; make one by `veil study new`") from None
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{printable(file)} cannot be read: {printable(str(error))}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise StudyError(f"{printable(file)} cannot be read: {printable(str(error)[:_LONGEST_REASON])}") from None
     if not isinstance(fields, dict) or fields.pop("kind", None) != KIND or fields.pop("version", None) != VERSION:
         raise StudyError(f"{printable(file)} is no study of version {VERSION}")
     try:
         study = _from_json(**fields)
     except (TypeError, KeyError, AttributeError) as error:
-        raise StudyError(f"{printable(file)} is damaged: {printable(str(error))}") from None
+        raise StudyError(f"{printable(file)} is damaged: {printable(str(error)[:_LONGEST_REASON])}") from None
     if not _is_sound(study):
         raise StudyError(f"{printable(file)} is damaged: names or places are not as they were written")
     return study

@@ -6,21 +6,24 @@ connection: a request with an ambiguous end is refused, and the connection is cl
 participant's browser can neither answer (SameSite cookie, and the Origin of every POST is checked) nor read anything (a
 server for this machine only checks Host, which stops DNS rebinding). Anyone who can read the network can read the
 traffic: for participants elsewhere, put an HTTPS proxy in front (``address``). A participant who clears the cookies
-counts as a new one, as in every study without accounts.
+counts as a new one, as in every study without accounts. One client cannot fill memory, disk or all connections
+(`veil.study.limits`); a flood from many addresses can, and is for the proxy to stop. With ``address``, the last
+address in X-Forwarded-For is believed: only the proxy may reach the server then.
 """
 
 import logging
+import math
 import socket
+from functools import partial
 from ipaddress import ip_address
 from typing import Self
 from urllib.parse import urlsplit
 
 from veil.study.answers import Answers
+from veil.study.limits import Limits
 from veil.study.questions import Study, StudyError
 
-PATIENCE = 20  # seconds without a word until a connection is closed
 GRACE = 2  # seconds until requests that are still being answered when the server ends are given up
-_LARGEST_HEADERS = 16 * 1024  # bytes
 _BACKLOG = 64  # connections that wait to be accepted
 
 
@@ -33,6 +36,7 @@ class StudyServer:
         answers: where answers are kept; closed by the caller.
         host, port: where to listen; port 0 takes a free one.
         address: how participants reach this server through a proxy, such as ``https://study.example.org``.
+        limits: sizes, rates, times and numbers; None takes the defaults.
 
     Raises:
         StudyError: if the server cannot listen there, ``address`` is not an address, or the extra ``study`` is missing.
@@ -40,7 +44,7 @@ class StudyServer:
 
     def __init__(
         self, study: Study, images: dict[str, bytes], answers: Answers, *, host: str = "127.0.0.1", port: int = 0,
-        address: str | None = None,
+        address: str | None = None, limits: Limits | None = None,
     ) -> None:  # fmt: skip
         try:
             import uvicorn
@@ -53,15 +57,18 @@ class StudyServer:
             raise StudyError(f'{library} is not installed: pip install "veil[study]"') from error
         outside = None if address is None else _origin(address)
         secure = outside is not None and outside.startswith("https:")
-        self.app = StudyApp(study, images, answers, secure=secure, patience=PATIENCE)
+        limits = limits or Limits()
+        self.app = StudyApp(study, images, answers, secure=secure, limits=limits)
         self.listener = _listener(host, port)
         self.host, self.port = self.listener.getsockname()[:2]
-        guarded = Guards(self.app.starlette(), local=self.local, outside=outside)
+        guarded = Guards(self.app.starlette(), local=self.local, outside=outside, cookie=self.app.cookie, limits=limits)
+        connection = partial(Connection, limits=limits, proxied=outside is not None)
         self.uvicorn = uvicorn.Server(uvicorn.Config(
-            guarded, loop="asyncio", http=Connection, ws="none", interface="asgi3", lifespan="off", workers=1,
+            guarded, loop="asyncio", http=connection, ws="none",  # type: ignore[arg-type]
+            interface="asgi3", lifespan="off", workers=1,
             log_config=None, log_level=logging.CRITICAL, access_log=False, proxy_headers=False, server_header=False,
-            backlog=_BACKLOG, timeout_keep_alive=PATIENCE, timeout_graceful_shutdown=GRACE,
-            h11_max_incomplete_event_size=_LARGEST_HEADERS,
+            backlog=_BACKLOG, timeout_keep_alive=math.ceil(limits.patience), timeout_graceful_shutdown=GRACE,
+            h11_max_incomplete_event_size=limits.header_bytes,
         ))  # fmt: skip
 
     def __enter__(self) -> Self:

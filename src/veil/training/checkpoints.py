@@ -5,21 +5,25 @@ import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from veil.jobs.rows import Row as Row
 from veil.runtime import foreign
+from veil.runtime.files import printable
 from veil.runtime.provenance import ARITHMETIC, comparable
 
 TENSORS, STATE = "tensors.safetensors", "state.json"
 MOST_STATE_BYTES = 1 << 26
+_LONGEST = 1000  # characters of the differences in a message
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,11 @@ def _differences(there: Mapping[str, object], here: Mapping[str, object]) -> str
             " (learning rates follow the whole length of a training: one of more epochs is another from its first step "
             "on, and cannot go on from the end of a shorter one)"
         )
-    return text
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _short(value: object) -> str:
-    return f"{value:.60}" if isinstance(value, str) else str(value)
+    return f"{value:.60}" if isinstance(value, str) else f"{value!s:.60}"
 
 
 def _flat(fingerprint: Mapping[str, object]) -> dict[str, object]:
@@ -87,7 +91,11 @@ def _flat(fingerprint: Mapping[str, object]) -> dict[str, object]:
 
 
 def load(trained: Trained, folder: Path, fingerprint: Mapping[str, object]) -> list[Row]:
-    """Restores networks and optimisers in place and returns the log so far; empty without a checkpoint."""
+    """Restores networks and optimisers in place and returns the log so far; empty without a checkpoint.
+
+    Raises:
+        ValueError: in one line, for a checkpoint of other settings, or a damaged one. Nothing may be used then.
+    """
     if not folder.exists():
         # A process that died between the two renames of `save` left the finished one under its other name.
         fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
@@ -95,14 +103,31 @@ def load(trained: Trained, folder: Path, fingerprint: Mapping[str, object]) -> l
         if kept is None:
             return []
         kept.rename(folder)
-    state = foreign.read_json(folder / STATE, MOST_STATE_BYTES)
-    here = comparable(fingerprint, state["fingerprint"])
-    if state["fingerprint"] != here:
+    with _whole(folder):
+        state = foreign.read_json(folder / STATE, MOST_STATE_BYTES)
+        there, log = dict(state["fingerprint"]), [dict(row) for row in state["log"]]
+    here = comparable(fingerprint, there)
+    if there != here:
         raise ValueError(
-            f"{folder} belongs to a run with other settings: {_differences(state['fingerprint'], here)}. "
+            f"{printable(folder)} belongs to a run with other settings: {_differences(there, here)}. "
             "Choose another folder, or remove it to start again."
         )
-    tensors = load_file(folder / TENSORS)
+    with _whole(folder):
+        _restore(trained, load_file(folder / TENSORS), state["optimizers"])
+    return log
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    """Every reason why a checkpoint cannot be read as one line."""
+    try:
+        yield
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        reason = printable(" ".join(str(error).split())[:200])
+        raise ValueError(f"{printable(folder)} is damaged ({reason}); remove it to start again") from None
+
+
+def _restore(trained: Trained, tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]) -> None:
     for name, module in trained.modules.items():
         prefix = f"module/{name}/"
         module.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
@@ -113,10 +138,7 @@ def load(trained: Trained, folder: Path, fingerprint: Mapping[str, object]) -> l
             if key.startswith(prefix):
                 index, slot = key[len(prefix) :].split("/")
                 slots[int(index)][slot] = value
-        for key, value in state["optimizers"][name]["values"].items():
+        for key, value in scalars[name]["values"].items():
             index, slot = key.split("/")
             slots[int(index)][slot] = value
-        groups = state["optimizers"][name]["param_groups"]
-        optimizer.load_state_dict({"state": dict(slots), "param_groups": groups})
-    log: list[Row] = state["log"]
-    return log
+        optimizer.load_state_dict({"state": dict(slots), "param_groups": scalars[name]["param_groups"]})

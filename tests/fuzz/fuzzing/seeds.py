@@ -1,0 +1,153 @@
+"""Draws the seeds in ``tests/corpus``: ``PYTHONPATH=tests/fuzz python -m fuzzing.seeds``.
+
+They are the smallest files of a format that have most of what it can have. Nobody's photos are among them.
+"""
+
+import gzip
+import pickle
+import struct
+import tempfile
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, PngImagePlugin
+
+from fuzzing import of_folders
+from fuzzing.reader import CORPUS, REPOSITORY
+
+SIDE = 12
+_XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a b="c"/></x:xmpmeta>'
+
+
+def picture(mode: str = "RGB") -> Image.Image:
+    """A slope in colours."""
+    y, x = np.mgrid[:SIDE, :SIDE].astype(np.uint8)
+    return Image.fromarray(np.stack([20 * x, 20 * y, 10 * (x + y)], 2)).convert(mode)
+
+
+def images() -> dict[str, bytes]:
+    """Photos of every format and of most kinds."""
+    files: dict[str, bytes] = {}
+
+    def add(name: str, image: Image.Image, format: str, **options: object) -> None:
+        buffer = BytesIO()
+        image.save(buffer, format, **options)
+        files[name] = buffer.getvalue()
+
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "maker"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    text = PngImagePlugin.PngInfo()
+    text.add_text("a", "b", zip=True)
+    deep = Image.fromarray(np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE) * 400)
+    for mode in ("L", "RGB", "RGBA", "P", "1", "LA"):
+        add(f"{mode}.png", picture(mode), "PNG")
+    add("deep.png", deep, "PNG")
+    add("all.png", picture(), "PNG", exif=exif, icc_profile=profile, pnginfo=text)
+    add("colour.jpg", picture(), "JPEG")
+    add("grey.jpg", picture("L"), "JPEG")
+    add("cmyk.jpg", picture("CMYK"), "JPEG")
+    add("progressive.jpg", picture(), "JPEG", progressive=True, subsampling=2)
+    add("all.jpg", picture(), "JPEG", exif=exif, icc_profile=profile, xmp=_XMP, comment=b"c")
+    add("lossy.webp", picture(), "WEBP")
+    add("alpha.webp", picture("RGBA"), "WEBP", lossless=True, exif=exif, icc_profile=profile)
+    add("plain.tiff", picture(), "TIFF")
+    add("lzw.tiff", picture("RGBA"), "TIFF", compression="tiff_lzw")
+    add("deflate.tiff", picture("L"), "TIFF", compression="tiff_adobe_deflate")
+    add("deep.tiff", deep, "TIFF")
+    add("pages.tiff", picture("L"), "TIFF", save_all=True, append_images=[picture("L")])
+    add("frame.gif", picture("P"), "GIF", transparency=3)
+    add("frames.gif", picture("P"), "GIF", save_all=True, append_images=[picture("L").convert("P")])
+    add("colour.bmp", picture(), "BMP")
+    add("palette.bmp", picture("P"), "BMP")
+    add("colour.ppm", picture(), "PPM")
+    add("bits.ppm", picture("1"), "PPM")
+    try:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        add("colour.heic", picture().resize((32, 32)), "HEIF")
+    except ImportError:
+        pass
+    return {f"images/{name}": data for name, data in files.items()}
+
+
+def sets() -> dict[str, bytes]:
+    """Files of published data sets."""
+    values = np.arange(2 * 3072, dtype=np.int64) % 251
+    pixels = values.astype(np.uint8).reshape(2, 3072)
+    batch = {b"data": pixels, b"labels": [0, 1], b"batch_label": b"one", b"filenames": [b"a", b"b"]}
+    names = {b"label_names": [f"class{number}".encode() for number in range(10)], b"num_vis": 3072}
+    digits = struct.pack(">BBBBIII", 0, 0, 8, 3, 4, 5, 5) + bytes(range(100))
+    labels = struct.pack(">BBBBI", 0, 0, 8, 1, 4) + bytes(range(4))
+    lists = {
+        "list_attr_celeba.txt": "6\nMale Smiling\n" + "".join(f"{n:06}.jpg 1 -1\n" for n in range(1, 7)),
+        "list_eval_partition.txt": "".join(f"{n:06}.jpg {n % 3}\n" for n in range(1, 7)),
+        "identity_CelebA.txt": "".join(f"{n:06}.jpg {n // 2}\n" for n in range(1, 7)),
+        "attributes.csv": "file,Smiling,identity,partition\n"
+        + "".join(f"{n:06}.jpg,{n % 2},{n // 2},train\n" for n in range(1, 7)),
+        "images.csv": "ImageId,URL,TrueLabel\na,,1\nb,,1000\nc,,20\n",
+        "val.txt": "".join(f"ILSVRC2012_val_{n:08}.JPEG {label}\n" for n, label in ((1, 65), (2, 970), (3, 230))),
+        "LOC_val_solution.csv": "ImageId,PredictionString\n"
+        + "".join(f"ILSVRC2012_val_{n:08},n0175149{n} 1 2 3 4\n" for n in (1, 2, 3)),
+        "names.txt": "".join(f"class{number}\n" for number in range(10)),
+    }
+    files = {
+        "batch.pickle": pickle.dumps(batch, protocol=2), "batch0.pickle": pickle.dumps(batch, protocol=0),
+        "batch4.pickle": pickle.dumps(batch, protocol=4), "meta.pickle": pickle.dumps(names, protocol=2),
+        "batch.bin": b"".join(bytes([label]) + image.tobytes() for label, image in enumerate(pixels)),
+        "stl_X.bin": bytes(3 * 96 * 96), "stl_y.bin": b"\1",
+        "images-idx3.idx": digits, "images-idx3.idx.gz": gzip.compress(digits, mtime=0),
+        "labels-idx1.idx.gz": gzip.compress(labels, mtime=0), **{name: text.encode() for name, text in lists.items()},
+    }  # fmt: skip
+    return {f"sets/{name}": data for name, data in files.items()}
+
+
+def requests() -> dict[str, bytes]:
+    """Requests that browsers send, and one that smuggles another."""
+    form = "application/x-www-form-urlencoded"
+    post = f"Host: localhost\r\nOrigin: http://localhost\r\nContent-Type: {form}\r\n"
+    body = "question=0123456789abcdef&choice=1"
+    hidden = f"POST /withdraw HTTP/1.1\r\n{post}Content-Length: 0\r\nX-Ignore: "
+    texts = {
+        "page": "GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: a\r\nAccept: text/html\r\n\r\n",
+        "question": "GET /question HTTP/1.1\r\nHost: localhost\r\nCookie: veil-study-a=b\r\nConnection: close\r\n\r\n",
+        "picture": "GET /images/0123456789abcdef.png HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        "start": f"POST /start HTTP/1.1\r\n{post}Content-Length: 0\r\n\r\n",
+        "answer": f"POST /answer HTTP/1.1\r\n{post}Content-Length: {len(body)}\r\n\r\n{body}",
+        "withdraw": f"POST /withdraw HTTP/1.1\r\n{post}Content-Length: 0\r\n\r\n",
+        "smuggled": f"GET /style.css HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(hidden)}\r\n\r\n{hidden}",
+        "chunked": f"POST /start HTTP/1.1\r\n{post}Transfer-Encoding: chunked\r\n\r\n3\r\na=b\r\n0\r\n\r\n",
+        "old": "HEAD /keys.js HTTP/1.0\r\nHost: localhost\r\n\r\n",
+    }
+    return {f"requests/{name}.http": text.encode() for name, text in texts.items()}
+
+
+def rest() -> dict[str, bytes]:
+    """Cards that name other architectures and options, and a list of labels."""
+    old = (REPOSITORY / "tests/support/old_formats/7c1583f/card/model.toml").read_text()
+    return {
+        "cards/zoo.toml": old.replace("veil/resnet18", "timm/test_byobnet").encode(),
+        "lists/labels.csv": b"file,label\na.png,1\nsub/b.png,20\n",
+    }
+
+
+def checkpoint() -> dict[str, bytes]:
+    """The state of a training of the smallest network."""
+    with tempfile.TemporaryDirectory() as folder:
+        of_folders.save_checkpoint(Path(folder) / "checkpoint")
+        files = sorted((Path(folder) / "checkpoint").iterdir())
+        return {f"checkpoint/{file.name}": file.read_bytes() for file in files}
+
+
+def main() -> None:
+    """Writes all of them."""
+    for name, data in (images() | sets() | requests() | rest() | checkpoint()).items():
+        file = REPOSITORY / CORPUS / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
