@@ -83,13 +83,13 @@ def test_inspect(card: Path, folder: Path, capsys: Captured) -> None:
     assert NO_ANSWER in said(capsys)
 
 
-def test_check(card: Path, folder: Path, capsys: Captured) -> None:
-    labels = folder.parent / "labels.csv"
+def test_check(card: Path, folder: Path, tmp_path: Path) -> None:
+    labels, out = tmp_path / "labels.csv", tmp_path / "checked"
     labels.write_text("".join(f"{file.name},4\n" for file in sorted(folder.iterdir())))
-    status = veil("check", folder, "-m", card, "--labels", labels, "--json")
-    assert status == 1
-    rows = {row["file"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
-    assert {file for file, row in rows.items() if row["error"] == NO_ANSWER} == {LOUD}
+    assert veil("check", folder, "-m", card, "--labels", labels, "-o", out) == FAILED
+    rows = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+    assert {row["file"] for row in rows if row["error"] == NO_ANSWER} == {LOUD}
+    assert len(rows) == len(list(folder.iterdir()))
 
 
 @pytest.mark.parametrize("number", ["losses", "scores", "goals"])
