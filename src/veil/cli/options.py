@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -12,9 +13,11 @@ import typer
 
 from veil import images
 from veil.images.forms import FORMS
+from veil.images.limits import SECONDS, SECONDS_PER_MEGAPIXEL, Limits
 from veil.protections import PROTECTIONS, find
 from veil.protections.image_protection import KEYS, ImageProtection
 from veil.runtime import devices
+from veil.runtime.files import open_regular
 from veil.runtime.scales import TITLES
 from veil.runtime.tables import Row, Table, UnknownName
 
@@ -40,6 +43,15 @@ Device = Annotated[
     ),
 ]
 MaxMegapixels = Annotated[float, typer.Option(min=0.000001, help="Refuse larger photos.")]
+DECODE_SECONDS = SECONDS
+DecodeTimeout = Annotated[
+    float,
+    typer.Option(
+        min=0.001,
+        max=86400,
+        help=f"Seconds to decode a photo, and {SECONDS_PER_MEGAPIXEL:g} more for every megapixel; then it fails.",
+    ),
+]
 KeepDates = Annotated[
     bool, typer.Option("--keep-dates", help="Give outputs the time at which their originals were last modified.")
 ]
@@ -194,6 +206,11 @@ def checked(settings: type[Any], scheme: str, given: Mapping[str, Any]) -> Any:
         raise typer.BadParameter(str(error)) from None
 
 
+def limits_of(max_megapixels: float, decode_timeout: float) -> Limits:
+    """What ``--max-megapixels`` and ``--decode-timeout`` say together."""
+    return Limits(max_pixels=max(1, int(max_megapixels * 1e6)), seconds=decode_timeout)
+
+
 def read_labels(file: Path) -> dict[str, int]:
     """Reads rows ``file,class index``; a first row whose second field is no number is a heading.
 
@@ -201,7 +218,7 @@ def read_labels(file: Path) -> dict[str, int]:
         typer.BadParameter: for a file that cannot be read or has other rows.
     """
     try:
-        with file.open(newline="", encoding="utf-8") as handle:
+        with open_regular(file) as data, TextIOWrapper(data, newline="", encoding="utf-8") as handle:
             rows = [row for row in csv.reader(handle) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise typer.BadParameter(f"--labels {file}: {error}") from None

@@ -43,7 +43,7 @@ from veil.models import weights, zoo
 from veil.models.architectures import ARCHITECTURES, Architecture
 from veil.models.classifier import Classifier, Preprocessing
 from veil.models.options import ZOO, OptionRefused, check
-from veil.runtime.files import write_atomically
+from veil.runtime.files import open_regular, write_atomically
 from veil.runtime.tables import UnknownName
 
 MOST_CARD_BYTES, MOST_LABEL_BYTES = 1 << 20, 1 << 24
@@ -90,7 +90,7 @@ def _beside(card: Path, name: object, suffixes: tuple[str, ...]) -> Path:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             raw = file.read(MOST_CARD_BYTES + 1)
         if len(raw) > MOST_CARD_BYTES:
             raise ValueError(f"it has more than {MOST_CARD_BYTES:,} bytes")

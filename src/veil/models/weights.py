@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from veil.runtime.files import printable, write_atomically
+from veil.runtime.files import printable, require_regular, write_atomically
 from veil.runtime.lazy import torch
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ def opened(file: Path) -> Iterator[Any]:
     """An open file, of safetensors' own type, for `card_of` and `network_of`; to be called in `reading`."""
     from safetensors import safe_open
 
+    require_regular(file)  # safetensors would wait for a pipe
     with safe_open(file, "pt") as content:
         yield content
 
@@ -181,6 +182,7 @@ def load_into(network: nn.Module, file: Path) -> None:
     """
     from safetensors.torch import load_file
 
+    require_regular(file)
     try:
         network.load_state_dict(load_file(file), strict=True)
     except RuntimeError as error:

@@ -14,6 +14,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import asdict
+from io import TextIOWrapper
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,7 +23,7 @@ from torch import Tensor
 from veil.images import SUFFIXES, ImageError, Photo, encode, load, over_white
 from veil.jobs import folders
 from veil.runtime import names
-from veil.runtime.files import PARTIAL, printable, write_atomically
+from veil.runtime.files import PARTIAL, open_regular, printable, write_atomically
 from veil.runtime.names import UnsafeName
 from veil.study.questions import NewStudy, Question, Settings, Study, StudyError, compose, plan
 
@@ -100,7 +101,7 @@ def read_identities(file: Path) -> dict[str, str]:
         StudyError: for a file that cannot be read, has other rows, or names a file twice.
     """
     try:
-        with file.open(newline="", encoding="utf-8-sig") as handle:
+        with open_regular(file) as data, TextIOWrapper(data, newline="", encoding="utf-8-sig") as handle:
             rows = [[cell.strip() for cell in row] for row in csv.reader(handle) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StudyError(f"{printable(file)}: {error}") from None
