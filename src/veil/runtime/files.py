@@ -15,6 +15,7 @@ import secrets
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -90,7 +91,7 @@ def printable(path: Path | str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def open_regular(file: Path | str, *, largest: int | None = None) -> BinaryIO:
+def open_regular(file: Path | str, *, largest: int | None = None) -> BufferedReader:
     """Opens a regular file for reading; never waits for a writer, as `open` does on a named pipe.
 
     A symbolic link is followed, and what it leads to is judged.
