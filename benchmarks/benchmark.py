@@ -103,12 +103,12 @@ def print_table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> None
     Console(width=120).print(table)
 
 
-def peak_mib() -> float:
-    """The most memory that this process held resident, in MiB.
+def peak_mib(process: int | None = None) -> float:
+    """The most memory that this process, or another one where Linux tells, held resident, in MiB.
 
     ``getrusage`` would count what the parent process held when it started this one, so Linux is asked itself.
     """
-    status = Path("/proc/self/status")
+    status = Path(f"/proc/{process or 'self'}/status")
     if status.exists():
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) / 1024

@@ -62,7 +62,11 @@ ALLOWED: dict[str, dict[str, str]] = {
         "8 and 20 %": SETTING,
         "10 and 20 %": SETTING,
     },
-    "docs/protect.md": {"(0.99) or more": SETTING},
+    "docs/protect.md": {
+        "(0.99) or more": SETTING,
+        "more than 4 MiB": SETTING,
+        "256 MiB (on Linux": SETTING,
+    },
     "docs/study.md": {
         "right in 28 %": PRINTED,
         "guessing gives 25 %": DEFINED,

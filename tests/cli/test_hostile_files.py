@@ -95,10 +95,12 @@ def test_labels_beyond_all_classes(index: str, reason: str, photo: Path, tmp_pat
 def test_lists_that_are_pipes_are_not_waited_for(photo: Path, tmp_path: Path, capsys: Captured) -> None:
     for name in ("labels.csv", "card.toml", "client.safetensors", "a.features"):
         os.mkfifo(tmp_path / name)
-    assert "client.safetensors is not a file" in one_line(capsys, "obfuscate", "show", tmp_path / "client.safetensors")
+    assert "client.safetensors cannot be read: this is not a regular file" in one_line(
+        capsys, "obfuscate", "show", tmp_path / "client.safetensors"
+    )
     line = one_line(capsys, "protect", photo, "-o", tmp_path / "out", "--labels", tmp_path / "labels.csv")
-    assert "labels.csv is not a file" in line
-    assert "card.toml is not a file" in one_line(capsys, "models", tmp_path / "card.toml")
+    assert "labels.csv cannot be read: this is not a regular file" in line
+    assert "card.toml cannot be read: this is not a regular file" in one_line(capsys, "models", tmp_path / "card.toml")
 
 
 def _nan_weights(card: Path) -> None:
@@ -191,7 +193,7 @@ def test_features_that_are_a_pipe_are_one_failure(tmp_path: Path, capsys: Captur
     os.mkfifo(tmp_path / "a.features")
     answers = tmp_path / "answers.jsonl"
     assert veil("obfuscate", "classify", tmp_path / "a.features", "--service", service, "-o", answers) == 1
-    assert json.loads(answers.read_text())["error"] == "is not a file"
+    assert json.loads(answers.read_text())["error"] == "cannot be read (this is not a regular file)"
 
 
 def test_a_spreadsheet_runs_nothing_of_the_answers(tmp_path: Path, capsys: Captured) -> None:

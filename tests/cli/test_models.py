@@ -54,7 +54,7 @@ def test_brackets_in_messages_are_text(monkeypatch: pytest.MonkeyPatch, capsys: 
         raise zoo.ZooMissing('timm is not installed: pip install "veil[zoo]"')
 
     monkeypatch.setattr(catalog, "load", absent)
-    monkeypatch.setattr("veil.images.load", lambda path: images.Photo(torch.zeros(3, 8, 8, dtype=torch.uint8)))
+    monkeypatch.setattr("veil.images.load", lambda path, limits: images.Photo(torch.zeros(3, 8, 8, dtype=torch.uint8)))
     assert veil("inspect", "nothing.png", "-m", "timm/resnet18") == 2
     assert "veil[zoo]" in capsys.readouterr().err
 

@@ -124,7 +124,7 @@ def test_a_broken_image_is_named(datasets: Any, tmp_path: Path) -> None:
     sound = columns(datasets, 2, {"label": FINE})
     content = {"img": [{"bytes": b"junk", "path": None}, None], "label": [0, 1]}
     broken = datasets.Dataset.from_dict(content, features=sound.features)
-    with pytest.raises(ValueError, match="test, image 1: not an image"):
+    with pytest.raises(ValueError, match="test, image 1: cannot be read"):
         hub.read(save(tmp_path / "set", train=sound, test=broken.select([0])), cache=tmp_path)
     with pytest.raises(ValueError, match="test, image 1: is missing"):
         hub.read(save(tmp_path / "other", train=sound, test=broken.select([1])), cache=tmp_path)

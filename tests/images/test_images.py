@@ -25,6 +25,7 @@ from veil.images import (
     MAX_PIXELS,
     SUFFIXES,
     ImageError,
+    Limits,
     Metadata,
     Photo,
     content_digest,
@@ -717,9 +718,9 @@ class TestMetadata:
 
 
 class TestRefusals:
-    def refused(self, path: Path, match: str, **options: int) -> None:
+    def refused(self, path: Path, match: str, max_pixels: int = MAX_PIXELS) -> None:
         with pytest.raises(ImageError, match=match) as caught:
-            load(path, **options)
+            load(path, limits=Limits(max_pixels=max_pixels))
         assert "\n" not in str(caught.value)
         assert str(path) not in str(caught.value)
 
@@ -746,11 +747,11 @@ class TestRefusals:
         self.refused(tmp_path / "photo.jpg", "permission denied")
 
     def test_permission_denied_in_words(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def denied(self: Path) -> bytes:
+        def denied(*_: object) -> int:
             raise PermissionError(errno.EACCES, "Permission denied")
 
         (tmp_path / "photo.jpg").write_bytes(private_jpeg())
-        monkeypatch.setattr(Path, "read_bytes", denied)
+        monkeypatch.setattr(os, "open", denied)
         self.refused(tmp_path / "photo.jpg", "permission denied")
 
     @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
@@ -765,7 +766,7 @@ class TestRefusals:
             self.refused(tmp_path / "photo.png", f"{side} × {side} pixels are more than the limit")
         save(photo(), tmp_path / "photo.png")
         self.refused(tmp_path / "photo.png", "21 × 13", max_pixels=13 * 21 - 1)
-        assert load(tmp_path / "photo.png", max_pixels=13 * 21).width == 21
+        assert load(tmp_path / "photo.png", limits=Limits(max_pixels=13 * 21)).width == 21
         assert Image.MAX_IMAGE_PIXELS != MAX_PIXELS  # Pillow's global limit is not ours to change
 
     def test_a_file_far_too_long_is_not_read(self, tmp_path: Path) -> None:

@@ -95,9 +95,9 @@ def test_no_reader_takes_a_large_file_or_what_is_no_file(reader: Callable[[Path]
     with pytest.raises(Unreadable, match="large has 1,099,511,627,776 bytes, more than the 100 that are read"):
         reader(tmp_path / "large")
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(Unreadable, match="pipe is not a file"):
+    with pytest.raises(Unreadable, match="pipe cannot be read: this is not a regular file"):
         reader(tmp_path / "pipe")
-    with pytest.raises(Unreadable, match="cannot be read: Is a directory"):
+    with pytest.raises(Unreadable, match="cannot be read: this is a folder"):
         reader(tmp_path)
     with pytest.raises(FileNotFoundError):
         reader(tmp_path / "absent")

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from veil import images
-from veil.cli.options import AUTO_DEVICE, Device, MaxMegapixels, read_labels
+from veil.cli.options import AUTO_DEVICE, DECODE_SECONDS, DecodeTimeout, Device, MaxMegapixels, limits_of, read_labels
 from veil.cli.terminal import errors, output
 from veil.models import names
 from veil.runtime.files import printable
@@ -61,6 +61,7 @@ def check(
         ),
     ] = None,
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
+    decode_timeout: DecodeTimeout = DECODE_SECONDS,
     device: Device = AUTO_DEVICE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -89,7 +90,7 @@ def check(
     if strangers := checker.strangers():
         errors.print(escape(f"the noise was not made against {', '.join(strangers)}"))
     summary = CheckSummary()
-    rows = check_files(checker, files, max_pixels=int(max_megapixels * 1e6))
+    rows = check_files(checker, files, limits=limits_of(max_megapixels, decode_timeout))
     with errors.status("looking at photos"):
         report = _keep(out, _counted(rows, summary), summary, _about(released, checker))
     if as_json:

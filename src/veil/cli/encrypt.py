@@ -9,7 +9,18 @@ import typer
 
 from veil import images
 from veil.cli import key as keys
-from veil.cli.options import KeepDates, LosslessFormat, MaxMegapixels, cipher_help, cipher_named, ciphers, starting
+from veil.cli.options import (
+    DECODE_SECONDS,
+    DecodeTimeout,
+    KeepDates,
+    LosslessFormat,
+    MaxMegapixels,
+    cipher_help,
+    cipher_named,
+    ciphers,
+    limits_of,
+    starting,
+)
 from veil.cli.terminal import FolderProgress, errors, output, places
 from veil.jobs.folders import FolderResult
 from veil.runtime.files import printable
@@ -36,6 +47,7 @@ def encrypt(
     ] = None,
     format: LosslessFormat = "png",
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
+    decode_timeout: DecodeTimeout = DECODE_SECONDS,
     as_json: AsJson = False,
 ) -> None:
     """Encrypt images: people see noise, networks can learn from it. It is no strong encryption: see docs/encryption.md.
@@ -50,7 +62,7 @@ def encrypt(
         errors.print("no key is kept: nobody can decrypt these images, so keep the originals")
     with FolderProgress({"encrypted": "green"}, files="images") as progress:
         result = encrypt_folder(
-            inputs, out, row, secret, format=format, size=size, max_pixels=int(max_megapixels * 1e6),
+            inputs, out, row, secret, format=format, size=size, limits=limits_of(max_megapixels, decode_timeout),
             run=progress.run,
         )  # fmt: skip
     _finish(result, "encrypted", out, secret.fingerprint if secret is not None else None, as_json)
@@ -80,6 +92,7 @@ def decrypt(
     format: LosslessFormat = "png",
     keep_dates: KeepDates = False,
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
+    decode_timeout: DecodeTimeout = DECODE_SECONDS,
     as_json: AsJson = False,
 ) -> None:
     """Decrypt images that `veil encrypt` wrote, to the pixels that they had.
@@ -92,7 +105,7 @@ def decrypt(
     row = cipher_named(cipher, key, per_image=False) if cipher is not None else None
     with FolderProgress({"decrypted": "green"}, files="images") as progress:
         result = decrypt_folder(
-            inputs, out, secret, row, rows=rows, format=format, max_pixels=int(max_megapixels * 1e6),
+            inputs, out, secret, row, rows=rows, format=format, limits=limits_of(max_megapixels, decode_timeout),
             run=replace(progress.run, keep_dates=keep_dates),
         )  # fmt: skip
     _finish(result, "decrypted", out, secret.fingerprint, as_json)

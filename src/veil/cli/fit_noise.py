@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from veil import images
-from veil.cli.options import AUTO_DEVICE, Device, checked, read_labels, with_settings
+from veil.cli.options import AUTO_DEVICE, DECODE_SECONDS, DecodeTimeout, Device, checked, read_labels, with_settings
 from veil.cli.terminal import INTERRUPTED, errors, output
 from veil.jobs import folders
 from veil.models import names
@@ -68,6 +68,7 @@ def fit_noise(
         typer.Option(help="CSV of file and class index: the true classes.", show_default="what the first network sees"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the batches, and of which photos are drawn.")] = 0,
+    decode_timeout: DecodeTimeout = DECODE_SECONDS,
     device: Device = AUTO_DEVICE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
@@ -87,7 +88,8 @@ def fit_noise(
         classifiers = [catalog.load(name).to(devices.choose(device)) for name in model or [names.DEFAULT]]
     try:
         with errors.status("reading photos"):
-            groups = by_size(listing.files, settings, seed=seed, say=_say)
+            limits = images.Limits(seconds=decode_timeout)
+            groups = by_size(listing.files, settings, seed=seed, say=_say, limits=limits)
         if not groups:
             raise folders.FolderError("no photo to fit to in " + ", ".join(map(str, photos)))
         with _FitProgress([group.size for group in groups], settings.iterations) as progress:

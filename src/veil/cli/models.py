@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from veil.cli.options import DECODE_SECONDS, DecodeTimeout
 from veil.cli.terminal import errors, output
 from veil.models import names
 from veil.runtime.files import printable
@@ -69,6 +70,7 @@ def inspect(
             "--anyway", help="Ask also a network that cannot read the photo: one of encrypted images, of another key."
         ),
     ] = False,
+    decode_timeout: DecodeTimeout = DECODE_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what a network sees in a photo."""
@@ -78,7 +80,7 @@ def inspect(
     if photo.is_dir():
         raise typer.BadParameter(f"{printable(photo)} is a folder; `veil evaluate MODEL {printable(photo)}` asks about "
                                  "labelled folders")  # fmt: skip
-    loaded, mark = images.load(photo), marks.of_file(photo)
+    loaded, mark = images.load(photo, limits=images.Limits(seconds=decode_timeout)), marks.of_file(photo)
     answers = [_answer(name, loaded.pixels, mark, top, anyway=anyway) for name in model or [names.DEFAULT]]
     if as_json:
         output.print_json(json.dumps(answers))

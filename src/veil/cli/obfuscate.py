@@ -14,7 +14,7 @@ from rich.markup import escape
 from veil import images
 from veil.cli.examples import examples
 from veil.cli.obfuscate_train import train
-from veil.cli.options import AUTO_DEVICE, Device, MaxMegapixels
+from veil.cli.options import AUTO_DEVICE, DECODE_SECONDS, DecodeTimeout, Device, MaxMegapixels, limits_of
 from veil.cli.terminal import FolderProgress, errors, output, places
 from veil.jobs.folders import FolderError, FolderResult
 from veil.protections.features.framing import Crop
@@ -53,6 +53,7 @@ def extract(
         ),
     ] = "none",
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
+    decode_timeout: DecodeTimeout = DECODE_SECONDS,
     device: Device = AUTO_DEVICE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -67,8 +68,8 @@ def extract(
     sender = Client.load(client)
     with FolderProgress({"extracted": "green"}, files="images") as progress:
         result = feature_files.extract_folder(
-            inputs, out, sender, crop=crop, max_pixels=int(max_megapixels * 1e6), device=devices.choose(device),
-            run=progress.run,
+            inputs, out, sender, crop=crop, limits=limits_of(max_megapixels, decode_timeout),
+            device=devices.choose(device), run=progress.run,
         )  # fmt: skip
     _finish(result, sender, out, as_json)
 

@@ -11,6 +11,7 @@ import typer
 
 from veil import images
 from veil.images.forms import FORMS
+from veil.images.limits import SECONDS, SECONDS_PER_MEGAPIXEL, Limits
 from veil.models.options import MOST_CLASSES
 from veil.protections import PROTECTIONS, find
 from veil.protections.image_protection import KEYS, ImageProtection
@@ -40,6 +41,15 @@ Device = Annotated[
     ),
 ]
 MaxMegapixels = Annotated[float, typer.Option(min=0.000001, help="Refuse larger photos.")]
+DECODE_SECONDS = SECONDS
+DecodeTimeout = Annotated[
+    float,
+    typer.Option(
+        min=0.001,
+        max=86400,
+        help=f"Seconds to decode a photo, and {SECONDS_PER_MEGAPIXEL:g} more for every megapixel; then it fails.",
+    ),
+]
 KeepDates = Annotated[
     bool, typer.Option("--keep-dates", help="Give outputs the time at which their originals were last modified.")
 ]
@@ -192,6 +202,11 @@ def checked(settings: type[Any], scheme: str, given: Mapping[str, Any]) -> Any:
         return settings(**given)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def limits_of(max_megapixels: float, decode_timeout: float) -> Limits:
+    """What ``--max-megapixels`` and ``--decode-timeout`` say together."""
+    return Limits(max_pixels=max(1, int(max_megapixels * 1e6)), seconds=decode_timeout)
 
 
 def read_labels(file: Path) -> dict[str, int]:

@@ -14,12 +14,15 @@ from veil import images
 from veil.attacks.noise import NOISE_ATTACKS
 from veil.cli.options import (
     AUTO_DEVICE,
+    DECODE_SECONDS,
+    DecodeTimeout,
     Device,
     KeepDates,
     MaxMegapixels,
     checked,
     chosen,
     completion,
+    limits_of,
     one_of,
     read_labels,
     table_help,
@@ -101,6 +104,7 @@ def protect(
     keep_copyright: Annotated[bool, typer.Option("--keep-copyright", help="Keep artist and copyright.")] = False,
     keep_dates: KeepDates = False,
     max_megapixels: MaxMegapixels = images.MAX_PIXELS / 1e6,
+    decode_timeout: DecodeTimeout = DECODE_SECONDS,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Photos in work at once.", show_default="8 on a CPU, else 64")
     ] = None,
@@ -139,7 +143,8 @@ def protect(
     ) as progress:
         result = protector.protect_folder(
             photos, out, format=format, quality=quality, keep_metadata=keep_metadata, keep_copyright=keep_copyright,
-            truths=truths, max_pixels=int(max_megapixels * 1e6), run=replace(progress.run, keep_dates=keep_dates),
+            truths=truths, limits=limits_of(max_megapixels, decode_timeout),
+            run=replace(progress.run, keep_dates=keep_dates),
         )  # fmt: skip
     digest = report.digest(result)
     sources = folders.locate(photos, images.SUFFIXES, out, [row["file"] for row in digest.shown])

@@ -10,9 +10,12 @@ from rich.markup import escape
 from veil.cli.examples import examples
 from veil.cli.options import (
     AUTO_DEVICE,
+    DECODE_SECONDS,
+    DecodeTimeout,
     Device,
     LosslessFormat,
     MaxMegapixels,
+    limits_of,
     packaged_transformations,
     starting,
     transformation_named,
@@ -72,6 +75,7 @@ def apply(
     ] = None,
     format: LosslessFormat = "png",
     max_megapixels: MaxMegapixels = MAX_PIXELS / 1e6,
+    decode_timeout: DecodeTimeout = DECODE_SECONDS,
     device: Device = AUTO_DEVICE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -88,7 +92,7 @@ def apply(
     row = transformation_named(transformation)
     with FolderProgress({"transformed": "green"}, files="images") as progress:
         result = transform_folder(
-            inputs, out, row, format=format, size=size, max_pixels=int(max_megapixels * 1e6),
+            inputs, out, row, format=format, size=size, limits=limits_of(max_megapixels, decode_timeout),
             device=devices.choose(device), run=progress.run,
         )  # fmt: skip
     _finish(result, row.name, folders.read_manifest(out)["transformation"], out, as_json)

@@ -207,8 +207,8 @@ def read(
     named = typed(str(folder), FacesLayout)
     known = listed(Path(folder)) if named is None else named[0].read(named[1])
     if size is None:
-        first = open_photo(known.files[0])
-        size = first.height, first.width
+        height, width, _ = open_photo(known.files[0]).shape
+        size = height, width
     part_of = _partition(known, split, seed)
     most = None if most is None or len(known.files) <= most else most
     if most is not None:
@@ -228,8 +228,8 @@ def read(
 
 def _aspect(files: Sequence[Path]) -> float:
     """The median of width by height."""
-    sizes = [open_photo(file).size for file in files[:_ASKED]]
-    return float(np.median([width / height for width, height in sizes]))
+    shapes = [open_photo(file).shape for file in files[:_ASKED]]
+    return float(np.median([width / height for height, width, _ in shapes]))
 
 
 def _fewer(known: FaceList, part_of: Tensor, most: int, seed: int) -> Tensor:

@@ -4,9 +4,10 @@
 ``notes``; `save` writes it atomically. Metadata (EXIF, GPS, XMP, comments, the embedded thumbnail that would show the
 unprotected photo) is written only on request, and then only a list of harmless fields, built anew.
 
-The parts: `photo` holds the types and the rounding, `decoding` and `colour` the way in, `encoding` the way
-out, `metadata` what may be kept, `pillow_warnings` the silence of the library below. Every problem with a
-file is an `ImageError` with one line for a person. All functions may be called from several threads.
+The parts: `photo` holds the types and the rounding; `decoding` is the way in, with `limits`, `structure`, `decoders`,
+`colour`, and `decoding_pool` for files that a process of their own decodes; `encoding` is the way out, `metadata` what
+may be kept, `pillow_warnings` the silence of the library below. Every problem with a file is an `ImageError` with one
+line for a person. All functions may be called from several threads.
 
 Names are imported when they are first used: a command that only names formats does not wait for Pillow and NumPy.
 """
@@ -18,17 +19,22 @@ from veil.images.formats import FORMATS, MAX_PIXELS, SAME, SUFFIXES, Format, for
 
 if TYPE_CHECKING:
     from veil.images.colour import LUMA
-    from veil.images.decoding import Arrays, decode, load, load_arrays
+    from veil.images.decoding import Arrays, as_photo, decode, load, load_arrays, rgb
     from veil.images.encoding import encode, over_white, save
+    from veil.images.limits import LIMITS, Limits
     from veil.images.metadata import Metadata
     from veil.images.photo import ImageError, Photo, content_digest, quantise, require_batch, to_float
 
 _WHERE = {
     "LUMA": "colour",
     "Arrays": "decoding",
+    "as_photo": "decoding",
     "decode": "decoding",
     "load": "decoding",
     "load_arrays": "decoding",
+    "rgb": "decoding",
+    "LIMITS": "limits",
+    "Limits": "limits",
     "encode": "encoding",
     "over_white": "encoding",
     "save": "encoding",
@@ -43,6 +49,7 @@ _WHERE = {
 
 __all__ = [
     "FORMATS",
+    "LIMITS",
     "LUMA",
     "MAX_PIXELS",
     "SAME",
@@ -50,8 +57,10 @@ __all__ = [
     "Arrays",
     "Format",
     "ImageError",
+    "Limits",
     "Metadata",
     "Photo",
+    "as_photo",
     "content_digest",
     "decode",
     "encode",
@@ -61,6 +70,7 @@ __all__ = [
     "over_white",
     "quantise",
     "require_batch",
+    "rgb",
     "same_suffix",
     "save",
     "to_float",

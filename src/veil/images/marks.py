@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from veil.runtime.files import open_regular
+
 NO_KEY = "none"
 """In place of a fingerprint where every image had a key of its own, which nobody keeps."""
 _NAME, _FINGERPRINT = r"[a-z0-9][a-z0-9_.:-]{0,63}", r"[0-9a-f]{16}"
@@ -58,7 +60,7 @@ class Mark:
 def of_file(path: Path) -> Mark | None:
     """The mark of an image file; None where it has none, or cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return of_bytes(file.read(_MOST_BYTES))
     except OSError:
         return None

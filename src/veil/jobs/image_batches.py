@@ -77,18 +77,18 @@ class ReadImage:
         }
 
 
-def read(item: Item, prepare: Callable[[Photo], tuple[Tensor, list[str]]], *, max_pixels: int) -> ReadImage:
+def read(item: Item, prepare: Callable[[Photo], tuple[Tensor, list[str]]], *, limits: images.Limits) -> ReadImage:
     """Reads an image.
 
     Args:
         prepare: turns a photo into ``plain``; returns it with notes.
-        max_pixels: see `veil.images.load`.
+        limits: see `veil.images.load`.
 
     Raises:
         ImageError, OSError: where the file cannot be read.
     """
     begun = time.perf_counter()
-    photo = images.load(item.source, max_pixels=max_pixels)
+    photo = images.load(item.source, limits=limits)
     source = stamp(item.source)
     plain, notes = prepare(photo)
     channels, digest = photo.pixels.shape[0], images.content_digest(photo.pixels).hex()

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from veil.jobs.row_formats import Row, RowFormat, Stamp
 from veil.runtime.errors import UserError
-from veil.runtime.files import printable
+from veil.runtime.files import open_regular, printable
 
 ROWS, MANIFEST, PAGE, LOCK, UNFINISHED = "rows.jsonl", "run.json", "report.html", ".lock", ".unfinished"
 R = TypeVar("R")
@@ -101,7 +101,7 @@ def stamp_of(status: os.stat_result) -> Stamp:
 
 def digest_of(file: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal digits. A row holds it, so that a changed output is noticed."""
-    with file.open("rb") as handle:
+    with open_regular(file) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 

@@ -46,19 +46,19 @@ class Output:
     Attributes:
         format: one of `FORMATS`.
         size: side that they are resized to first; None leaves them as they are.
-        max_pixels: of an image before that; those with more are refused.
+        limits: of an image before that.
     """
 
     format: str = "png"
     size: int | None = None
-    max_pixels: int = images.MAX_PIXELS
+    limits: images.Limits = images.LIMITS
 
     def checked(self, harm: str, most: int | None = None) -> "Output":
         """Itself.
 
         Args:
             harm: what changed pixels would do, for the message.
-            most: pixels that are changed at most; ``max_pixels`` if it is None.
+            most: pixels that are changed at most; those of ``limits`` if it is None.
 
         Raises:
             ValueError: for a format that loses, or a size out of range.
@@ -67,7 +67,7 @@ class Output:
             jpeg = self.format in ("jpeg", "jpg")
             reason = f"JPEG changes pixels: {harm}" if jpeg else f"there is no format {self.format!r}"
             raise ValueError(f"{reason}; take {', '.join(FORMATS)}")
-        most = self.max_pixels if most is None else min(most, self.max_pixels)
+        most = self.limits.max_pixels if most is None else min(most, self.limits.max_pixels)
         if self.size is not None and not 1 <= self.size * self.size <= most:
             raise ValueError(f"images of {self.size}×{self.size} pixels are out of range: from 1 pixel to {most:,}")
         return self
@@ -118,7 +118,7 @@ def run(inputs: Sequence[Path], out: Path, lossless: Lossless[R], run: Run) -> F
         folders.FolderError: where the job cannot start or go on.
     """
     stages = Stages(
-        read=partial(image_batches.read, prepare=lossless.prepare, max_pixels=lossless.output.max_pixels),
+        read=partial(image_batches.read, prepare=lossless.prepare, limits=lossless.output.limits),
         change=image_batches.in_batches(lossless.change, pixels=_PIXELS), write=lossless.write, row=as_written,
         fails=FAILS,
     )  # fmt: skip
@@ -141,7 +141,7 @@ def save(pixels: Tensor, out: Path, format: str, mark: Mark | None = None) -> No
         write_atomically(out, data, synced=False)
     except OSError as error:
         raise ImageError(f"the file cannot be written ({error.strerror})") from error
-    decoded = images.load(out, max_pixels=pixels[0].numel()).pixels
+    decoded = images.load(out, limits=images.Limits(max_pixels=pixels[0].numel())).pixels
     if decoded.shape[1:] != pixels.shape[1:] or not bool((decoded == pixels).all()):  # WebP makes grey three colours
         out.unlink(missing_ok=True)
         raise ImageError("the written file, decoded again, holds other pixels; it was removed")

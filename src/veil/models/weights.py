@@ -121,7 +121,7 @@ def opened(file: Path) -> Iterator[Any]:
     """An open file, of safetensors' own type, for `card_of` and `network_of`; to be called in `reading`."""
     from safetensors import safe_open
 
-    foreign.opened(file).close()  # a pipe would be waited for without end
+    foreign.opened(file).close()  # safetensors would wait for a pipe without end
     with safe_open(file, "pt") as content:
         yield content
 

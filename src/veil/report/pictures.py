@@ -60,7 +60,7 @@ class Card:
 def card(row: Mapping[str, Any], out: Path, sources: Mapping[str, Path], reason: str | None, factor: int) -> Card:
     """Reads a photo's two files again; a file that cannot be read gives a sentence instead of a picture."""
     shown = Card(row, reason)
-    pixels = max(images.MAX_PIXELS, row["width"] * row["height"])
+    limits = images.Limits(max_pixels=max(images.MAX_PIXELS, row["width"] * row["height"]))
     seen: list[Image.Image] = []  # the middle of each, all that is kept of it beside its thumbnail
     source = sources.get(row["file"])
     try:
@@ -68,12 +68,12 @@ def card(row: Mapping[str, Any], out: Path, sources: Mapping[str, Path], reason:
             raise ImageError("this run does not contain the file")
         if _changed(source, row.get("source")):
             raise ImageError("it was changed since")
-        shown.before, middle = _shown(images.load_arrays(source, max_pixels=pixels))
+        shown.before, middle = _shown(images.load_arrays(source, limits=limits))
         seen.append(middle)
     except (ImageError, OSError, MemoryError) as error:
         shown.problems.append(f"The original cannot be shown: {_said(error)}.")
     try:
-        shown.after, middle = _shown(images.load_arrays(names.below(out, row["out"]), max_pixels=pixels))
+        shown.after, middle = _shown(images.load_arrays(names.below(out, row["out"]), limits=limits))
         seen.append(middle)
     except (ImageError, UnsafeName, OSError, MemoryError) as error:
         shown.problems.append(f"The protected photo cannot be shown: {_said(error)}.")

@@ -1,16 +1,21 @@
-"""Files written whole or not at all, and paths as text that can be shown.
+"""Files written whole or not at all, files read without waiting, and paths as text that can be shown.
 
 A file is written under a temporary name beside its own, and renamed when it is whole. The name cannot be guessed, and
 the file is created, never opened: what others put there is neither followed nor overwritten. It begins with this
 process's `TOKEN`. Whoever keeps that (`veil.jobs.locks`) can tell what a killed process left, and nothing else is
 ever removed.
+
+Files that are read may be of others: `open_regular` takes regular files only, and never waits.
 """
 
+import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -94,3 +99,55 @@ def printable(path: Path | str) -> str:
     """A path as text that can be shown anywhere: what is not printable is escaped."""
     text = str(path).encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def open_regular(file: Path | str, *, largest: int | None = None) -> BufferedReader:
+    """Opens a regular file for reading; never waits for a writer, as `open` does on a named pipe.
+
+    A symbolic link is followed, and what it leads to is judged.
+
+    Args:
+        largest: in bytes; None is any size.
+
+    Raises:
+        OSError: for a folder, a pipe, a device or a socket, a file above ``largest``, and where the file cannot be
+            opened; ``strerror`` is words for a person.
+    """
+    _check(file, Path(file).stat(), largest)  # opening a device can do things: look first
+    waits_not = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+    handle = os.open(file, os.O_RDONLY | waits_not | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _check(file, os.fstat(handle), largest)  # whatever took the name's place meanwhile
+    except BaseException:
+        os.close(handle)
+        raise
+    return os.fdopen(handle, "rb")
+
+
+def read_regular(file: Path | str, *, largest: int | None = None) -> bytes:
+    """The bytes of a regular file; raises as `open_regular` does, also where the file grows while it is read."""
+    with open_regular(file, largest=largest) as handle:
+        if largest is None:
+            return handle.read()
+        data = handle.read(largest + 1)
+        if len(data) > largest:
+            raise _too_large(file, len(data), largest)
+        return data
+
+
+def require_regular(file: Path | str, *, largest: int | None = None) -> None:
+    """Refuses what `open_regular` refuses, for libraries that open a file by its name."""
+    _check(file, Path(file).stat(), largest)
+
+
+def _check(file: Path | str, status: os.stat_result, largest: int | None) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.EISDIR, "this is a folder, not a file", str(file))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "this is not a regular file", str(file))
+    if largest is not None and status.st_size > largest:
+        raise _too_large(file, status.st_size, largest)
+
+
+def _too_large(file: Path | str, size: int, largest: int) -> OSError:
+    return OSError(errno.EFBIG, f"{size:,} bytes are more than the {largest:,} that are read", str(file))

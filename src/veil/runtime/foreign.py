@@ -11,14 +11,13 @@ import json
 import math
 import os
 import re
-import stat
 import tomllib
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from veil.runtime.files import printable
+from veil.runtime.files import open_regular, printable
 
 MOST_DOCUMENT_BYTES = 1 << 24
 """Of a JSON or TOML file. `json` needs some fifty times as much memory for the worst of them."""
@@ -35,7 +34,6 @@ _MOST_RATIO = 1032  # bytes that a byte of gzip unpacks to at most
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 _LONGEST_REASON = 200
-_TO_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Unreadable(ValueError):
@@ -50,15 +48,11 @@ def opened(file: Path) -> BinaryIO:
         Unreadable: where it cannot be opened, or is something else than a file.
     """
     try:
-        handle = os.fdopen(os.open(file, _TO_READ), "rb")
+        return open_regular(file)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise _not_readable(file, error) from None
-    if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
-        handle.close()
-        raise Unreadable(f"{printable(file)} is not a file")
-    return handle
 
 
 def bytes_of(file: Path, most: int) -> bytes:

@@ -1,12 +1,12 @@
 """The result of a study as a page: the verdict, tables, and every question with its answers."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from veil.images import rgb
 from veil.report import figures
 from veil.report.page import Page, Picture, Section, Table
 from veil.study.questions import Question, Study
@@ -138,8 +138,7 @@ def _framed(image: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[n
 
 
 def _pixels(data: bytes) -> NDArray[np.uint8]:
-    with Image.open(BytesIO(data), formats=("PNG",)) as image:
-        return np.array(image.convert("RGB"))
+    return rgb(data)
 
 
 def _right(share: Share | None) -> str:

@@ -1,11 +1,11 @@
 """The participants' pages, rendered from ``templates/``; they reveal nothing about right answers."""
 
 from functools import cache
-from io import BytesIO
 
 import jinja2
-from PIL import Image
 
+from veil.images.containers import InMemory
+from veil.images.structure import examine
 from veil.runtime.seeds import seed_of
 from veil.study.questions import Question, Study
 
@@ -19,12 +19,9 @@ def order(study: Study, participant: str) -> list[Question]:
 
 
 def sizes(images: dict[str, bytes]) -> dict[str, Size]:
-    """Width and height of PNG files by name."""
-    by_name = {}
-    for name, data in images.items():
-        with Image.open(BytesIO(data), formats=("PNG",)) as image:
-            by_name[name] = image.size
-    return by_name
+    """Width and height of PNG files by name, as their headers say."""
+    structures = {name: examine(InMemory(data)) for name, data in images.items()}
+    return {name: (structure.width, structure.height) for name, structure in structures.items()}
 
 
 def intro(study: Study) -> str:

@@ -11,8 +11,9 @@ _PASSPHRASE = "not a secret"
 
 def _photo(folder: Path) -> Prepared:
     from veil import images
+    from veil.images.limits import Limits
 
-    return Prepared(lambda file: images.load(file, max_pixels=_PIXELS), (images.ImageError,))
+    return Prepared(lambda file: images.load(file, limits=Limits(max_pixels=_PIXELS)), (images.ImageError,))
 
 
 def _photo_of_a_set(folder: Path) -> Prepared:

@@ -201,7 +201,7 @@ def test_an_image_is_the_same_whatever_lies_beside_it(
 def test_bad_files_are_rows_and_are_tried_again(inputs: Path, tmp_path: Path) -> None:
     client, _ = tiny()
     (inputs / "000bad.jpg").write_text("not an image")
-    rows = list(extract_folder([inputs], tmp_path / "out", client, max_pixels=50 * 24))
+    rows = list(extract_folder([inputs], tmp_path / "out", client, limits=images.Limits(max_pixels=50 * 24)))
     assert {row["file"] for row in rows if row["error"]} == {"000bad.jpg", "sub/5.png"}
     assert rows[1] == {"file": "000bad.jpg", "out": None, "error": rows[1]["error"]}
     (inputs / "000bad.jpg").unlink()

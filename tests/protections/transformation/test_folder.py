@@ -139,7 +139,7 @@ def test_a_size_is_that_of_training_data(inputs: Path, tmp_path: Path, transform
 def test_bad_files_do_not_stop_the_others(inputs: Path, tmp_path: Path, transformation: Transformation) -> None:
     (inputs / "000bad.jpg").write_text("not an image")
     write(inputs / "large.png", drawn(1, 101, 100)[0])
-    rows = list(transform_folder([inputs], tmp_path / "out", transformation, max_pixels=10_000))
+    rows = list(transform_folder([inputs], tmp_path / "out", transformation, limits=images.Limits(max_pixels=10_000)))
     errors = {row["file"]: row["error"] for row in rows if row["error"]}
     assert set(errors) == {"000bad.jpg", "large.png"}
     assert "more than the limit" in errors["large.png"]
@@ -168,7 +168,7 @@ def test_images_beyond_the_limit_of_a_network_fail(
     inputs: Path, tmp_path: Path, transformation: Transformation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("veil.protections.transformation.file.MAX_PIXELS", 1024)
-    rows = list(transform_folder([inputs], tmp_path / "out", transformation, max_pixels=10**6))
+    rows = list(transform_folder([inputs], tmp_path / "out", transformation, limits=images.Limits(max_pixels=10**6)))
     assert all("too large to transform" in row["error"] for row in rows if "33x47" in row["file"])
 
 

@@ -38,7 +38,7 @@ from veil.protections import PROTECTIONS
 from veil.protections.ciphers.cipher import Cipher
 from veil.protections.ciphers.keys import Key
 from veil.protections.image_protection import ImageProtection
-from veil.runtime.files import printable
+from veil.runtime.files import open_regular, printable
 
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
 LOSSLESS = lossless.FORMATS
@@ -107,7 +107,7 @@ def encrypt_folder(
     *,
     format: str = "png",
     size: int | None = None,
-    max_pixels: int = images.MAX_PIXELS,
+    limits: images.Limits = images.LIMITS,
     run: Run = QUIET,
 ) -> FolderResult[EncryptedRow]:
     """Encrypts files and folders of images into ``out``; goes on where an earlier run stopped.
@@ -115,7 +115,7 @@ def encrypt_folder(
     Args:
         cipher: a row of `veil.protections.PROTECTIONS` that uses keys, or what `Table.resolve` takes.
         key: for the ciphers that decrypt; none for the others.
-        format, size, max_pixels: see `veil.jobs.lossless.Output`; ``size`` is for a network of that input.
+        format, size, limits: see `veil.jobs.lossless.Output`; ``size`` is for a network of that input.
         run: number of threads, and callbacks.
 
     Returns:
@@ -127,7 +127,7 @@ def encrypt_folder(
     """
     row = _named(cipher)
     scheme = row.build(key)
-    output = Output(format=format, size=size, max_pixels=max_pixels).checked(_HARM)
+    output = Output(format=format, size=size, limits=limits).checked(_HARM)
 
     def describe(encrypted: Tensor) -> Row:
         return {
@@ -154,7 +154,7 @@ def decrypt_folder(
     *,
     rows: Path | None = None,
     format: str = "png",
-    max_pixels: int = images.MAX_PIXELS,
+    limits: images.Limits = images.LIMITS,
     run: Run = QUIET,
 ) -> FolderResult[DecryptedRow]:
     """Decrypts files and folders that `encrypt_folder` wrote into ``out``; goes on where an earlier run stopped.
@@ -163,7 +163,7 @@ def decrypt_folder(
         cipher: needed only for images that lie in no folder of `encrypt_folder`, whose padding stays on; and where the
             cipher is in no table.
         rows: folder that `encrypt_folder` wrote, or its private folder, for images that lie elsewhere now.
-        format, max_pixels, run: as for `encrypt_folder`.
+        format, limits, run: as for `encrypt_folder`.
 
     Returns:
         Counts, and a row per image in the order of the inputs. Fields: docs/encryption.md.
@@ -173,7 +173,7 @@ def decrypt_folder(
         folders.FolderError: where the job cannot start or go on; before anything is written where images were encrypted
             with another key or cipher, or with keys that were thrown away.
     """
-    output = Output(format=format, max_pixels=max_pixels).checked(_HARM)
+    output = Output(format=format, limits=limits).checked(_HARM)
     given = None if cipher is None else _named(cipher)
     if given is not None and not given.decrypts:
         known = ", ".join(name for name, row in PROTECTIONS.items() if row.decrypts)
@@ -233,7 +233,7 @@ class _Decryption:
 
     def read(self, item: Item) -> ReadImage:
         """An encrypted image."""
-        image = image_batches.read(item, _as_it_is, max_pixels=self.output.max_pixels)
+        image = image_batches.read(item, _as_it_is, limits=self.output.limits)
         _require_lossless(item.source)
         return image
 
@@ -276,7 +276,7 @@ def _require_lossless(file: Path) -> None:
     Raises:
         ImageError: with the reason.
     """
-    with file.open("rb") as handle:
+    with open_regular(file) as handle:
         head = handle.read(16)
     if head.startswith(b"\xff\xd8\xff") or head[8:16] == b"WEBPVP8 " or head[4:8] == b"ftyp":
         raise ImageError(

@@ -35,8 +35,7 @@ from veil.models.answers import finite_rows, no_answer
 from veil.protections.features.encoding import Encoding
 from veil.protections.features.file import Client, Service
 from veil.protections.features.framing import Crop, framed
-from veil.runtime import foreign
-from veil.runtime.files import printable, write_atomically
+from veil.runtime.files import open_regular, printable, write_atomically
 from veil.runtime.foreign import Unreadable
 from veil.runtime.provenance import ARITHMETIC, arithmetic
 
@@ -113,7 +112,7 @@ def read(file: Path, service: Service) -> Tensor:
         OtherClient, FeatureError: as `unpack` does, and where the file cannot be read.
     """
     try:
-        with foreign.opened(file) as handle:
+        with open_regular(file) as handle:
             data = handle.read(size_of(service.shape, service.encoding) + 1)
     except OSError as error:
         raise FeatureError(f"cannot be read ({error.strerror})") from error
@@ -145,7 +144,7 @@ def extract_folder(
     client: Client,
     *,
     crop: Crop = "none",
-    max_pixels: int = images.MAX_PIXELS,
+    limits: images.Limits = images.LIMITS,
     device: torch.device | None = None,
     run: Run = QUIET,
 ) -> FolderResult[ExtractedRow]:
@@ -153,7 +152,7 @@ def extract_folder(
 
     Args:
         crop: what becomes of photos that are not framed as the client expects: they fail, or their middle is taken.
-        max_pixels: of an image, before it is resized.
+        limits: of an image, before it is resized.
         device: where the network computes; the CPU if it is None.
         run: number of threads, and callbacks.
 
@@ -179,7 +178,7 @@ def extract_folder(
         return image.row({"width": image.width, "height": image.height, "bytes": len(data)})
 
     stages = Stages(
-        read=partial(image_batches.read, prepare=prepare, max_pixels=max_pixels),
+        read=partial(image_batches.read, prepare=prepare, limits=limits),
         change=image_batches.in_batches(send, together=_TOGETHER), write=write, row=as_written, fails=FAILS,
     )  # fmt: skip
     job = Job(

@@ -145,14 +145,14 @@ class Checker:
         judging = (c for c, role in zip(self.passes.classifiers, self.roles, strict=True) if role == "descent")
         return [classifier.name for classifier in judging if classifier.fingerprint() not in known]
 
-    def check(self, file: str, path: Path, *, max_pixels: int = images.MAX_PIXELS) -> CheckedRow:
+    def check(self, file: str, path: Path, *, limits: images.Limits = images.LIMITS) -> CheckedRow:
         """The row of a photo.
 
         Raises:
             ImageError: for a file that cannot be read; `Unmatched`, where it is no photo of the run.
         """
         begun = time.perf_counter()
-        photo = images.load(path, max_pixels=max_pixels)
+        photo = images.load(path, limits=limits)
         match = None
         if self.released is not None:
             match = self.released.match(file, photo)
@@ -267,7 +267,7 @@ def _resized(values: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def check_files(
-    checker: Checker, files: Iterable[tuple[Path, str]], *, max_pixels: int = images.MAX_PIXELS
+    checker: Checker, files: Iterable[tuple[Path, str]], *, limits: images.Limits = images.LIMITS
 ) -> Iterator[CheckedRow | FailedCheck]:
     """A row for every photo, one after another.
 
@@ -276,7 +276,7 @@ def check_files(
     """
     for path, file in files:
         try:
-            yield checker.check(file, path, max_pixels=max_pixels)
+            yield checker.check(file, path, limits=limits)
         except (ImageError, NoFiniteAnswer, OSError, MemoryError) as error:
             reason = "not enough memory" if isinstance(error, MemoryError) else str(error)
             yield {"file": file, "protected": None, "error": printable(" ".join(reason.split()))}

@@ -80,10 +80,11 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class Group:
-    """Photos of one size to fit to, in the order in which they were found."""
+    """Photos of one size to fit to, in the order in which they were found, and limits to read them within."""
 
     size: Size
     files: tuple[File, ...]
+    limits: images.Limits = images.LIMITS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,15 +114,23 @@ class Effect:
     on_top_after: float
 
 
-def by_size(files: Iterable[File], settings: FitSettings, *, seed: int, say: Callable[[str], None]) -> list[Group]:
+def by_size(
+    files: Iterable[File],
+    settings: FitSettings,
+    *,
+    seed: int,
+    say: Callable[[str], None],
+    limits: images.Limits = images.LIMITS,
+) -> list[Group]:
     """Groups photos by channels, height and width, and draws those to fit to where there are too many.
 
     Args:
         seed: of the draw.
+        limits: of a photo.
         say: called with a line for each photo that cannot be read, and each group of which some are left out.
     """
     groups_by_size: dict[Size, list[File]] = {}
-    for file, pixels in _read(files, say):
+    for file, pixels in _read(files, say, limits):
         channels, height, width = pixels.shape
         groups_by_size.setdefault((channels, height, width), []).append(file)
     groups = []
@@ -131,7 +140,7 @@ def by_size(files: Iterable[File], settings: FitSettings, *, seed: int, say: Cal
         drawn = sorted(torch.randperm(len(members), generator=generator)[:most].tolist())
         if len(members) > most:
             say(f"{named(size)}: {most} of {len(members)} photos drawn, {len(members) - most} left out")
-        groups.append(Group(size, tuple(members[place] for place in drawn)))
+        groups.append(Group(size, tuple(members[place] for place in drawn), limits))
     return groups
 
 
@@ -200,7 +209,8 @@ def _fit_group(
     say: Callable[[str], None],
     progress: Callable[[int], None],
 ) -> tuple[Tensor, list[Effect]]:
-    read = [(file, pixels) for file, pixels in _read(group.files, say) if tuple(pixels.shape) == group.size]
+    readable = _read(group.files, say, group.limits)
+    read = [(file, pixels) for file, pixels in readable if tuple(pixels.shape) == group.size]
     if not read:
         raise ValueError(f"none of the photos of {named(group.size)} can be read any more")
     given = _given([file for file, _ in read], truths)
@@ -277,10 +287,10 @@ def _given(files: Sequence[File], truths: Mapping[str, int]) -> list[int | None]
     return [truths.get(name, truths.get(Path(name).name)) for _, name in files]
 
 
-def _read(files: Iterable[File], say: Callable[[str], None]) -> Iterator[tuple[File, Tensor]]:
+def _read(files: Iterable[File], say: Callable[[str], None], limits: images.Limits) -> Iterator[tuple[File, Tensor]]:
     for path, name in files:
         try:
-            pixels = images.load(path).pixels
+            pixels = images.load(path, limits=limits).pixels
         except (ImageError, OSError, MemoryError) as error:
             reason = "not enough memory" if isinstance(error, MemoryError) else str(error) or type(error).__name__
             say(f"{printable(name)}: {printable(' '.join(reason.split()))}; skipped")

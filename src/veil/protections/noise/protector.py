@@ -195,7 +195,7 @@ class Protector:
         quality: int = 95,
         keep_metadata: bool = False,
         keep_copyright: bool = False,
-        max_pixels: int = images.MAX_PIXELS,
+        limits: images.Limits = images.LIMITS,
         truths: Mapping[str, int] | None = None,
         run: Run = QUIET,
     ) -> FolderResult[ProtectedRow]:
@@ -230,7 +230,7 @@ class Protector:
         def read(item: Item) -> _Work:
             begun = time.perf_counter()
             truth = known.get(item.name, known.get(Path(item.name).name))
-            photo = images.load(item.source, max_pixels=max_pixels)
+            photo = images.load(item.source, limits=limits)
             source = folders.stamp(item.source)
             return _Work(item, photo, truth, source, begun, self._plan(photo, truth))
 
@@ -242,7 +242,7 @@ class Protector:
                 noisy, work.item.out, chosen, keep_metadata=keep_metadata, keep_copyright=keep_copyright,
                 quality=quality,
             )  # fmt: skip
-            decoded = images.load(work.item.out, max_pixels=max_pixels).pixels
+            decoded = images.load(work.item.out, limits=limits).pixels
             looks = _looks(work.photo.pixels, decoded)
             return _Written(work, released, decoded, looks, (*work.photo.notes, *notes), chosen)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from veil.images import Limits
 from veil.jobs import lossless
 from veil.jobs.folders import QUIET, FolderResult, Run
 from veil.jobs.lossless import ImageRow, Lossless, Output
@@ -29,6 +30,8 @@ from veil.runtime.provenance import ARITHMETIC, arithmetic
 VERSION = 1  # of what rows hold and outputs depend on; counted up when either changes
 LOSSLESS = lossless.FORMATS
 _HARM = "networks learn other images"
+LIMITS = Limits(max_pixels=MAX_PIXELS)
+"""Of files of images, unless others are given."""
 
 
 class TransformedRow(ImageRow):
@@ -45,7 +48,7 @@ def transform_folder(
     *,
     format: str = "png",
     size: int | None = None,
-    max_pixels: int = MAX_PIXELS,
+    limits: Limits = LIMITS,
     device: torch.device | None = None,
     run: Run = QUIET,
 ) -> FolderResult[TransformedRow]:
@@ -53,7 +56,7 @@ def transform_folder(
 
     Args:
         transformation: a network, or any other protection that uses no key.
-        format, size, max_pixels: see `veil.jobs.lossless.Output`; ``size`` is for a network of that input.
+        format, size, limits: see `veil.jobs.lossless.Output`; ``size`` is for a network of that input.
             Beyond `MAX_PIXELS` only images that ``size`` makes smaller are transformed.
         device: where the network computes; the CPU if it is None.
         run: number of threads, and callbacks.
@@ -65,7 +68,7 @@ def transform_folder(
         ValueError: for a protection that uses keys, a format that loses, or a size out of range.
         folders.FolderError: where the job cannot start or go on.
     """
-    output = Output(format=format, size=size, max_pixels=max_pixels).checked(_HARM, MAX_PIXELS)
+    output = Output(format=format, size=size, limits=limits).checked(_HARM, MAX_PIXELS)
     row = transformation if isinstance(transformation, ImageProtection) else of_transformation(transformation)
     if row.key != "none":
         raise ValueError(f"{row.name} uses keys, and is no transformation: see `veil encrypt`")
