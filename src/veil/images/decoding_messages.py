@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from veil.images.decoders import Arrays
 from veil.images.metadata import Metadata
 from veil.images.photo import ImageError
+from veil.runtime.foreign import parse_json
 
 Manner = Literal["photo", "rgb"]
 """The function of `veil.images.decoders` that decodes."""
@@ -146,7 +147,7 @@ def _read_line(pipe: BinaryIO) -> dict[str, Any] | None:
     if length > _LONGEST:
         raise BadReply(f"a line of {length:,} bytes")
     try:
-        line = json.loads(read_exactly(pipe, length))
+        line = parse_json(read_exactly(pipe, length).decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise BadReply("no JSON") from error
     if not isinstance(line, dict):

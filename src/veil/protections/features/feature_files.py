@@ -36,7 +36,6 @@ from veil.protections.features.encoding import Encoding
 from veil.protections.features.file import Client, Service
 from veil.protections.features.framing import Crop, framed
 from veil.runtime.files import open_regular, printable, write_atomically
-from veil.runtime.foreign import Unreadable
 from veil.runtime.provenance import ARITHMETIC, arithmetic
 
 SUFFIX = ".features"
@@ -116,8 +115,6 @@ def read(file: Path, service: Service) -> Tensor:
             data = handle.read(size_of(service.shape, service.encoding) + 1)
     except OSError as error:
         raise FeatureError(f"cannot be read ({error.strerror})") from error
-    except Unreadable as error:
-        raise FeatureError(str(error).removeprefix(f"{printable(file)} ")) from None
     return service.encoding.decode(unpack(data, service.shape, service.encoding, service.client))
 
 
