@@ -52,7 +52,10 @@ def save(trained: Trained, folder: Path, fingerprint: Mapping[str, object], log:
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, fresh / TENSORS)
+    try:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, fresh / TENSORS)
+    except SafetensorError as error:  # as other writers say that the disk is full
+        raise OSError(f"{printable(fresh / TENSORS)} cannot be written: {error}") from None
     state_file = {"fingerprint": fingerprint, "log": log, "optimizers": scalars}
     (fresh / STATE).write_text(json.dumps(state_file), encoding="utf-8")
     for name in (TENSORS, STATE):

@@ -23,7 +23,7 @@ VEIL = Path(veil.__file__).parent
 LONGEST_MESSAGE = 2000
 """Characters of the line in which an input is refused."""
 BEYOND = {signal.SIGPROF: "time", signal.SIGALRM: "hang"}
-_WAITING = 6  # times the limit of processor time, by the clock
+_WAITING = 20  # times the limit of processor time, by the clock
 _BACKSTOP = 8 << 30  # bytes of address space above what there is: a failing input must not take the whole machine
 
 
