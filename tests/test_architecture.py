@@ -181,7 +181,7 @@ READERS = {
 # Who reads a file's bytes or text otherwise: images, what packages hold, the system's, and files of a checked size.
 OTHER_FILES = {
     "images.decoding", "data.decoding", "cli.demo", "recipes.free_photos", "runtime.provenance", "jobs.locks",
-    "report.page",
+    "report.page", "images.decoding_process",
 }  # fmt: skip
 
 
