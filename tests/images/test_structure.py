@@ -107,6 +107,15 @@ def test_exif_may_be_short_or_broken_but_not_unpack_to_gigabytes() -> None:
         check_exif(b"II*\0" + struct.pack("<IH", 8, 5000) + bytes(12 * 5000))
 
 
+def test_a_damaged_further_page_does_not_cost_the_photo() -> None:
+    data = small("TIFF") + b"\xff" * 100_000
+    start = struct.unpack_from("<I", data, 4)[0]
+    (entries,) = struct.unpack_from("<H", data, start)
+    following = start + 2 + 12 * entries
+    damaged = data[:following] + struct.pack("<I", len(data) - 90_000) + data[following + 4 :]
+    assert decode(damaged).pixels.equal(decode(data).pixels)
+
+
 @given(st.data())
 def test_damaged_files_end_the_walk_and_nothing_else(data: st.DataObject) -> None:
     whole = bytearray(data.draw(st.sampled_from([small(f, "L" if f == "GIF" else "RGB", 9) for f in FORMATS])))

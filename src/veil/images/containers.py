@@ -123,6 +123,8 @@ def tiff(source: Source) -> Structure:
         seen.add(offset)
         if len(seen) > MOST_DIRECTORIES:
             raise ImageError(f"more than {MOST_DIRECTORIES:,} pages: only still pictures are supported")
+        if len(seen) > 1 and _entries(source, layout, offset) > MOST_ENTRIES:
+            break  # a damaged further page, which does not cost the photo
         values, size, offset = _directory(source, layout, offset)
         claimed += values
         if claimed > _VALUES_PER_BYTE * source.size + 2**16:
@@ -149,9 +151,15 @@ def check_exif(block: bytes) -> None:
             raise ImageError(f"its {len(block):,} bytes of EXIF claim {claimed:,} bytes of values")
 
 
+def _entries(source: Source, layout: _Layout, offset: int) -> int:
+    """How many entries the directory at a place says that it has."""
+    (number,) = _unpack(layout.number, source.at(offset, struct.calcsize(layout.number))) or (0,)
+    return number
+
+
 def _directory(source: Source, layout: _Layout, offset: int) -> tuple[int, tuple[int, int], int]:
     """Bytes of its values that lie elsewhere in the file, width and height, and the next directory's place."""
-    (number,) = _unpack(layout.number, source.at(offset, struct.calcsize(layout.number))) or (0,)
+    number = _entries(source, layout, offset)
     if number > MOST_ENTRIES:
         raise ImageError(f"more than {MOST_ENTRIES:,} entries in a directory of its metadata")
     start, size = offset + struct.calcsize(layout.number), struct.calcsize(layout.entry)
