@@ -40,9 +40,8 @@ def parts() -> Parts:
 def frozen(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> FrozenNetworks:
     folder = tmp_path_factory.mktemp("classifier")
     fitted = classification.fit(
-        parts, replace(PRESETS["fast"], epochs=4, batch_size=20), architecture="vgg13", width=8, folder=folder, seed=0,
-        runner=training.fabric("cpu", "32-true"), logged=lambda row: None,
-    )  # fmt: skip
+        parts, replace(PRESETS["fast"], epochs=4, batch_size=20), run(folder), architecture="vgg13", width=8
+    )
     fitted.save(folder / "model.toml", name="vgg13", on="made images", training={})
     return FrozenNetworks.of(cards.load(folder / "model.toml"))
 
