@@ -122,5 +122,6 @@ def test_a_card_cannot_link_to_files_elsewhere(tmp_path: Path, capsys: pytest.Ca
         card.with_suffix(".txt").symlink_to(target)
         assert veil("inspect", tmp_path / "a.png", "-m", card) == 2
         captured = capsys.readouterr()
-        assert "'small.txt' must lie beside the card" in " ".join(captured.err.split())
+        said_of = " ".join(captured.err.split())
+        assert "'small.txt' leads out of its folder, by a link: it must lie beside the card" in said_of
         assert "secret" not in captured.out

@@ -217,7 +217,9 @@ def read_labels(file: Path) -> dict[str, int]:
     """
     try:
         rows = list(csv_files.rows_of(file))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise typer.BadParameter(f"--labels {file}: {error.strerror}") from None
+    except ValueError as error:
         raise typer.BadParameter(f"--labels: {error}") from None
     if rows and not rows[0][1][-1].strip().isdigit():
         rows = rows[1:]
