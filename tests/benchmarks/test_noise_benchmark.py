@@ -36,6 +36,7 @@ def smoke(out: Path, peers: Path) -> tuple[dict[Any, dict[str, Any]], str]:
     return {r["photos"] if r["kind"] == "memory" else r["contender"]: r for r in rows}, done.stdout
 
 
+@pytest.mark.slow
 def test_smoke_gives_whole_rows_that_agree(tmp_path: Path) -> None:
     """One test, for parallel test processes would each run the benchmark for a fixture."""
     rows, printed = smoke(tmp_path / "new" / "noise.jsonl", peers=tmp_path / "absent")
