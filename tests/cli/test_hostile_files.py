@@ -36,6 +36,11 @@ def one_line(capsys: Captured, *arguments: object) -> str:
     return " ".join(error.replace("│", " ").split())
 
 
+def holds(line: str, text: str) -> bool:
+    """Whether a line has a text, wherever the terminal broke it."""
+    return "".join(text.split()) in "".join(line.split())
+
+
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
     (tmp_path / "in").mkdir()
@@ -88,19 +93,19 @@ def test_a_study_that_nobody_wrote(content: str, tmp_path: Path, capsys: Capture
 def test_labels_beyond_all_classes(index: str, reason: str, photo: Path, tmp_path: Path, capsys: Captured) -> None:
     (tmp_path / "labels.csv").write_text(f"file,class\nb.png,3\na.png,{index}\n")
     line = one_line(capsys, "protect", photo, "-o", tmp_path / "out", "--labels", tmp_path / "labels.csv")
-    assert "labels.csv, line 3" in line
-    assert reason in line
+    assert holds(line, "labels.csv, line 3")
+    assert holds(line, reason)
 
 
 def test_lists_that_are_pipes_are_not_waited_for(photo: Path, tmp_path: Path, capsys: Captured) -> None:
     for name in ("labels.csv", "card.toml", "client.safetensors", "a.features"):
         os.mkfifo(tmp_path / name)
-    assert "client.safetensors cannot be read: this is not a regular file" in one_line(
-        capsys, "obfuscate", "show", tmp_path / "client.safetensors"
-    )
-    line = one_line(capsys, "protect", photo, "-o", tmp_path / "out", "--labels", tmp_path / "labels.csv")
-    assert "labels.csv cannot be read: this is not a regular file" in line
-    assert "card.toml cannot be read: this is not a regular file" in one_line(capsys, "models", tmp_path / "card.toml")
+    for name, command in {
+        "client.safetensors": ["obfuscate", "show", tmp_path / "client.safetensors"],
+        "labels.csv": ["protect", photo, "-o", tmp_path / "out", "--labels", tmp_path / "labels.csv"],
+        "card.toml": ["models", tmp_path / "card.toml"],
+    }.items():
+        assert holds(one_line(capsys, *command), f"{name} cannot be read: this is not a regular file")
 
 
 def _nan_weights(card: Path) -> None:
