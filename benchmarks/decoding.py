@@ -80,7 +80,7 @@ def decode_directly() -> None:
     def decoded(data: bytes, limits: Any, manner: str) -> Any:
         return getattr(decoders, manner)(data, limits.max_pixels)
 
-    decoding._read = lambda path, limits: path.read_bytes()
+    decoding._read = lambda path, limits: Path(path).read_bytes()
     decoding._decoded = decoded
 
 

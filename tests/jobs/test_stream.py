@@ -34,8 +34,8 @@ def read(item: Item) -> Number:
     return Number(item, 10)
 
 
-def write(number: Number, changed: int) -> Row:
-    return {"file": number.item.name, "value": changed}
+def write(number: Number, changed: int) -> tuple[Row, str]:
+    return {"file": number.item.name, "value": changed}, "0"
 
 
 def stages(**more: Any) -> Stages[Number, int, Row]:

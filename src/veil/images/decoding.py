@@ -33,7 +33,7 @@ from veil.images.decoding_pool import POOL
 from veil.images.limits import LIMITS, Limits
 from veil.images.photo import ImageError, Photo
 from veil.images.structure import examine
-from veil.runtime.files import open_regular
+from veil.runtime.files import open_regular, read_regular
 from veil.runtime.lazy import torch
 
 SMALL, WORK = 1 << 22, 1 << 25
@@ -68,7 +68,7 @@ def load(path: Path | str, *, limits: Limits = LIMITS) -> Photo:
 def load_arrays(path: Path | str, *, limits: Limits = LIMITS) -> Arrays:
     """The same photo as `load` reads, as arrays: whoever only shows it need not wait for torch."""
     with decoders.memory_errors():
-        return _decoded(_read(Path(path), limits), limits, "photo")
+        return _decoded(_read(path, limits), limits, "photo")
 
 
 def decode(data: bytes, *, limits: Limits = LIMITS) -> Photo:
@@ -99,17 +99,11 @@ def as_photo(read: Arrays) -> Photo:
         return Photo(pixels, None if read.alpha is None else torch.from_numpy(read.alpha), read.metadata, read.notes)
 
 
-def _read(path: Path, limits: Limits) -> bytes:
+def _read(path: Path | str, limits: Limits) -> bytes:
     try:
-        with open_regular(path) as handle:
-            size = handle.seek(0, 2)
-            if size == 0:
-                raise ImageError("the file is empty")
-            _check_size(size, limits, None)
-            if size > _LOOKED_AT_FIRST:
-                _check(examine(OnDisk(handle, size)), size, limits)
-            handle.seek(0)
-            return handle.read(size)
+        data = _small(path)
+        if data is None:
+            data = _looked_at(path, limits)
     except ImageError:
         raise
     except OSError as error:
@@ -117,6 +111,30 @@ def _read(path: Path, limits: Limits) -> bytes:
         raise ImageError(message) from error
     except ValueError as error:  # a NUL in the name
         raise ImageError("the file's name is not valid") from error
+    if not data:
+        raise ImageError("the file is empty")
+    _check_size(len(data), limits, None)
+    return data
+
+
+def _small(path: Path | str) -> bytes | None:
+    """The bytes of a file; None where they are too many to be read before they are looked at."""
+    try:
+        return read_regular(path, largest=_LOOKED_AT_FIRST)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            return None
+        raise
+
+
+def _looked_at(path: Path | str, limits: Limits) -> bytes:
+    """The bytes of a large file whose structure is within the limits."""
+    with open_regular(path) as handle:
+        size = handle.seek(0, 2)
+        _check_size(size, limits, None)
+        _check(examine(OnDisk(handle, size)), size, limits)
+        handle.seek(0)
+        return handle.read(size)
 
 
 def _decoded(data: bytes, limits: Limits, manner: Manner) -> Arrays:

@@ -7,6 +7,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from torch import Tensor
 
 from veil import images
 from veil.images import ImageError, Photo
-from veil.jobs.job import Item, stamp
+from veil.jobs.job import Digest, Item, digest_of, stamp
 from veil.jobs.row_formats import Row, Stamp
 from veil.jobs.stream import Change, Failed
+from veil.runtime.files import write_atomically
 
 FAILS = (ImageError, OSError, MemoryError)
 """Errors of reading and writing that concern one file."""
@@ -56,7 +58,8 @@ class ReadImage:
     @property
     def pixels(self) -> int:
         """Pixels of ``plain``."""
-        return self.plain[0].numel()
+        _, height, width = self.plain.shape  # not by indexing, which lets other threads go first: it is asked often
+        return height * width
 
     def row(self, fields: Mapping[str, Any], notes: Sequence[str] = ()) -> Row:
         """The row of the image when its output is written.
@@ -93,6 +96,23 @@ def read(item: Item, prepare: Callable[[Photo], tuple[Tensor, list[str]]], *, li
     plain, notes = prepare(photo)
     channels, digest = photo.pixels.shape[0], images.content_digest(photo.pixels).hex()
     return ReadImage(item, photo.width, photo.height, channels, plain, [*photo.notes, *notes], source, digest, begun)
+
+
+def write(out: Path, data: bytes) -> Digest:
+    """Writes an output, and its folder where that is not there.
+
+    Raises:
+        ImageError: where it cannot be written.
+    """
+    try:
+        try:
+            write_atomically(out, data, synced=False)
+        except FileNotFoundError:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(out, data, synced=False)
+    except OSError as error:
+        raise ImageError(f"the file cannot be written ({error.strerror})") from error
+    return digest_of(data)
 
 
 def three_colours(

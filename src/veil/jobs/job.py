@@ -12,6 +12,8 @@ from veil.runtime.errors import UserError
 from veil.runtime.files import open_regular, printable
 
 ROWS, MANIFEST, PAGE, LOCK, UNFINISHED = "rows.jsonl", "run.json", "report.html", ".lock", ".unfinished"
+Digest = str
+"""SHA-256 of an output's bytes, in hexadecimal digits. A row holds it, so that a changed output is noticed."""
 R = TypeVar("R")
 
 
@@ -99,9 +101,11 @@ def stamp_of(status: os.stat_result) -> Stamp:
     return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
 
 
-def digest_of(file: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal digits. A row holds it, so that a changed output is noticed."""
-    with open_regular(file) as handle:
+def digest_of(output: Path | bytes) -> Digest:
+    """The digest of an output, or of the bytes that were written to it."""
+    if isinstance(output, bytes):
+        return hashlib.sha256(output).hexdigest()
+    with open_regular(output) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 

@@ -20,10 +20,9 @@ from veil.images.resizing import resize
 from veil.jobs import folders, image_batches
 from veil.jobs.folders import FolderResult
 from veil.jobs.image_batches import FAILS, Batch, ReadImage
-from veil.jobs.job import Job, Run
+from veil.jobs.job import Digest, Job, Run
 from veil.jobs.row_formats import DoneRow, Row, RowFormat
 from veil.jobs.stream import Stages, as_written, stream
-from veil.runtime.files import write_atomically
 
 FORMATS = tuple(name for name, stored in images.FORMATS.items() if stored.lossless)
 R = TypeVar("R")
@@ -104,11 +103,11 @@ class Lossless(Generic[R]):
             return image_batches.three_colours(photo)
         return image_batches.three_colours(photo, (side, side), partial(resize, side=side))
 
-    def write(self, image: ReadImage, changed: Tensor) -> Row:
+    def write(self, image: ReadImage, changed: Tensor) -> tuple[Row, Digest]:
         """Writes an image, and returns its row."""
-        save(changed, image.item.out, self.output.format, self.mark)
+        digest = save(changed, image.item.out, self.output.format, self.mark)
         about = {"width": image.width, "height": image.height, "channels": image.channels}
-        return image.row({**about, **self.describe(changed)})
+        return image.row({**about, **self.describe(changed)}), digest
 
 
 def run(inputs: Sequence[Path], out: Path, lossless: Lossless[R], run: Run) -> FolderResult[R]:
@@ -129,19 +128,16 @@ def run(inputs: Sequence[Path], out: Path, lossless: Lossless[R], run: Run) -> F
     return folders.run(inputs, out, job, run)
 
 
-def save(pixels: Tensor, out: Path, format: str, mark: Mark | None = None) -> None:
+def save(pixels: Tensor, out: Path, format: str, mark: Mark | None = None) -> Digest:
     """Writes an image, uint8 (1 or 3, height, width), and decodes it again.
 
     Raises:
         ImageError: where it cannot be written, or the file holds other pixels, which is then removed.
     """
     data = images.encode(Photo(pixels), format, mark=mark)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, data, synced=False)
-    except OSError as error:
-        raise ImageError(f"the file cannot be written ({error.strerror})") from error
+    digest = image_batches.write(out, data)
     decoded = images.load(out, limits=images.Limits(max_pixels=pixels[0].numel())).pixels
     if decoded.shape[1:] != pixels.shape[1:] or not bool((decoded == pixels).all()):  # WebP makes grey three colours
         out.unlink(missing_ok=True)
         raise ImageError("the written file, decoded again, holds other pixels; it was removed")
+    return digest

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from threading import Condition
 from typing import Generic, Protocol, TypeVar
 
-from veil.jobs.job import Item, digest_of
+from veil.jobs.job import Digest, Item
 from veil.jobs.row_formats import Row
 
 PIXELS = 1 << 24  # of colour images: 48 MB
@@ -57,8 +57,8 @@ class Stages(Generic[L, C, W]):
     Attributes:
         read: runs in threads.
         change: runs in the calling thread, on many files.
-        write: runs in threads; writes the output, whose digest is taken at once, beside the other threads.
-        row: runs in the calling thread; makes the row, but for that digest, from what ``write`` returned.
+        write: runs in threads; writes the output; returns what its row is made from, and the `Digest` of its bytes.
+        row: runs in the calling thread; makes the row, but for that digest.
         fails: errors of ``read``, ``write`` and ``row`` that become the file's row; any other ends the job.
         ahead: files that wait to be changed at most.
         behind: files that wait to be written at most.
@@ -66,7 +66,7 @@ class Stages(Generic[L, C, W]):
 
     read: Callable[[Item], L]
     change: Change[L, C]
-    write: Callable[[L, C], W]
+    write: Callable[[L, C], tuple[W, Digest]]
     row: Callable[[W], Row]
     fails: tuple[type[Exception], ...]
     ahead: int = FILES
@@ -74,7 +74,7 @@ class Stages(Generic[L, C, W]):
 
 
 def as_written(row: Row) -> Row:
-    """The ``row`` of stages whose ``write`` returns the row."""
+    """The ``row`` of stages whose ``write`` makes the row."""
     return row
 
 
@@ -109,7 +109,7 @@ def stream(
         workers: threads that read, and as many that write.
     """
     gate, readers, writers = _Gate(PIXELS), ThreadPoolExecutor(workers), ThreadPoolExecutor(workers)
-    waiting: deque[tuple[L, Future[tuple[W, str]]]] = deque()  # to be written
+    waiting: deque[tuple[L, Future[tuple[W, Digest]]]] = deque()  # to be written
     pixels = 0  # of all of them
 
     def settled() -> tuple[Item, Row | Exception]:
@@ -122,15 +122,12 @@ def stream(
         except stages.fails as error:
             return loaded.item, error
 
-    def write(loaded: L, changed: C) -> tuple[W, str]:
-        return stages.write(loaded, changed), digest_of(loaded.item.out)
-
     try:
         for done in stages.change(_read_ahead(items, stages, gate, readers)):
             if isinstance(done, Failed):
                 yield done.item, done.error
                 continue
-            waiting.append((done[0], writers.submit(write, *done)))
+            waiting.append((done[0], writers.submit(stages.write, *done)))
             pixels += done[0].pixels
             del done  # not to be held while the next one is waited for
             while waiting and (waiting[0][1].done() or pixels > PIXELS or len(waiting) > stages.behind):

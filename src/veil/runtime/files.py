@@ -27,6 +27,8 @@ PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 """Permissions of what is for its owner alone."""
 
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_READ = sum(getattr(os, flag, 0) for flag in ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
+_PART = 1 << 24  # bytes that are read, or written, by one call
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 _TEMPORARY = re.compile(rf"\.({_TOKEN.pattern})-[0-9a-f]{{16}}{re.escape(PARTIAL)}")
 
@@ -113,26 +115,48 @@ def open_regular(file: Path | str, *, largest: int | None = None) -> BufferedRea
         OSError: for a folder, a pipe, a device or a socket, a file above ``largest``, and where the file cannot be
             opened; ``strerror`` is words for a person.
     """
-    _check(file, Path(file).stat(), largest)  # opening a device can do things: look first
-    waits_not = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-    handle = os.open(file, os.O_RDONLY | waits_not | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        _check(file, os.fstat(handle), largest)  # whatever took the name's place meanwhile
-    except BaseException:
-        os.close(handle)
-        raise
-    return os.fdopen(handle, "rb")
+    return os.fdopen(_opened(file, largest)[0], "rb")
 
 
 def read_regular(file: Path | str, *, largest: int | None = None) -> bytes:
-    """The bytes of a regular file; raises as `open_regular` does, also where the file grows while it is read."""
-    with open_regular(file, largest=largest) as handle:
-        if largest is None:
-            return handle.read()
-        data = handle.read(largest + 1)
-        if len(data) > largest:
-            raise _too_large(file, len(data), largest)
-        return data
+    """The bytes of a regular file; raises as `open_regular` does, also where the file grows while it is read.
+
+    Small files are read by the thousand, in threads, where every call of the system lets another thread go first: so
+    there are few of them, and none for a buffer.
+    """
+    handle, size = _opened(file, largest)
+    try:
+        data = os.read(handle, size + 1)
+        if len(data) != size:  # a file that changes, or a system that gives large files in parts
+            data += _rest(handle, None if largest is None else largest + 1 - len(data))
+    finally:
+        os.close(handle)
+    if largest is not None and len(data) > largest:
+        raise _too_large(file, len(data), largest)
+    return data
+
+
+def _opened(file: Path | str, largest: int | None) -> tuple[int, int]:
+    """The descriptor and the size of a regular file; see `open_regular`."""
+    status = (file if isinstance(file, Path) else Path(file)).stat()
+    _check(file, status, largest)  # opening a device can do things: look first
+    handle = os.open(file, _READ)
+    try:
+        status = os.fstat(handle)
+        _check(file, status, largest)  # whatever took the name's place meanwhile
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle, status.st_size
+
+
+def _rest(handle: int, most: int | None) -> bytes:
+    """What follows in a file, ``most`` bytes of it; all if it is None."""
+    parts = list[bytes]()
+    while (most is None or most > 0) and (part := os.read(handle, _PART if most is None else min(most, _PART))):
+        parts.append(part)
+        most = None if most is None else most - len(part)
+    return b"".join(parts)
 
 
 def require_regular(file: Path | str, *, largest: int | None = None) -> None:

@@ -29,6 +29,7 @@ from veil.jobs import folders, image_batches, lossless
 from veil.jobs.database import Database
 from veil.jobs.folders import QUIET, FolderError, FolderResult, Item, Job, Row, Run
 from veil.jobs.image_batches import FAILS, ReadImage
+from veil.jobs.job import Digest
 from veil.jobs.layout import layout_of
 from veil.jobs.lossless import ImageRow, Lossless, Output
 from veil.jobs.row_formats import RowFormat, RowsError
@@ -257,12 +258,12 @@ class _Decryption:
             plain = plain[:1].contiguous()
         return plain, notes
 
-    def write(self, image: ReadImage, decrypted: tuple[Tensor, list[str]]) -> Row:
+    def write(self, image: ReadImage, decrypted: tuple[Tensor, list[str]]) -> tuple[Row, Digest]:
         """Writes an image, and returns its row."""
         plain, notes = decrypted
-        lossless.save(plain, image.item.out, self.output.format)
+        digest = lossless.save(plain, image.item.out, self.output.format)
         about = {"width": plain.shape[2], "height": plain.shape[1], "channels": plain.shape[0]}
-        return image.row(about, notes)
+        return image.row(about, notes), digest
 
 
 def _digest(pixels: Tensor) -> str:

@@ -24,10 +24,11 @@ from torch import Tensor
 
 from veil import images
 from veil.data.decoding import resized
-from veil.images import ImageError, Photo
+from veil.images import Photo
 from veil.jobs import folders, image_batches
 from veil.jobs.folders import QUIET, FolderError, FolderResult, Job, Row, Run
 from veil.jobs.image_batches import FAILS, ReadImage
+from veil.jobs.job import Digest
 from veil.jobs.listing import Files
 from veil.jobs.row_formats import DoneRow, RowFormat
 from veil.jobs.stream import Stages, as_written, stream
@@ -35,7 +36,7 @@ from veil.models.answers import finite_rows, no_answer
 from veil.protections.features.encoding import Encoding
 from veil.protections.features.file import Client, Service
 from veil.protections.features.framing import Crop, framed
-from veil.runtime.files import open_regular, printable, write_atomically
+from veil.runtime.files import open_regular, printable
 from veil.runtime.provenance import ARITHMETIC, arithmetic
 
 SUFFIX = ".features"
@@ -165,14 +166,10 @@ def extract_folder(
     def send(plain: Tensor) -> Tensor:
         return client.send(plain.to(device)).cpu()
 
-    def write(image: ReadImage, sent: Tensor) -> Row:
+    def write(image: ReadImage, sent: Tensor) -> tuple[Row, Digest]:
         data = pack(sent, client.fingerprint)
-        try:
-            image.item.out.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(image.item.out, data, synced=False)
-        except OSError as error:
-            raise ImageError(f"the file cannot be written ({error.strerror})") from error
-        return image.row({"width": image.width, "height": image.height, "bytes": len(data)})
+        digest = image_batches.write(image.item.out, data)
+        return image.row({"width": image.width, "height": image.height, "bytes": len(data)}), digest
 
     stages = Stages(
         read=partial(image_batches.read, prepare=prepare, limits=limits),

@@ -25,6 +25,7 @@ from veil.images.photo import alike_in_channels
 from veil.images.processing import PLATFORMS, Processing
 from veil.jobs import folders
 from veil.jobs.folders import QUIET, FolderResult, Item, Job, Row, Run
+from veil.jobs.job import Digest, digest_of
 from veil.jobs.stream import Failed, Stages, stream
 from veil.metrics import fidelity
 from veil.models import catalog
@@ -234,7 +235,7 @@ class Protector:
             source = folders.stamp(item.source)
             return _Work(item, photo, truth, source, begun, self._plan(photo, truth))
 
-        def write(work: _Work, released: Released) -> _Written:
+        def write(work: _Work, released: Released) -> tuple[_Written, Digest]:
             work.item.out.parent.mkdir(parents=True, exist_ok=True)
             noisy = work.photo.with_pixels(released.pixels)
             chosen = images.format_of(work.item.out_name) if same else format
@@ -244,7 +245,8 @@ class Protector:
             )  # fmt: skip
             decoded = images.load(work.item.out, limits=limits).pixels
             looks = _looks(work.photo.pixels, decoded)
-            return _Written(work, released, decoded, looks, (*work.photo.notes, *notes), chosen)
+            written = _Written(work, released, decoded, looks, (*work.photo.notes, *notes), chosen)
+            return written, digest_of(work.item.out)
 
         stages = Stages(
             read=read, change=self._descend, write=write, row=self._judged, fails=_FAILS, ahead=run.workers,
