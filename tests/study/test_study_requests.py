@@ -2,11 +2,9 @@
 
 import re
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from participants import FORM, MADE, Person, serving
+from participants import FORM, Person, serving
 
 from veil.study.answers import Answers
 from veil.study.limits import Limits
@@ -38,26 +36,6 @@ SMUGGLED = {
     "a length after lone carriage returns": "X-Ignore: a\r\r\nContent-Length: {n}\r\n\r\n{stolen}",
     "lines that end without carriage returns": "Content-Length: {n}\n\n{stolen}",
 }
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudyServer]:
-    file = tmp_path_factory.mktemp("study") / "answers.sqlite"
-    with Answers(file, MADE.study.name) as unused, serving(unused) as server:
-        yield server
-
-
-@pytest.fixture
-def answers(tmp_path: Path) -> Iterator[Answers]:
-    with Answers(tmp_path / "answers.sqlite", MADE.study.name) as opened:
-        yield opened
-
-
-@pytest.fixture
-def server(running: StudyServer, answers: Answers) -> StudyServer:
-    """The one server of this file, because a server takes a moment to end; the answers are the test's own."""
-    running.app.answers = answers
-    return running
 
 
 def request(method: str, path: str, cookie: str = "", rest: str = "") -> str:

@@ -3,9 +3,7 @@
 import re
 import socket
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
@@ -16,26 +14,6 @@ from veil.study import views
 from veil.study.answers import Answers
 from veil.study.questions import Study, StudyError
 from veil.study.server import StudyServer, is_local
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudyServer]:
-    file = tmp_path_factory.mktemp("study") / "answers.sqlite"
-    with Answers(file, MADE.study.name) as unused, serving(unused) as server:
-        yield server
-
-
-@pytest.fixture
-def answers(tmp_path: Path) -> Iterator[Answers]:
-    with Answers(tmp_path / "answers.sqlite", MADE.study.name) as opened:
-        yield opened
-
-
-@pytest.fixture
-def server(running: StudyServer, answers: Answers) -> StudyServer:
-    """The one server of this file, because a server takes a moment to end; the answers are the test's own."""
-    running.app.answers = answers
-    return running
 
 
 def test_a_participant_goes_through_the_study(server: StudyServer, answers: Answers) -> None:

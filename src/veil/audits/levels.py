@@ -61,6 +61,31 @@ class Judgement:
         return f"{LEVELS[self.level]}{self.reason}"
 
 
+class InWords:
+    """A verdict as terminals and pages show it.
+
+    Attributes:
+        level, reason: see `Judgement`.
+        text: a sentence or two.
+        alarm: a warning; empty where there is none.
+    """
+
+    level: str
+    reason: str
+    text: str
+    alarm: str
+
+    @property
+    def words(self) -> str:
+        """The level, and what it says of itself."""
+        return Judgement(self.level, self.reason).words
+
+    @property
+    def because(self) -> str:
+        """What stands beside it in tables: its text, and its warning."""
+        return " ".join(filter(None, (self.text, self.alarm and f"{self.alarm.capitalize()}.")))
+
+
 def level_of(lift: float) -> str:
     """``broken``, ``leaks`` or ``nothing``, of how far something is above its floor: 0 none, 1 all."""
     return "broken" if lift >= BROKEN else "leaks" if lift >= LEAKS else "nothing"

@@ -92,13 +92,10 @@ def _sent(rows: Sequence[Row]) -> tuple[str, ...]:
 def verdict_table(reached: Sequence[FeatureVerdict]) -> Table:
     """A line for each attribute, for the image and for the person."""
     return Table(
-        "What the strongest attacker gets.", ("", "verdict", "because", "the strongest of"),
-        tuple(
-            (one.about, one.words, " ".join(filter(None, (one.text, one.alarm and f"{one.alarm.capitalize()}."))),
-             one.over)
-            for one in reached
-        ),
-    )  # fmt: skip
+        "What the strongest attacker gets.",
+        ("", "verdict", "because", "the strongest of"),
+        tuple((one.about, one.words, one.because, one.over) for one in reached),
+    )
 
 
 def _on_controls(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from veil.audits.features.readings import (
     titled,
 )
 from veil.audits.features.settings import ALL
-from veil.audits.levels import LEAKS, Judgement, at_scale, level_of, of_nothing, people_of, share
+from veil.audits.levels import LEAKS, InWords, Judgement, at_scale, level_of, of_nothing, people_of, share
 from veil.jobs.rows import Row
 from veil.report.numbers import interval
 from veil.runtime.scales import Scale
@@ -39,7 +39,7 @@ FLOORS = {
 
 
 @dataclass(frozen=True)
-class FeatureVerdict:
+class FeatureVerdict(InWords):
     """What comes out about one thing.
 
     Attributes:
@@ -65,11 +65,6 @@ class FeatureVerdict:
     people: int | None = None
     scale: Scale | None = None
     alarm: str = ""
-
-    @property
-    def words(self) -> str:
-        """The level, and what it says of itself."""
-        return Judgement(self.level, self.reason).words
 
     @property
     def over(self) -> str:

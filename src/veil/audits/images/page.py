@@ -84,12 +84,8 @@ def verdict_table(reached: Sequence[Verdict]) -> Table:
     return Table(
         "What attackers get. One can do whatever those above can, and the strongest of all that counts.",
         ("an attacker who …", "verdict", "because", "the strongest of"),
-        tuple(
-            (one.attacker, one.words, " ".join(filter(None, (one.text, one.alarm and f"{one.alarm.capitalize()}."))),
-             one.over)
-            for one in reached
-        ),
-    )  # fmt: skip
+        tuple((one.attacker, one.words, one.because, one.over) for one in reached),
+    )
 
 
 def _on_controls(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from veil.attacks.images import KNOWLEDGE, knowledge_of, title_of
 from veil.audits.levels import BROKEN as BROKEN
 from veil.audits.levels import LEAKS as LEAKS
 from veil.audits.levels import LEVELS as LEVELS
-from veil.audits.levels import Evidence, Judgement, at_scale, level_of, of_nothing, share
+from veil.audits.levels import Evidence, InWords, Judgement, at_scale, level_of, of_nothing, share
 from veil.jobs.rows import Row
 from veil.metrics.intervals import wilson
 from veil.report.numbers import interval
@@ -30,7 +30,7 @@ _TITLES = {"ssim": "SSIM", "visible": "shows", "accuracy": "named rightly"}
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(InWords):
     """What an attacker gets.
 
     Attributes:
@@ -54,11 +54,6 @@ class Verdict:
     count: int | None = None
     scale: Scale | None = None
     alarm: str = ""
-
-    @property
-    def words(self) -> str:
-        """The level, and what it says of itself."""
-        return Judgement(self.level, self.reason).words
 
     @property
     def over(self) -> str:
