@@ -3,12 +3,19 @@
 import ast
 import importlib.util
 import re
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from repository import REPOSITORY
 
 from veil.cli.reference import reference
+from veil.jobs.row_formats import RowFormat
+from veil.protections.ciphers.folder import DECRYPTED_ROWS, ENCRYPTED_ROWS
+from veil.protections.features.feature_files import EXTRACTED_ROWS
+from veil.protections.noise.rows import PROTECTED_ROWS
+from veil.protections.transformation.folder import TRANSFORMED_ROWS
 from veil.recipes import papers
 from veil.recipes.recipe import Conditions
 from veil.report.page import markdown
@@ -21,6 +28,11 @@ PAGES = sorted(
     )
 )
 
+ROWS = (
+    ("protect.md", PROTECTED_ROWS), ("encryption.md", ENCRYPTED_ROWS), ("encryption.md", DECRYPTED_ROWS),
+    ("transformation.md", TRANSFORMED_ROWS), ("obfuscation.md", EXTRACTED_ROWS),
+)  # fmt: skip
+
 
 def test_the_cli_reference_is_the_commands() -> None:
     assert (REPOSITORY / "docs/cli.md").read_text(encoding="utf-8") == reference()
@@ -31,6 +43,27 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
         if not target.startswith(("http://", "https://")):
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(REPOSITORY).as_posix())
+def test_links_lead_to_headings(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://")):
+            assert anchor in anchors(page.parent / target if target else page), f"{target}#{anchor}"
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    """Of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    plain = (re.sub(r"<!--.*?-->|\]\([^)]*\)", "", heading).strip().lower() for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize(("page", "rows"), ROWS, ids=lambda part: part if isinstance(part, str) else part.command)
+def test_a_page_explains_every_field_of_its_rows(page: str, rows: RowFormat[Any]) -> None:
+    explained = set(re.findall(r"`(\w+)`", (REPOSITORY / "docs" / page).read_text(encoding="utf-8")))
+    assert set(rows.done.__annotations__) <= explained
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(REPOSITORY).as_posix())
