@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -184,6 +185,27 @@ class Case:
         return wrong
 
 
+def in_a_copy(work: Callable[[], object]) -> None:
+    """Does something in a copy of this process and waits for it. Who computes has threads, which copies would wait for.
+
+    Raises:
+        RuntimeError: where it fails there; the copy says why.
+    """
+    sys.stdout.flush()
+    if child := os.fork():
+        if os.waitpid(child, 0)[1]:
+            raise RuntimeError("the copy of this process failed")
+        return
+    status = 1
+    try:
+        work()
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
 def _veil(words: tuple[str, ...]) -> int:
     for name in [name for name in sys.modules if name.partition(".")[0] == "veil"]:
         del sys.modules[name]
@@ -194,8 +216,6 @@ def _veil(words: tuple[str, ...]) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
-        import traceback
-
         traceback.print_exc()
         return 70
     return 0

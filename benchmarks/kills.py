@@ -18,12 +18,13 @@ import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
 import kill_jobs
 from benchmark import Benchmark, Row, print_table
-from killed import Case
+from killed import Case, in_a_copy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def measure(scale: Scale, given: Namespace) -> Iterator[Row]:
     names = given.jobs.split(",") if given.jobs else scale.jobs
     with tempfile.TemporaryDirectory(dir=given.folder, prefix="veil-kills-") as place:
         data = Path(place) / "data"
-        kill_jobs.prepare(data, scale.sizes)
+        in_a_copy(partial(kill_jobs.prepare, data, scale.sizes))
         for name in names:
             case = Case(kill_jobs.JOBS[name], data, Path(place) / name, random)
             yield {"job": name, "images": case.job.images(scale.sizes), "kind": "whole", "seconds": case.seconds}
