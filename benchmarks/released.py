@@ -12,8 +12,9 @@ Real photos and the ImageNet networks come from ``../shared/data`` (or VEIL_SHAR
 compares only small pictures and packaged networks, and says so.
 
 Cost: three minutes on two cores.
-Expected: everything is equal; but against revisions that did not build kept metadata from a list, metadata of the jobs
-with `--keep-metadata` differ.
+Expected: everything is equal, but for what was changed on purpose. Against 7c1583f, 8 of 37 commands differ: metadata of
+the four with `--keep-metadata`, which is built from a list now; metadata of the three that encrypt, which carry a mark
+now, while their pixels are equal; and `protect` with defaults, whose budget is 8 and was 3.
 """
 
 import argparse
