@@ -6,6 +6,7 @@ kill hits work, not imports. Veil itself is imported anew in every copy, as in a
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from kill_jobs import Job
 
 SAID = "said.txt"
 _TIMES = {"seconds", "date", "command", "hardware", "versions", "run", "modified_ns"}
+_TIME_ON_A_PAGE = re.compile(r"(?<= rows in )[^·]*(?= · )")
 _STARTS = 60  # of a command after which it will not end any more
 _TEXTS: dict[str, Callable[[str], Any]] = {
     ".json": json.loads, ".jsonl": lambda text: [json.loads(line) for line in text.splitlines()],
@@ -236,6 +238,8 @@ def _content(file: Path) -> Any:
         rows = [line.split(",") for line in file.read_text().splitlines()]
         kept = [place for place, name in enumerate(rows[0] if rows else []) if name not in _TIMES]
         return [[row[place] for place in kept if place < len(row)] for row in rows]
+    if file.suffix == ".html":
+        return _TIME_ON_A_PAGE.sub("", file.read_text())
     if file.suffix not in _TEXTS:
         return file.read_bytes()
     try:

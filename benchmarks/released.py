@@ -12,9 +12,9 @@ Real photos and the ImageNet networks come from ``../shared/data`` (or VEIL_SHAR
 compares only small pictures and packaged networks, and says so.
 
 Cost: three minutes on two cores.
-Expected: everything is equal, but for what was changed on purpose. Against 7c1583f, 8 of 37 commands differ: metadata of
-the four with `--keep-metadata`, which is built from a list now; metadata of the three that encrypt, which carry a mark
-now, while their pixels are equal; and `protect` with defaults, whose budget is 8 and was 3.
+Expected: everything is equal, but for what was changed on purpose. Against 7c1583f, 8 of 37 commands differ: the four
+with `--keep-metadata` in metadata, which is built from a list now; the three that encrypt in metadata, which hold a
+mark now, while pixels are equal; and `protect` with defaults, whose budget is 8 and was 3.
 """
 
 import argparse

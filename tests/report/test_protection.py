@@ -22,6 +22,8 @@ from torch import Tensor
 from veil import images, report
 from veil.images import Photo
 from veil.jobs import folders
+from veil.jobs.job import UNFINISHED
+from veil.report import protection
 from veil.runtime.files import printable
 
 VOID = {"meta", "link", "img", "br"}
@@ -192,8 +194,8 @@ def test_bad_news_stands_beside_the_verdict() -> None:
 
 def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
     text = written(tmp_path / "out", [row()]).text
-    assert "Whether other networks are misled was not measured" in text
-    assert "What is left after re-compression and scaling was not measured" in text
+    assert "Other networks mostly still see what photos show." in text
+    assert "What is left was not measured (--survival does it)." in text
     assert text.count("--verify-with") >= 2
     assert text.count("--survival") >= 2
 
@@ -465,3 +467,17 @@ def test_a_run_without_any_photo_has_a_page(tmp_path: Path, rows: list[Row]) -> 
     assert page.named("article") == page.named("img") == []
     assert ("the file is empty" in page.text) is bool(rows)
     assert "What this does not promise" in page.text
+
+
+def test_the_page_is_written_while_the_folder_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what a process leaves that is killed at the page stays for ever."""
+    held: list[bool] = []
+    write = protection.write_atomically
+
+    def writing(file: Path, content: str, *, mode: int) -> None:
+        held.append((tmp_path / "out-private" / UNFINISHED).exists())
+        write(file, content, mode=mode)
+
+    monkeypatch.setattr(protection, "write_atomically", writing)
+    written(tmp_path / "out", [])
+    assert held == [True]

@@ -72,3 +72,14 @@ def test_only_temporary_files_with_the_tokens_are_removed(tmp_path: Path) -> Non
     assert not (tmp_path / "folder" / mine).exists()
     assert (tmp_path / "elsewhere" / mine).exists()
     assert len(list((tmp_path / "folder").iterdir())) == 4
+
+
+@pytest.mark.parametrize("synced", [True, False])
+def test_a_new_name_is_on_the_disk_before_what_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synced: bool
+) -> None:
+    """After a power cut, a training's log was older than the row that said that the training had ended."""
+    seen: list[tuple[Path, bool]] = []
+    monkeypatch.setattr(files, "sync_folder", lambda folder: seen.append((folder, (folder / "a.txt").exists())))
+    write_atomically(tmp_path / "a.txt", "text", synced=synced)
+    assert seen == [(tmp_path, True)] * synced

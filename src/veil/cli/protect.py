@@ -158,6 +158,8 @@ def protect(
         output.print_json(json.dumps({**summary, "advice": tips, "out": printable(out), "report": printable(page)}))
     else:
         _print_summary(summary)
+        for sentence in report.reservations(summary):
+            output.print(f"• {escape(sentence)}", soft_wrap=True)
         _print_advice(tips)
         output.print(f"photos: {escape(printable(out))}", soft_wrap=True)
         output.print(
@@ -181,9 +183,12 @@ def _print_advice(tips: Sequence[str]) -> None:
 
 
 def _print_summary(summary: Mapping[str, Any]) -> None:
+    against = ", ".join(network["network"] for network in summary["networks"] if network["role"] == "descent")
     output.print(
         f"{summary['photos']} photos: [green]{summary['protected']} protected[/], "
-        f"[yellow]{summary['not_protected']} not protected[/], [red]{summary['failed']} failed"
+        f"[yellow]{summary['not_protected']} not protected[/], [red]{summary['failed']} failed[/]"
+        + (escape(f"; judged by {against}, for which the noise was made") if against else ""),
+        soft_wrap=True,
     )
     if not summary["networks"]:
         return

@@ -62,7 +62,8 @@ def _section(recipe: Recipe, evidence: Evidence) -> Section:
 
 def write(paper: Paper, conditions: Conditions) -> Path:
     """Writes the report of one scale, page and figures, and returns the page's path."""
-    return report.write_html(page(paper, conditions), folder(paper, conditions))
+    with folders.locked(folder(paper, conditions)):
+        return report.write_html(page(paper, conditions), folder(paper, conditions))
 
 
 def folder(paper: Paper, conditions: Conditions) -> Path:

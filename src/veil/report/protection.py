@@ -20,6 +20,7 @@ import jinja2
 
 from veil.attacks.noise import NOISE_ATTACKS
 from veil.jobs.layout import layout_of, make_private
+from veil.jobs.locks import locked
 from veil.protections.noise import SCHEMES
 from veil.protections.noise.advice import advice
 from veil.protections.noise.scheme import Scheme, surer
@@ -84,6 +85,7 @@ def write_protection_report(
         The page's path.
 
     Raises:
+        FolderError: where another process works in the folder, or it cannot be written.
         OSError: where the page cannot be written.
     """
     digested = rows if isinstance(rows, Digest) else digest(rows, shown)
@@ -122,7 +124,8 @@ def write_protection_report(
     layout = layout_of(out)
     if not layout.old:
         make_private(layout.private)
-    write_atomically(layout.page, text, mode=PRIVATE_FILE)
+    with locked(layout.private, outputs=out):
+        write_atomically(layout.page, text, mode=PRIVATE_FILE)
     return layout.page
 
 
@@ -148,15 +151,23 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
         sentences.append(f"{_photos(missed)} {'is' if missed == 1 else 'are'} written but not protected.")
     if failed := summary["failed"]:
         sentences.append(f"{_photos(failed)} could not be processed and {'has' if failed == 1 else 'have'} no output.")
+    return sentences + reservations(summary)
+
+
+def reservations(summary: Mapping[str, Any]) -> list[str]:
+    """What to know before anybody relies on the verdict: other networks, and re-compression."""
     networks = summary["networks"]
-    sentences += [
+    sentences = [
         f"{network['network']}, which the noise did not see, still names the true class first for "
         f"{_of(network['on_top_after'], network['photos'])} (before: {network['on_top_before']:,})."
         for network in networks
         if network["role"] != "descent"
     ]
     if networks and all(network["role"] == "descent" for network in networks):
-        sentences.append("Whether other networks are misled was not measured (--verify-with does it).")
+        sentences.append(
+            "Other networks mostly still see what photos show. "
+            "With these photos this was not measured (--verify-with does it)."
+        )
     for network in networks:
         if network["role"] == "descent" and network["survival"]:
             treatment, left = max(network["survival"].items(), key=lambda item: item[1]["on_top"] / item[1]["photos"])
@@ -166,7 +177,10 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
                 f"(as written: {network['on_top_after']:,})."
             )
     if networks and not any(network["survival"] for network in networks):
-        sentences.append("What is left after re-compression and scaling was not measured (--survival does it).")
+        sentences.append(
+            "Re-compression and scaling, as websites do them, take part of the noise away. "
+            "What is left was not measured (--survival does it)."
+        )
     return sentences
 
 

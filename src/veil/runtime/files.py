@@ -60,6 +60,8 @@ def replacing(file: Path, *, synced: bool = True, mode: int | None = None) -> It
                 handle.flush()
                 os.fsync(handle.fileno())
         partial.replace(file)
+        if synced:
+            sync_folder(file.parent)  # else what is written later may reach the disk before the new name
     except BaseException:
         with suppress(OSError, ValueError):
             partial.unlink(missing_ok=True)

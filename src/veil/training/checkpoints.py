@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from veil.jobs.rows import Row as Row
 from veil.runtime import foreign
-from veil.runtime.files import printable
+from veil.runtime.files import printable, sync_folder
 from veil.runtime.provenance import ARITHMETIC, comparable
 
 TENSORS, STATE = "tensors.safetensors", "state.json"
@@ -66,6 +66,7 @@ def save(trained: Trained, folder: Path, fingerprint: Mapping[str, object], log:
     if folder.exists():
         folder.rename(old)
     fresh.rename(folder)
+    sync_folder(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

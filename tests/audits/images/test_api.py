@@ -14,7 +14,9 @@ import veil
 from veil.audits.images.api import parts_of
 from veil.data import synthetic
 from veil.data.labelled_images import Parts
+from veil.jobs.job import UNFINISHED
 from veil.jobs.rows import RowsError
+from veil.report import page
 from veil.runtime.tables import UnknownName
 
 
@@ -82,6 +84,21 @@ def test_a_folder_of_ones_own_stays_and_goes_on(tmp_path: Path) -> None:
     assert [row["attack"] for row in again.rows[len(first.rows) :]] == ["chosen-plaintext"] * 2
     with pytest.raises(RowsError, match="other conditions"):
         veil.audit("pixel-same", scale="smoke", attacks=["affine"], out=tmp_path)
+
+
+def test_the_page_is_written_while_the_folder_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what a process leaves that is killed at the page stays for ever."""
+    held: list[bool] = []
+    write = page.write_atomically
+
+    def writing(file: Path, content: str | bytes) -> None:
+        held.append((tmp_path / UNFINISHED).exists())
+        write(file, content)
+
+    monkeypatch.setattr(page, "write_atomically", writing)
+    veil.audit("plain", scale="smoke", attacks=["feature-reconstruction"], control=False, out=tmp_path)
+    assert held
+    assert all(held)
 
 
 def test_images_in_memory_are_shared_out() -> None:

@@ -181,8 +181,8 @@ def _written(
         if control:
             measured = controls.measure(audited, rows, run, attacks, say=progress.say)
         rows.finish((seed,))
-    page = pages.page(measured, about, _source(measured, about), audited.subject.row)
-    written = report.write_html(page, folder)
+        page = pages.page(measured, about, _source(measured, about), audited.subject.row)
+        written = report.write_html(page, folder)
     return ImageAuditResult(audited.subject.name, about, measured, folder, written)
 
 
