@@ -2,6 +2,7 @@
 
 import pytest
 
+from veil.audits.features.verdicts import FeatureVerdict
 from veil.audits.levels import Evidence, Judgement, level_of, of_nothing, people_of, share
 
 GOOD = Evidence("an attack", True, "breaks pixel-same exactly", True)
@@ -33,3 +34,8 @@ def test_words_and_numbers() -> None:
     assert share(0.75, 4, "faces") == "75 % (3 of 4 faces)"
     assert people_of(2387, 146) == "2,387 faces of 146 people"
     assert people_of(None, None) == "faces: not recorded"
+
+
+def test_a_warning_keeps_its_capitals() -> None:
+    verdict = FeatureVerdict("the image", "nothing", "It drew a grey face.", {}, alarm="below its floor: SSIM 0.06")
+    assert verdict.because == "It drew a grey face. Below its floor: SSIM 0.06."

@@ -83,7 +83,7 @@ class InWords:
     @property
     def because(self) -> str:
         """What stands beside it in tables: its text, and its warning."""
-        return " ".join(filter(None, (self.text, self.alarm and f"{self.alarm.capitalize()}.")))
+        return " ".join(filter(None, (self.text, self.alarm and f"{self.alarm[0].upper()}{self.alarm[1:]}.")))
 
 
 def level_of(lift: float) -> str:

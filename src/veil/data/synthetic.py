@@ -23,6 +23,8 @@ _STROKES = 3  # stroke widths that digits are drawn with
 _BATCH = 1000  # bounds memory
 PHOTO_SIDES = (96, 160)  # pixels, the least and the most
 _GOLDEN = (math.sqrt(5) - 1) / 2  # of a turn: any number of hues this far apart are spread evenly
+SMALL_IMAGES = "made"
+"""Name of the data set of `small_images`."""
 
 
 def _uniform(count: int, low: float, high: float, generator: Generator) -> Tensor:
@@ -123,7 +125,7 @@ def small_images(*, train: int = 1000, test: int = 200, classes: int = 10, side:
         images = [_figures(some, side, generator) for some in torch.split(labels, _BATCH)]
         return LabelledImages(torch.cat(images), labels, names)
 
-    return Parts("made", part("train", train), part("test", test))
+    return Parts(SMALL_IMAGES, part("train", train), part("test", test))
 
 
 def _figures(labels: Tensor, side: int, generator: Generator) -> Tensor:

@@ -11,7 +11,7 @@ Markdown, because names of classes and files were written by others.
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
@@ -47,7 +47,10 @@ _START = re.compile(r"^(\d{0,9})([#=+.)-])(?=[\s#=-]|$)")
 
 @dataclass(frozen=True)
 class Table:
-    """Cells of plain text below ``head``; the first column names the rows."""
+    """Cells of plain text below ``head``; the first column names the rows.
+
+    Columns are shown as numbers are, but for those that hold words (`kinds`).
+    """
 
     caption: str
     head: tuple[str, ...]
@@ -57,6 +60,18 @@ class Table:
         if not self.head or any(len(row) != len(self.head) for row in self.rows):
             cells = sorted({len(row) for row in self.rows})
             raise ValueError(f"a table of {len(self.head)} columns with rows of {cells} cells: {self.caption}")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """``said`` for columns of sentences, ``words`` for those of words, and nothing for numbers and for names."""
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(self.head)
+        return ("", *map(_kind, columns[1:]))
+
+
+def _kind(cells: Sequence[str]) -> str:
+    said = (cell for cell in cells if 2 * sum(map(str.isalpha, cell)) > len(cell))
+    longest = max(map(len, said), default=0)
+    return "said" if longest > 80 else "words" if longest > 24 else ""
 
 
 @dataclass(frozen=True)

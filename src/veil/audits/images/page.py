@@ -10,6 +10,7 @@ from veil.attacks.images import knowledge_of, title_of
 from veil.audits.images.audit import scale_of
 from veil.audits.images.verdicts import Verdict, control_of, flatness, floor, in_control, lifts, passed, verdicts
 from veil.audits.levels import at_scale
+from veil.data.synthetic import SMALL_IMAGES
 from veil.images.forms import FORMS
 from veil.jobs.rows import Row, unpack
 from veil.metrics.curves import RULE
@@ -45,7 +46,7 @@ def page(rows: Sequence[Row], about: Mapping[str, Any], source: str, protection:
     judged = f"at most {about['settings']['judged']:,}" if count is None else f"{count:,}"
     text = (
         *(() if protection is None else _described(protection)),
-        f"Images of {about['data'].split()[0]} at {about['side']}×{about['side']}, {at_scale(scale) or 'own scale'}. "
+        f"{_images(about['data'].split()[0])} at {about['side']}×{about['side']}, {at_scale(scale) or 'own scale'}. "
         f"Attackers had {about['settings']['own']:,} images of their own at most, and were judged on {judged} others. "
         "Every attack was trained once, by one seed. What stronger attackers than these would find is not known: an "
         "audit shows what breaks, never that nothing does.",
@@ -73,6 +74,10 @@ def _described(protection: ImageProtection) -> tuple[str, ...]:
         f"{_sentence(protection.threat, capital=False)} An attacker may know that it changes "
         f"{FORMS[protection.form]}. Known to break it: {_sentence(protection.broken_by, capital=False)}",
     )
+
+
+def _images(data: str) -> str:
+    return "Images that Veil drew," if data == SMALL_IMAGES else f"Images of {data}"
 
 
 def _sentence(text: str, *, capital: bool = True) -> str:
