@@ -192,7 +192,9 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
         table.add_column(heading, justify="left" if heading == "network" else "right")
     for network in summary["networks"]:
         table.add_row(
-            escape(network["network"]) + ("" if network["role"] == "descent" else " (unseen)"),
+            escape(network["network"])
+            + ("" if network["role"] == "descent" else " (unseen)")
+            + (f" (run by {network['run_by']})" if "run_by" in network else ""),
             f"{network['top1_before']:.0%} → {network['top1_after']:.0%}",
             f"{network['icp_before']:.4f} → {network['icp_after']:.4f}",
             f"{network['ice_before']:.2f} → {network['ice_after']:.2f}",

@@ -1,10 +1,10 @@
-"""Model cards: a TOML file that says what a classifier is, with its weights as safetensors beside it.
+"""Model cards: a TOML file that says what a classifier is, with its weights as safetensors or ONNX beside it.
 
 .. code-block:: toml
 
     name = "mobilenetv2_100"
-    architecture = "timm/mobilenetv2_100"   # or torchvision/<name>, or veil/ and a row of `ARCHITECTURES`
-    weights = "mobilenetv2_100.safetensors" # beside the card; safetensors only
+    architecture = "timm/mobilenetv2_100"   # or torchvision/<name>, or veil/ and a row of `ARCHITECTURES`, or onnx
+    weights = "mobilenetv2_100.safetensors" # beside the card; safetensors, and an .onnx file where it is onnx
     labels = "imagenet_labels.txt"          # beside the card; one class a line
     [options]                               # given to the architecture; those that a card can set
     num_classes = 1000
@@ -26,7 +26,8 @@
 A card may come from a stranger. It has no other fields than these. Paths may not leave its folder, not even through a
 link. Weights are read as plain tensors, never unpickled, and must fit the architecture exactly, which is checked before
 they or the network take memory. A constructor can do more than build a network: timm's opens files and fetches weights.
-So only options that are known to be harmless are passed to it.
+So only options that are known to be harmless are passed to it. A file of ONNX holds network and weights
+(`veil.models.onnx`); it takes no options.
 """
 
 import json
@@ -49,6 +50,8 @@ from veil.runtime import foreign, names
 from veil.runtime.files import printable, write_atomically
 from veil.runtime.tables import UnknownName
 
+ONNX = "onnx"
+"""The architecture of cards whose network is an ONNX file."""
 MOST_CARD_BYTES, MOST_LABEL_BYTES = 1 << 20, 1 << 24
 _NEEDED = {"name", "architecture", "weights", "labels", "input"}
 _KNOWN = {
@@ -137,7 +140,7 @@ def read(path: Path) -> Card:
     return Card(
         name=content["name"],
         architecture=content["architecture"],
-        weights=_beside(path, content["weights"], (".safetensors",)),
+        weights=_beside(path, content["weights"], _suffixes(content["architecture"])),
         labels=_beside(path, content["labels"], (".txt",)),
         options=content.get("options", {}),
         preprocessing=preprocessing,
@@ -145,6 +148,10 @@ def read(path: Path) -> Card:
         noise=_noise(path, content.get("noise", {})),
         reads=_reads(content.get("training", {})),
     )
+
+
+def _suffixes(architecture: str) -> tuple[str, ...]:
+    return (".onnx",) if architecture == ONNX else (".safetensors",)
 
 
 def _noise(card: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,8 +209,10 @@ def _built(architecture: str, options: Mapping[str, Any], row: Architecture | No
     library, _, name = architecture.partition("/")
     if library == "veil":
         return (row if row is not None and row.name == name else ARCHITECTURES[name]).build(options)
+    if architecture == ONNX:
+        raise CardError("an ONNX file holds its network, which cannot be built without it")
     if library not in zoo.LIBRARIES:
-        raise CardError(f"there is no architecture {architecture!r:.80}; write veil/…, timm/… or torchvision/…")
+        raise CardError(f"there is no architecture {architecture!r:.80}; write veil/…, timm/…, torchvision/… or onnx")
     if name not in zoo.names(library):
         raise CardError(f"there is no architecture {architecture!r:.80}")
     check(options, ZOO[library])
@@ -236,17 +245,31 @@ def load(path: Path, architecture: Architecture | None = None) -> Classifier:
 
     Raises:
         CardError: if the card, the labels or the weights cannot be used or do not match.
-        zoo.ZooMissing: where the architecture needs the extra ``zoo``.
+        zoo.ZooMissing, OnnxMissing: where the architecture needs the extra ``zoo``, or ``onnx``.
     """
     card = read(path)
     classes = classes_of(card)
+    network = _onnx_network(path, card) if card.architecture == ONNX else _network(card, architecture)
+    classifier = Classifier(card.name, network, card.preprocessing, classes, reads=card.reads, **card.noise)
+    _check_answers(path, classifier)
+    return classifier
+
+
+def _network(card: Card, architecture: Architecture | None) -> nn.Module:
     _check_size(card, architecture)
     network = build_network(card.architecture, card.options, architecture)
     with weights.reading(card.weights, f"weights of {card.architecture}", CardError):
         weights.load_into(network, card.weights)
-    classifier = Classifier(card.name, network, card.preprocessing, classes, reads=card.reads, **card.noise)
-    _check_answers(path, classifier)
-    return classifier
+    return network
+
+
+def _onnx_network(path: Path, card: Card) -> nn.Module:
+    from veil.models.onnx.network import load as load_onnx
+
+    if card.options:
+        raise CardError(f"{printable(path)}: an ONNX network takes no [options]")
+    with weights.reading(card.weights, "an ONNX classifier", CardError):
+        return load_onnx(card.weights, (card.preprocessing.channels, *card.preprocessing.size))
 
 
 def _check_size(card: Card, architecture: Architecture | None) -> None:

@@ -35,7 +35,7 @@ class HubError(UserError, OSError):
     """Weights could not be fetched from the hub."""
 
 
-def _import_torchvision() -> None:
+def import_torchvision() -> None:
     try:
         importlib.import_module("torchvision")
     except RuntimeError as error:
@@ -54,7 +54,7 @@ def _import_torchvision() -> None:
 @cache
 def _library(name: str) -> ModuleType:
     try:
-        _import_torchvision()
+        import_torchvision()
         return importlib.import_module("torchvision.models" if name == "torchvision" else name)
     except ModuleNotFoundError as error:
         raise ZooMissing(f'{name} is not installed: pip install "veil[zoo]"') from error

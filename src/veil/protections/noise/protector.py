@@ -30,7 +30,7 @@ from veil.jobs.stream import Failed, Stages, stream
 from veil.metrics import fidelity
 from veil.models import catalog
 from veil.models.answers import NoFiniteAnswer
-from veil.models.classifier import Classifier
+from veil.models.classifier import TORCH, Classifier
 from veil.models.names import DEFAULT
 from veil.protections.noise import SCHEMES
 from veil.protections.noise.advice import advice
@@ -99,6 +99,7 @@ class Protector:
     Raises:
         ValueError: for an unknown scheme or device, settings out of range, or a file that holds no universal noise.
         UnknownModel, CardError, ZooMissing: see `veil.models.catalog.load`.
+        NoGradients: for one of ``models`` that can only judge.
     """
 
     def __init__(
@@ -138,6 +139,7 @@ class Protector:
         _require_one_subject(everyone)
         self.spaces = label_spaces(everyone)
         self.classes = {classifier.name: classifier.classes for classifier in everyone}
+        self.run_by = {classifier.name: classifier.run_by for classifier in everyone if classifier.run_by != TORCH}
         if len(self.classes) < len(everyone):
             raise ValueError("two of the models have the same name: " + ", ".join(c.name for c in everyone))
 
@@ -309,6 +311,8 @@ class Protector:
         for view in views:
             names = self.classes[view["network"]]
             view |= {f"{key}_name": names[view[key]] for key in ("true_class", "class_before", "class_after")}
+            if view["network"] in self.run_by:
+                view["run_by"] = self.run_by[view["network"]]
             if self.processings:
                 view["survival"] = left[view["network"]]
         first = views[0]
