@@ -23,8 +23,8 @@ from veil.models.weights import one_line
 CLOSE = 1e-4
 """How far logits of the converted module may lie from onnxruntime's, in units of 1 + the largest logit."""
 ONNXRUNTIME = "onnxruntime"
-Places = tuple[Any, ...]
-"""An index of a tensor: slices, with an ellipsis before them where they are of the last dimensions."""
+Places = tuple[slice, ...]
+"""An index of a tensor, of slices."""
 _PROBABILITIES = 1e-3  # from 1, the sum of what are probabilities
 _FIXED = 3  # images on which answers are compared
 
@@ -53,6 +53,17 @@ class OnnxNetwork(nn.Module):
         with torch.autocast(images.device.type, enabled=False):
             parts = [self.run(part) for part in torch.split(images.float(), self.together)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+    def to(self, *args: Any, **kwargs: Any) -> OnnxNetwork:
+        """As any module's, but that only values of four dimensions get another order in memory; others may be there."""
+        order = kwargs.pop("memory_format", None)
+        if args or kwargs:
+            super().to(*args, **kwargs)
+        for value in (*self.parameters(), *self.buffers()) if order is not None else ():
+            if value.ndim == 4:
+                value.data = value.data.contiguous(memory_format=order)
+        return self
 
 
 class Session:
@@ -151,7 +162,6 @@ def converted(model: Rewritten) -> OnnxNetwork:
         for name, places in _slices(model).items():
             setattr(module, name, _Slice(places))
         module = module.eval().requires_grad_(False).float()
-        module.to(memory_format=torch.channels_last)
     except Exception as error:  # it has no exceptions of its own
         raise NotConverted(f"onnx2torch cannot convert it: {one_line(error)}") from None
     return OnnxNetwork(module, model, None)
@@ -189,8 +199,6 @@ def _slices(model: Rewritten) -> dict[str, Places]:
         cuts = {axis: slice(*cut) for axis, *cut in zip(axes, starts, ends, steps, strict=True)}
         if min(steps) > 0 and min(axes) >= 0:
             found[node.name] = tuple(cuts.get(axis, slice(None)) for axis in range(max(axes) + 1))
-        elif min(steps) > 0 and max(axes) < 0:
-            found[node.name] = (..., *(cuts.get(axis, slice(None)) for axis in range(min(axes), 0)))
     return found
 
 

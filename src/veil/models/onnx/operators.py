@@ -44,7 +44,7 @@ _ANY: Callable[[Any], bool] = lambda value: True  # noqa: E731
 
 ATTRIBUTES: Mapping[str, Attribute] = {
     **dict.fromkeys(
-        ("keepdims", "ceil_mode", "count_include_pad", "transA", "transB", "allowzero", "saturate"),
+        ("keepdims", "ceil_mode", "count_include_pad", "transA", "transB", "allowzero", "saturate", "fmod"),
         Attribute("INT", _FLAG),
     ),
     **dict.fromkeys(("storage_order", "training_mode", "noop_with_empty_axes"), Attribute("INT", _between(0, 0))),
@@ -83,7 +83,7 @@ _LISTED = {
     "HardSigmoid": "alpha beta", "HardSwish": "", "Tanh": "", "Softplus": "", "Softsign": "", "Erf": "",
     "Gelu": "approximate", "Clip": "min max", "Softmax": "axis", "LogSoftmax": "axis",
     "Add": "", "Sub": "", "Mul": "", "Div": "", "Pow": "", "Sqrt": "", "Reciprocal": "", "Exp": "", "Log": "",
-    "Neg": "", "Abs": "", "Min": "", "Max": "", "Sum": "", "Mean": "", "Floor": "", "Ceil": "",
+    "Neg": "", "Abs": "", "Min": "", "Max": "", "Sum": "", "Mean": "", "Floor": "", "Ceil": "", "Sin": "", "Cos": "", "Mod": "fmod",
     "Equal": "", "Less": "", "Greater": "", "Not": "", "And": "", "Or": "", "Where": "",
     "ReduceMean": _REDUCTION, "ReduceSum": _REDUCTION, "ReduceMax": _REDUCTION, "ReduceMin": _REDUCTION,
     "ReduceProd": _REDUCTION, "ReduceL2": _REDUCTION,

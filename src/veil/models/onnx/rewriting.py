@@ -217,6 +217,10 @@ class _Writing:
         if node.op_type == "Gelu":
             self._gelu(inputs[0], node.output[0], attributes.get("approximate", b"none") == b"tanh")
             return
+        if node.op_type == "Slice" and len(inputs) > 3 and inputs[3]:
+            rank = len(self.one.values[node.input[0]].shape)
+            axes = [axis % rank for axis in self._numbers(inputs[3], "Slice")]
+            inputs[3] = self._constant(np.array(axes, np.int64))
         if self.graph.version > NEWEST_WRITTEN:
             inputs, attributes = self._as_before(node, inputs, attributes)
         made = self.onnx.helper.make_node(node.op_type, inputs, list(node.output), name=f"node_{len(self.written)}")

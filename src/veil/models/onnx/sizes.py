@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FEW = 1 << 16
 """Numbers of a value that is computed on the way."""
 _FOLDED = {
-    "Add", "Sub", "Mul", "Div", "Neg", "Abs", "Min", "Max", "Floor", "Ceil", "Sqrt", "Pow", "Reciprocal", "ReduceProd",
+    "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Min", "Max", "Floor", "Ceil", "Sqrt", "Pow", "Reciprocal", "ReduceProd",
     "ReduceSum", "ReduceMax", "ReduceMin", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Concat", "Split",
     "Slice", "Gather", "Expand", "Tile", "Where", "Equal", "Less", "Greater", "Not", "And", "Or", "Cast", "Range",
     "ConstantOfShape", "Pad",
@@ -137,7 +137,7 @@ class _Walking:
             found = self.onnx.shape_inference.infer_node_outputs(
                 schema, node, inputs, data, opset_imports=self.opset, ir_version=_OPSET_IR
             )
-        except (RuntimeError, ValueError, TypeError, LookupError) as error:
+        except (self.onnx.shape_inference.InferenceError, RuntimeError, ValueError, TypeError, LookupError) as error:
             raise OnnxRefused(f"{node.op_type} does not fit what goes into it: {_reason(error)}") from None
         results = {}
         for name in node.output:
