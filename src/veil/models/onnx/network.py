@@ -54,7 +54,6 @@ class OnnxNetwork(nn.Module):
             parts = [self.run(part) for part in torch.split(images.float(), self.together)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-
     def to(self, *args: Any, **kwargs: Any) -> OnnxNetwork:
         """As any module's, but that only values of four dimensions get another order in memory; others may be there."""
         order = kwargs.pop("memory_format", None)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 _FEW = 1 << 16
 """Numbers of a value that is computed on the way."""
 _FOLDED = {
-    "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Min", "Max", "Floor", "Ceil", "Sqrt", "Pow", "Reciprocal", "ReduceProd",
-    "ReduceSum", "ReduceMax", "ReduceMin", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Concat", "Split",
-    "Slice", "Gather", "Expand", "Tile", "Where", "Equal", "Less", "Greater", "Not", "And", "Or", "Cast", "Range",
-    "ConstantOfShape", "Pad",
+    "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Min", "Max", "Floor", "Ceil", "Sqrt", "Pow", "Reciprocal",
+    "ReduceProd", "ReduceSum", "ReduceMax", "ReduceMin", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose",
+    "Concat", "Split", "Slice", "Gather", "Expand", "Tile", "Where", "Equal", "Less", "Greater", "Not", "And", "Or",
+    "Cast", "Range", "ConstantOfShape", "Pad",
 }  # fmt: skip
 _AT_RUN_TIME = {"f4", "f2", "f8", "b1", "u1", "i1"}
 """Types of values that depend on the image. Whole numbers could be divided by zero, which ends the process."""
