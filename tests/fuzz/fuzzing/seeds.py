@@ -9,6 +9,7 @@ import struct
 import tempfile
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin
@@ -124,6 +125,46 @@ def requests() -> dict[str, bytes]:
     return {f"requests/{name}.http": text.encode() for name, text in texts.items()}
 
 
+def networks() -> dict[str, bytes]:
+    """Small ONNX classifiers: one that computes shapes, one with whole numbers inside and parts of later versions."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    random = np.random.default_rng(0)
+
+    def node(kind: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
+        return helper.make_node(kind, inputs.split(), outputs.split(), name=outputs.split()[0], **attributes)
+
+    def file(nodes: list[onnx.NodeProto], held: dict[str, object], version: int) -> bytes:
+        weights = {"kernel": random.normal(size=(4, 3, 3, 3)), "matrix": random.normal(size=(4, 5))}
+        arrays = {name: np.asarray(value, np.float32) for name, value in weights.items()}
+        arrays |= {name: np.asarray(value) for name, value in held.items()}
+        image = helper.make_tensor_value_info("images", 1, ["n", 3, 8, 8])
+        answer = helper.make_tensor_value_info("logits", 1, ["n", 5])
+        tensors = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+        graph = helper.make_graph(nodes, "classifier", [image], [answer], tensors)
+        return bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)]).SerializeToString())
+
+    shapes = [
+        node("Conv", "images kernel", "a", pads=[1, 1, 1, 1], strides=[2, 2], group=1),
+        node("LeakyRelu", "a", "b", alpha=0.1), node("MaxPool", "b", "c", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Shape", "c", "s"), node("Gather", "s first", "count", axis=0), node("Unsqueeze", "count zero", "counts"),
+        node("Concat", "counts four", "shape", axis=0), node("GlobalAveragePool", "c", "d"),
+        node("Reshape", "d shape", "e"), node("MatMul", "e matrix", "f"), node("Softmax", "f", "logits", axis=1),
+    ]  # fmt: skip
+    parts = [
+        node("Conv", "images kernel", "a", auto_pad="SAME_UPPER"), node("QuantizeLinear", "a step middle", "q"),
+        node("DequantizeLinear", "q step middle", "b"), node("Split", "b", "l r", axis=1, num_outputs=2),
+        node("Concat", "r l", "c", axis=1), node("Pad", "c pads", "d", mode="edge"),
+        node("Slice", "d zero end last", "e"), node("Gelu", "e", "f"), node("Transpose", "f", "g", perm=[0, 2, 3, 1]),
+        node("ReduceMean", "g inner", "h", keepdims=0), node("MatMul", "h matrix", "logits"),
+    ]  # fmt: skip
+    whole = {"first": 0, "zero": [0], "four": [4]}
+    bytes_inside = {"step": np.float32(0.1), "middle": np.uint8(128), "pads": [0, 0, 1, 1, 0, 0, 1, 1],
+                    "zero": [0], "end": [6], "last": [-1], "inner": [1, 2]}  # fmt: skip
+    return {"onnx/shapes.onnx": file(shapes, dict(whole), 17), "onnx/parts.onnx": file(parts, bytes_inside, 20)}
+
+
 def rest() -> dict[str, bytes]:
     """Cards that name other architectures and options, and a list of labels."""
     old = (REPOSITORY / "tests/support/old_formats/7c1583f/card/model.toml").read_text()
@@ -143,7 +184,7 @@ def checkpoint() -> dict[str, bytes]:
 
 def main() -> None:
     """Writes all of them."""
-    for name, data in (images() | sets() | requests() | rest() | checkpoint()).items():
+    for name, data in (images() | networks() | sets() | requests() | rest() | checkpoint()).items():
         file = REPOSITORY / CORPUS / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)

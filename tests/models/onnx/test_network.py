@@ -221,6 +221,22 @@ def test_a_missing_extra_is_named(tmp_path: Path, name: str, monkeypatch: pytest
         catalog.load(str(card))
 
 
+@pytest.mark.parametrize("padding", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+@pytest.mark.parametrize("kind", ["Conv", "MaxPool"])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_padding_that_is_left_open_has_gradients(tmp_path: Path, padding: str, kind: str, stride: int) -> None:
+    padded = made.nodes()
+    inputs = ["images", "kernel", "bias"] if kind == "Conv" else ["plain"]
+    padded[0:1] = [
+        node("Conv", ["images", "kernel", "bias"], "plain", pads=[1, 1, 1, 1]),
+        node(kind, inputs, "convolved", auto_pad=padding, kernel_shape=[3, 3], strides=[stride] * 2),
+    ]
+    content = made.model(padded)
+    converted = load(tmp_path, content)
+    assert converted.run_by == "torch", converted.without_gradients
+    torch.testing.assert_close(converted(IMAGES), Session(rewritten_with_softmax(content))(IMAGES), atol=1e-5, rtol=0)
+
+
 OTHERS = {
     "gelu": [node("Gelu", ["convolved"], "bent")],
     "gelu by tanh": [node("Gelu", ["convolved"], "bent", approximate="tanh")],

@@ -112,7 +112,7 @@ class _Taking:
         for node in self.proto.node:
             self._take(node)
         (answer,) = self.proto.output
-        if answer.name not in self.names:
+        if not answer.name or answer.name not in self.names:
             raise OnnxRefused("nothing computes its output")
         return Graph(
             self.nodes, self.constants, _image_shape(given[0]), self.names[answer.name], _shape(answer), self.version
@@ -150,6 +150,8 @@ class _Taking:
             self._name(node.output[0] if len(node.output) else "", inputs[0])
             return
         outputs = list(node.output) if kind == "Split" else [_only(node.output, kind)]
+        if "num_outputs" in attributes and attributes["num_outputs"].i != len(outputs):
+            raise OnnxRefused(f"Split says that it has {attributes['num_outputs'].i} outputs, and has {len(outputs)}")
         number = len(self.nodes)
         own = [f"value_{number}_{place}" for place in range(len(outputs))]
         for theirs, name in zip(outputs, own, strict=True):

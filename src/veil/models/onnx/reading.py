@@ -61,6 +61,7 @@ def package() -> Any:
     """
     try:
         import onnx
+        import onnx.checker
         import onnx.shape_inference
     except ImportError as error:
         raise OnnxMissing('a card with architecture = "onnx" needs more packages: pip install "veil[onnx]"') from error

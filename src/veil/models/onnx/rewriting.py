@@ -217,6 +217,8 @@ class _Writing:
         if node.op_type == "Gelu":
             self._gelu(inputs[0], node.output[0], attributes.get("approximate", b"none") == b"tanh")
             return
+        if attributes.get("auto_pad", b"NOTSET") != b"NOTSET":
+            attributes |= {"auto_pad": b"NOTSET", "pads": self._automatic(node, attributes)}
         if node.op_type == "Slice" and len(inputs) > 3 and inputs[3]:
             rank = len(self.one.values[node.input[0]].shape)
             axes = [axis % rank for axis in self._numbers(inputs[3], "Slice")]
@@ -224,7 +226,9 @@ class _Writing:
         if self.graph.version > NEWEST_WRITTEN:
             inputs, attributes = self._as_before(node, inputs, attributes)
         made = self.onnx.helper.make_node(node.op_type, inputs, list(node.output), name=f"node_{len(self.written)}")
-        kinds = {a.name: a.type for a in node.attribute} | {"axes": self.onnx.AttributeProto.INTS}
+        kinds = {a.name: a.type for a in node.attribute} | dict.fromkeys(
+            ("axes", "pads"), self.onnx.AttributeProto.INTS
+        )
         made.attribute.extend(
             self.onnx.helper.make_attribute(name, value, attr_type=kinds.get(name))
             for name, value in attributes.items()
@@ -247,6 +251,21 @@ class _Writing:
         if kind == "Pad" and len(inputs) > 3:
             inputs = [inputs[0], self._pads(node, inputs), *inputs[2:3]]
         return inputs, attributes
+
+    def _automatic(self, node: NodeProto, attributes: dict[str, Any]) -> list[int]:
+        """Padding that a file leaves to whoever runs it: none, or as much as keeps the size but for strides."""
+        given = self.one.values[node.input[0]].shape[2:]
+        sides = attributes.get("kernel_shape") or self.one.values[node.input[1]].shape[2:]
+        ones = [1] * len(given)
+        strides, gaps = attributes.get("strides", ones), attributes.get("dilations", ones)
+        before, after = [], []
+        for size, kernel, stride, gap in zip(given, sides, strides, gaps, strict=True):
+            needed = (math.ceil(size / stride) - 1) * stride + (kernel - 1) * gap + 1 - size
+            total = 0 if attributes["auto_pad"] == b"VALID" else max(0, needed)
+            less, more = total // 2, total - total // 2
+            before.append(less if attributes["auto_pad"] == b"SAME_UPPER" else more)
+            after.append(more if attributes["auto_pad"] == b"SAME_UPPER" else less)
+        return [*before, *after]
 
     def _split(
         self, node: NodeProto, inputs: list[str], attributes: dict[str, Any]

@@ -87,6 +87,7 @@ def walk(graph: Graph, images: int, limits: Limits = LIMITS, folds: Folds | None
 class _Walking:
     def __init__(self, graph: Graph, images: int, limits: Limits, folds: Folds) -> None:
         self.onnx, self.graph, self.images, self.limits, self.folds = package(), graph, images, limits, folds
+        self.refusals = self.onnx.shape_inference.InferenceError, self.onnx.checker.ValidationError
         self.walk = Walk(images)
         self.opset = [self.onnx.helper.make_opsetid("", graph.version)]
         self.protos: dict[str, TensorProto] = {}
@@ -137,7 +138,7 @@ class _Walking:
             found = self.onnx.shape_inference.infer_node_outputs(
                 schema, node, inputs, data, opset_imports=self.opset, ir_version=_OPSET_IR
             )
-        except (self.onnx.shape_inference.InferenceError, RuntimeError, ValueError, TypeError, LookupError) as error:
+        except (*self.refusals, RuntimeError, ValueError, TypeError, LookupError) as error:
             raise OnnxRefused(f"{node.op_type} does not fit what goes into it: {_reason(error)}") from None
         results = {}
         for name in node.output:
