@@ -68,6 +68,26 @@ def test_a_judge_alone_makes_no_noise(photos: Path, judge: Path, tmp_path: Path,
     assert not (tmp_path / "out").exists()
 
 
+def test_judges_of_the_same_family_are_warned_of(
+    photos: Path, surrogate: Path, judge: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    for card in (surrogate, judge):
+        card.write_text(f'family = "small"\n{card.read_text()}')
+    veil("protect", photos, "-o", tmp_path / "out", "-m", surrogate, "--verify-with", judge, *QUICK)
+    warning = "judge is of the same family as surrogate (small)"
+    assert warning in said(capsys)
+    assert warning in kept_of(tmp_path / "out", "report.html").read_text()
+    assert {view["family"] for row in rows_of(tmp_path / "out") for view in row["networks"]} == {"small"}
+
+
+def test_a_surrogate_cannot_judge(photos: Path, surrogate: Path, tmp_path: Path, capsys: Captured) -> None:
+    again = made.write(tmp_path, name="again")
+    again.write_text(again.read_text().replace("std = [0.5, 0.5, 0.5]", "std = [0.4, 0.5, 0.5]"))
+    assert veil("protect", photos, "-o", tmp_path / "out", "-m", surrogate, "--verify-with", again) == 2
+    assert "again has the weights of surrogate, which the noise is made against" in said(capsys)
+    assert not (tmp_path / "out").exists()
+
+
 def test_noise_is_fitted_to_one(photos: Path, surrogate: Path, tmp_path: Path) -> None:
     for number in range(6):
         images.save(Photo(free_photos.read("astronaut", 64)), photos / f"more{number}.png")

@@ -136,6 +136,8 @@ def protect(
             model or [names.DEFAULT], row, verify_with=verify_with or [], survival=processings, seed=seed, batch=batch,
             device=device, precision=precision, universal=noise, **given,
         )  # fmt: skip
+    for warning in protector.warnings():
+        errors.print(f"[yellow]{escape(warning)}[/]")
     if noise is not None:
         _name_strangers(protector, noise)
     with FolderProgress(

@@ -6,6 +6,7 @@
     architecture = "timm/mobilenetv2_100"   # or torchvision/<name>, or veil/ and a row of `ARCHITECTURES`, or onnx
     weights = "mobilenetv2_100.safetensors" # beside the card; safetensors, and an .onnx file where it is onnx
     labels = "imagenet_labels.txt"          # beside the card; one class a line
+    family = "mobilenet"                    # optional; networks that see alike (`veil.models.families`)
     [options]                               # given to the architecture; those that a card can set
     num_classes = 1000
     [input]
@@ -45,6 +46,7 @@ from veil.images.marks import Mark
 from veil.models import footprint, weights, zoo
 from veil.models.architectures import ARCHITECTURES, Architecture
 from veil.models.classifier import Classifier, Preprocessing
+from veil.models.families import family_of
 from veil.models.options import MOST_CLASSES, ZOO, OptionRefused, check
 from veil.runtime import foreign, names
 from veil.runtime.files import printable, write_atomically
@@ -54,6 +56,7 @@ ONNX = "onnx"
 """The architecture of cards whose network is an ONNX file."""
 MOST_CARD_BYTES, MOST_LABEL_BYTES = 1 << 20, 1 << 24
 _NEEDED = {"name", "architecture", "weights", "labels", "input"}
+_TEXTS = {*_NEEDED, "family"} - {"input"}
 _KNOWN = {
     "input": {"resize", "crop", "mean", "std"},
     "accuracy": {"top1", "top5", "on"},
@@ -68,7 +71,10 @@ class CardError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """The checked content of a card. Paths are absolute; ``reads`` says how its training images were encrypted."""
+    """The checked content of a card. Paths are absolute; ``reads`` says how its training images were encrypted.
+
+    ``family`` is as `Classifier` has it.
+    """
 
     name: str
     architecture: str
@@ -79,6 +85,7 @@ class Card:
     accuracy: Mapping[str, Any] = field(default_factory=dict)
     noise: Mapping[str, Any] = field(default_factory=dict)
     reads: Mark | None = None
+    family: str | None = None
 
 
 def _beside(card: Path, name: object, suffixes: tuple[str, ...]) -> Path:
@@ -101,7 +108,7 @@ def _content(card: Path) -> dict[str, Any]:
         content = foreign.read_toml(card, MOST_CARD_BYTES)
     except (OSError, ValueError) as error:
         raise CardError(f"not a readable model card: {error}") from None
-    _require_known(card, content, _NEEDED | _TABLES, "a card")
+    _require_known(card, content, _TEXTS | _TABLES, "a card")
     if missing := _NEEDED - set(content):
         raise CardError(f"{printable(card)}: the field {min(missing)!r} is missing")
     for name, value in content.items():
@@ -109,6 +116,9 @@ def _content(card: Path) -> dict[str, Any]:
             raise CardError(f"{printable(card)}: {name} must be {f'a table, [{name}]' if name in _TABLES else 'text'}")
     if not content["name"].isprintable():
         raise CardError(f"{printable(card)}: the name holds characters that cannot be shown")
+    family = content.get("family", "some")
+    if not family.isprintable() or not 0 < len(family) <= 80:
+        raise CardError(f"{printable(card)}: family must be a word")
     for table, known in _KNOWN.items():
         _require_known(card, content.get(table, {}), known, f"[{table}]")
     for name, value in content.get("accuracy", {}).items():
@@ -147,7 +157,13 @@ def read(path: Path) -> Card:
         accuracy=content.get("accuracy", {}),
         noise=_noise(path, content.get("noise", {})),
         reads=_reads(content.get("training", {})),
+        family=content.get("family") or _family(content),
     )
+
+
+def _family(content: Mapping[str, Any]) -> str | None:
+    """By the architecture; that of an ONNX file has no name, so that its card's name has to do."""
+    return family_of(content["name"] if content["architecture"] == ONNX else content["architecture"])
 
 
 def _suffixes(architecture: str) -> tuple[str, ...]:
@@ -250,7 +266,9 @@ def load(path: Path, architecture: Architecture | None = None) -> Classifier:
     card = read(path)
     classes = classes_of(card)
     network = _onnx_network(path, card) if card.architecture == ONNX else _network(card, architecture)
-    classifier = Classifier(card.name, network, card.preprocessing, classes, reads=card.reads, **card.noise)
+    classifier = Classifier(
+        card.name, network, card.preprocessing, classes, reads=card.reads, family=card.family, **card.noise
+    )
     _check_answers(path, classifier)
     return classifier
 

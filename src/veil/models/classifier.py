@@ -196,6 +196,7 @@ class Classifier(nn.Module):
         reads: how the images are encrypted that it was trained on; None for plain ones (`veil.models.fitting`).
         subject: what its pictures show, in the plural; networks of different subjects cannot judge each other.
         budget: noise limit in grey levels that most photos need on it; None where the scheme's own is enough.
+        family: of networks that see alike (`veil.models.families`); None where it is not known.
     """
 
     def __init__(
@@ -208,8 +209,10 @@ class Classifier(nn.Module):
         reads: Mark | None = None,
         subject: str = "photos",
         budget: float | None = None,
+        family: str | None = None,
     ) -> None:
         super().__init__()
+        self.family = family
         self.subject, self.budget = subject, budget
         self.name = name
         self.reads = reads
@@ -255,6 +258,10 @@ class Classifier(nn.Module):
         """Sixteen hexadecimal digits that change with the weights, the preprocessing and the class names."""
         about = repr((self.preprocessing, self.classes)).encode()
         return fingerprint(sorted(self.network.state_dict().items()), about)
+
+    def weights_fingerprint(self) -> str:
+        """As `fingerprint`, of the weights alone: one network may have several cards."""
+        return fingerprint(sorted(self.network.state_dict().items()))
 
     @property
     def device(self) -> torch.device:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from veil.models.classifier import Classifier, Preprocessing
+from veil.models.families import family_of
 from veil.runtime.errors import UserError
 from veil.runtime.provenance import commit_of, is_revision, note_fetched
 
@@ -146,7 +147,7 @@ def _from_timm(name: str, architecture: str, revision: str | None) -> Classifier
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
     )
-    return Classifier(name, network, preprocessing, classes)
+    return Classifier(name, network, preprocessing, classes, family=family_of(name))
 
 
 def _from_torchvision(name: str, architecture: str, revision: str) -> Classifier:
@@ -164,4 +165,4 @@ def _from_torchvision(name: str, architecture: str, revision: str) -> Classifier
         resize=transform.resize_size[0], crop=transform.crop_size[0],
         mean=tuple(transform.mean), std=tuple(transform.std),
     )  # fmt: skip
-    return Classifier(name, network, preprocessing, weights.meta["categories"])
+    return Classifier(name, network, preprocessing, weights.meta["categories"], family=family_of(name))

@@ -20,6 +20,7 @@ import jinja2
 
 from veil.attacks.noise import NOISE_ATTACKS
 from veil.jobs.layout import layout_of, make_private
+from veil.models import families
 from veil.protections.noise import SCHEMES
 from veil.protections.noise.advice import advice
 from veil.protections.noise.scheme import Scheme, surer
@@ -155,6 +156,15 @@ def findings(summary: Mapping[str, Any]) -> list[str]:
         for network in networks
         if network["role"] != "descent"
     ]
+    surrogates, judges = (
+        [
+            (network["network"], network.get("family"))
+            for network in networks
+            if (network["role"] == "descent") is descent
+        ]
+        for descent in (True, False)
+    )
+    sentences += [families.warning(*pair) for pair in families.related(surrogates, judges)]
     if networks and all(network["role"] == "descent" for network in networks):
         sentences.append("Whether other networks are misled was not measured (--verify-with does it).")
     for network in networks:

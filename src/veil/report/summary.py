@@ -19,8 +19,8 @@ def summarise(rows: Iterable[Row]) -> dict[str, Any]:
     Returns:
         ``photos``, ``protected``, ``not_protected``, ``failed``: counts.
 
-        ``networks``: for each network its ``role``, and ``run_by`` where it was not torch; how often the true
-        class is on top, as counts (``on_top_before``, ``on_top_after``) and shares (``top1_before``,
+        ``networks``: for each network its ``role``, and ``run_by`` and ``family`` where its views have them; how
+        often the true class is on top, as counts (``on_top_before``, ``on_top_after``) and shares (``top1_before``,
         ``top1_after``); how often it is among the first five (``in_top5_after``); means of ICP and of ICE in nats;
         ``survival``, by treatment, None where it was not measured.
 
@@ -54,7 +54,7 @@ class Summary:
             self.not_protected += 1
         for view in row["networks"]:
             if view["network"] not in self._networks:
-                self._networks[view["network"]] = _Network(view["network"], view["role"], view.get("run_by"))
+                self._networks[view["network"]] = _Network(view["network"], view["role"], view)
             self._networks[view["network"]].add(view)
         self._noise.add(row)
 
@@ -74,8 +74,9 @@ class Summary:
 class _Network:
     """What one network says."""
 
-    def __init__(self, name: str, role: str, run_by: str | None) -> None:
-        self.name, self.role, self.run_by = name, role, run_by
+    def __init__(self, name: str, role: str, view: Row) -> None:
+        self.name, self.role = name, role
+        self.about = {key: view[key] for key in ("run_by", "family") if key in view}
         self.photos = self.before = self.after = self.in_top = 0
         self.means = {key: Mean() for key in _MEANS}
         self.survival: dict[str, _Survival] = {}
@@ -94,7 +95,7 @@ class _Network:
         return {
             "network": self.name,
             "role": self.role,
-            **({"run_by": self.run_by} if self.run_by else {}),
+            **self.about,
             "photos": self.photos,
             "on_top_before": self.before,
             "on_top_after": self.after,
