@@ -222,7 +222,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "a kernel that does not fit": (_attribute(0, "kernel_shape", [5, 5]), "Conv|onnxruntime cannot run it"),
     "an unknown attribute": (_attribute(1, "consumed_inputs", [0]), "attribute 'consumed_inputs'"),
     "an attribute of another type": (_misleading_attribute, "of another type"),
-    "an old operator set": (_version(7), "operator set 7; 9 to 25"),
+    "an old operator set": (_version(7), "operator set 7; 9 to 2"),
     "one to come": (_version(99), "operator set 99"),
     "overflowing": (_scaled(1e20), "outputs that are not finite"),
     "a division by zero": (

@@ -255,9 +255,10 @@ def _constant(attributes: dict[str, AttributeProto], limits: Limits) -> Array:
 
 def _version(model: ModelProto) -> int:
     versions: set[int] = {imported.version for imported in model.opset_import if imported.domain in DOMAINS}
-    if len(versions) != 1 or not OLDEST <= min(versions) <= NEWEST:
+    newest = min(NEWEST, package().defs.onnx_opset_version())
+    if len(versions) != 1 or not OLDEST <= min(versions) <= newest:
         shown = ", ".join(map(str, sorted(versions))) or "none"
-        raise OnnxRefused(f"it is of operator set {shown:.80}; {OLDEST} to {NEWEST} are read")
+        raise OnnxRefused(f"it is of operator set {shown:.80}; {OLDEST} to {newest} are read")
     return min(versions)
 
 
