@@ -3,6 +3,7 @@
 import csv
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from veil.models.classifier import NoGradients
 from veil.models.onnx import network
 from veil.models.onnx.graph import taken_over
 from veil.models.onnx.network import CLOSE, Session
-from veil.models.onnx.reading import OnnxMissing, OnnxRefused, read
+from veil.models.onnx.reading import LIMITS, OnnxMissing, OnnxRefused, read
 from veil.models.onnx.rewriting import TOGETHER, rewritten
 
 IMAGE = (3, SIDE, SIDE)
@@ -204,6 +205,21 @@ def test_a_module_that_answers_otherwise_is_not_used(tmp_path: Path, monkeypatch
     judge = load(tmp_path)
     assert judge.run_by == "onnxruntime"
     assert judge.without_gradients == "converted to torch, it answers otherwise than in onnxruntime"
+
+
+def test_what_would_take_long_to_convert_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnx2torch's time grows with the square of the operators, and it copies a weight for every use."""
+    monkeypatch.setattr(network, "MOST_CONVERTED", 4)
+    assert load(tmp_path).without_gradients == "it has more than 4 operators, too many to be converted to torch"
+    monkeypatch.undo()
+    often = made.nodes()
+    often[1:2] = [node("Add", ["convolved", "map"], "v0")]
+    often[2:2] = [node("Add", [f"v{k}", "map"], f"v{k + 1}" if k < 19 else "bent") for k in range(20)]
+    content = made.model(often, held={"map": np.zeros((4, SIDE, SIDE), np.float32)})
+    made.write(tmp_path, content)
+    judge = network.load(tmp_path / "small.onnx", IMAGE, replace(LIMITS, value=21 * 4096))
+    assert judge.without_gradients == "converted to torch, its weights would take more than 86,016 bytes"
+    assert load(tmp_path, content).run_by == "torch"
 
 
 def test_flat_networks_are_not_descended_on(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ CLOSE = 1e-4
 ONNXRUNTIME = "onnxruntime"
 Places = tuple[slice, ...]
 """An index of a tensor, of slices."""
+MOST_CONVERTED = 4000
+"""Operators that are converted to torch: the time that this takes grows with their square."""
 _PROBABILITIES = 1e-3  # from 1, the sum of what are probabilities
 _FIXED = 3  # images on which answers are compared
 
@@ -123,7 +125,7 @@ def load(file: Path, image: tuple[int, int, int], limits: Limits = LIMITS) -> On
     if model.several and not _close(torch.cat([session(one) for one in torch.split(images, 1)]), answers):
         raise OnnxRefused("its answer about an image depends on the images beside it")
     try:
-        network, reason = converted(model), None
+        network, reason = converted(model, limits), None
         reason = _difference(network, images, answers)
     except NotConverted as error:
         network, reason = judge, str(error)
@@ -146,14 +148,15 @@ class NotConverted(Exception):
     """A model cannot be made a torch module; the message says why."""
 
 
-def converted(model: Rewritten) -> OnnxNetwork:
+def converted(model: Rewritten, limits: Limits = LIMITS) -> OnnxNetwork:
     """The model as a torch module.
 
     Raises:
         OnnxMissing: where onnx2torch is not installed.
-        NotConverted: where it does not know an operator, or fails.
+        NotConverted: where it does not know an operator, or fails, or would take too much time or memory.
     """
     convert = _converter()
+    _require_small(model, limits)
     copied = package().ModelProto()
     copied.CopyFrom(model.model)  # it changes what it is given
     try:
@@ -164,6 +167,20 @@ def converted(model: Rewritten) -> OnnxNetwork:
     except Exception as error:  # it has no exceptions of its own
         raise NotConverted(f"onnx2torch cannot convert it: {one_line(error)}") from None
     return OnnxNetwork(module, model, None)
+
+
+def _require_small(model: Rewritten, limits: Limits) -> None:
+    """Refuses what onnx2torch, which copies a weight for every use of it, would take too long or too much memory for.
+
+    Raises:
+        NotConverted: then.
+    """
+    graph = model.model.graph
+    sizes = {tensor.name: len(tensor.raw_data) for tensor in graph.initializer}
+    if len(graph.node) > MOST_CONVERTED:
+        raise NotConverted(f"it has more than {MOST_CONVERTED:,} operators, too many to be converted to torch")
+    if sum(sizes.get(name, 0) for node in graph.node for name in node.input) > limits.value:
+        raise NotConverted(f"converted to torch, its weights would take more than {limits.value:,} bytes")
 
 
 class _Slice(nn.Module):
