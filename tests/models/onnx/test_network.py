@@ -110,8 +110,18 @@ def test_an_answer_that_depends_on_other_images_is_taken_alone(tmp_path: Path) -
         node("Add", ["less", "means"], "sum"),
         node("Flatten", ["sum"], "flat", axis=1),
     ]
-    with pytest.raises(OnnxRefused, match="depends on the images beside it"):
-        load(tmp_path, made.model(mixed))
+    converted = load(tmp_path, made.model(mixed))
+    assert converted.together == 1
+    torch.testing.assert_close(converted(IMAGES)[1:2], converted(IMAGES[1:2]))
+
+
+def test_parts_of_a_batch_are_taken_alone(tmp_path: Path) -> None:
+    """Split in one part each, along the images."""
+    parts = made.nodes()
+    parts[1:2] = [node("Split", ["convolved"], "bent", axis=0)]
+    converted = load(tmp_path, made.model(parts, opset=13))
+    assert converted.together == 1
+    assert converted(IMAGES).shape == (3, CLASSES)
 
 
 @pytest.mark.parametrize("opset", [9, 11, 13, 17, 18, 20, 21])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +120,11 @@ def load(file: Path, image: tuple[int, int, int], limits: Limits = LIMITS) -> On
         raise OnnxRefused(f"it takes images of {theirs}; [input] of the card prepares {ours}")
     images = fixed_images(image)
     session = Session(model)
+    if model.several and not _takes_several(session, images):
+        model = replace(model, several=False)
     judge = OnnxNetwork(session, model, "")
     answers = judge(images)
     _require_logits(answers, model)
-    if model.several and not _close(torch.cat([session(one) for one in torch.split(images, 1)]), answers):
-        raise OnnxRefused("its answer about an image depends on the images beside it")
     try:
         network, reason = converted(model, limits), None
         reason = _difference(network, images, answers)
@@ -133,6 +134,15 @@ def load(file: Path, image: tuple[int, int, int], limits: Limits = LIMITS) -> On
         return network
     judge.without_gradients = reason
     return judge
+
+
+def _takes_several(session: Session, images: Tensor) -> bool:
+    """Whether answers about images are the same for each alone and for all together."""
+    alone = torch.cat([session(one) for one in torch.split(images, 1)])
+    try:
+        return _close(session(images), alone)
+    except OnnxRefused:
+        return False
 
 
 def fixed_images(image: tuple[int, int, int]) -> Tensor:
