@@ -102,6 +102,25 @@ def test_shapes_that_are_computed_are_known(tmp_path: Path) -> None:
     torch.testing.assert_close(converted(IMAGES), made.logits(IMAGES))
 
 
+def test_what_every_image_gets_is_repeated(tmp_path: Path) -> None:
+    """As transformers write ``token.expand(x.size(0), -1, -1)`` and put it before what they see."""
+    tokens = [
+        *made.nodes()[:3],
+        node("Shape", ["means"], "sizes", start=0, end=1),
+        node("Concat", ["sizes", "rest"], "shape", axis=0),
+        node("Expand", ["token", "shape"], "tokens"),
+        node("Concat", ["tokens", "means"], "both", axis=2),
+        node("ReduceSum", ["both", "axes"], "flat", keepdims=0),
+        made.nodes()[4],
+    ]
+    token = np.arange(4, dtype=np.float32).reshape(1, 4, 1, 1)
+    held = {"rest": np.array([4, 1, 1]), "token": token, "axes": np.array([2, 3])}
+    converted = load(tmp_path, made.model(tokens, held=held))
+    assert (converted.together, converted.run_by) == (TOGETHER, "torch")
+    matrix = torch.from_numpy(made.weights()["matrix"])
+    torch.testing.assert_close(converted(IMAGES), made.logits(IMAGES) + torch.from_numpy(token[:, :, 0, 0]) @ matrix.T)
+
+
 def test_an_answer_that_depends_on_other_images_is_taken_alone(tmp_path: Path) -> None:
     mixed = made.nodes()
     mixed[3:4] = [

@@ -66,8 +66,8 @@ def rewritten(graph: Graph, limits: Limits = LIMITS) -> Rewritten:
     writing = _Writing(graph, one)
     ended_in = writing.without_softmax()
     writing.drop_what_is_idle()
-    constants = _constants_for_several(graph, one, writing.nodes, limits, folds)
-    return writing.result(classes, constants, ended_in)
+    free = _free_of_count(graph, one, writing.nodes, limits, folds)
+    return writing.result(classes, free, ended_in)
 
 
 def _classes(graph: Graph, one: Walk) -> int:
@@ -87,12 +87,24 @@ def _classes(graph: Graph, one: Walk) -> int:
     return value.shape[1]
 
 
-def _constants_for_several(
-    graph: Graph, one: Walk, nodes: Sequence[NodeProto], limits: Limits, folds: Folds
-) -> dict[str, Array] | None:
-    """What was made of shapes, as it is for any number of images; None where it depends on their number.
+@dataclass(frozen=True)
+class _Free:
+    """What was made of shapes, as it is for any number of images.
 
-    A `Reshape` to a shape that begins with the number of images, or has it elsewhere, can do without.
+    Attributes:
+        constants: by name.
+        repeated: of these, shapes to which one thing is expanded that every image gets.
+    """
+
+    constants: dict[str, Array]
+    repeated: set[str]
+
+
+def _free_of_count(graph: Graph, one: Walk, nodes: Sequence[NodeProto], limits: Limits, folds: Folds) -> _Free | None:
+    """What was made of shapes, without the number of images in it; None where something depends on that.
+
+    A `Reshape` to a shape that has the number of images somewhere can do without. An `Expand` to a shape that begins
+    with it gives one thing, which is repeated otherwise.
     """
     made = {name for node in nodes for name in node.input if name in one.known and name not in graph.constants}
     others = []
@@ -110,21 +122,44 @@ def _constants_for_several(
             return None
         others.append(other)
     uses = [(name, node.op_type, place) for node in nodes for place, name in enumerate(node.input) if name in made]
-    only_shapes = made - {name for name, kind, place in uses if (kind, place) != ("Reshape", 1)}
-    freed = {name: _freed(name, one, others, is_shape=name in only_shapes) for name in made}
-    kept = {name: array for name, array in freed.items() if array is not None}
-    return kept if len(kept) == len(freed) else None
+    of_reshapes, of_expands = (
+        made - {name for name, used, place in uses if (used, place) != (kind, 1)} for kind in ("Reshape", "Expand")
+    )
+    outputs: dict[str, list[str]] = {name: [] for name in of_reshapes}
+    for node in nodes:
+        if node.op_type == "Reshape" and node.input[1] in outputs:
+            outputs[node.input[1]].append(node.output[0])
+    freed = {name: _same(name, one, others) for name in made}
+    freed |= {name: _without_count(of, one, others) for name, of in outputs.items() if freed[name] is None}
+    repeated = {name for name in of_expands if freed[name] is None and _begins_with_count(name, one, others)}
+    kept = {name: one.known[name] if name in repeated else array for name, array in freed.items()}
+    constants = {name: array for name, array in kept.items() if array is not None}
+    return _Free(constants, repeated) if len(constants) == len(made) else None
 
 
-def _freed(name: str, one: Walk, others: Sequence[Walk], *, is_shape: bool) -> Array | None:
-    """A constant without the number of images in it: in a shape, -1 stands for what is left over."""
+def _begins_with_count(name: str, one: Walk, others: Sequence[Walk]) -> bool:
+    """Whether a shape begins with the number of images and is the same in everything else."""
+    rest = list(one.known[name][1:])
+    return all(list(walk.known[name]) == [walk.images, *rest] for walk in (one, *others))
+
+
+def _same(name: str, one: Walk, others: Sequence[Walk]) -> Array | None:
+    """A constant that does not depend on the number of images."""
     first = one.known[name]
-    if all(np.array_equal(first, other.known[name]) for other in others):
-        return first
-    if not is_shape or bool((first < 1).any()) or any(other.known[name].shape != first.shape for other in others):
+    return first if all(np.array_equal(first, other.known[name]) for other in others) else None
+
+
+def _without_count(outputs: Sequence[str], one: Walk, others: Sequence[Walk]) -> Array | None:
+    """The shape of what some reshapes give, the number of images left to be computed (-1)."""
+    shapes = [{walk.values[name].shape for name in outputs} for walk in (one, *others)]
+    if any(len(found) != 1 for found in shapes) or len({len(shape) for (shape,) in shapes}) != 1:
         return None
-    differs = first != others[0].known[name]
-    grows = all(np.array_equal(other.known[name], np.where(differs, first * other.images, first)) for other in others)
+    first, *rest = (np.array(next(iter(found)), np.int64) for found in shapes)
+    differs = first != rest[0]
+    grows = all(
+        np.array_equal(shape, np.where(differs, first * other.images, first))
+        for shape, other in zip(rest, others, strict=True)
+    )
     return np.where(differs, -1, first) if grows and int(differs.sum()) == 1 else None
 
 
@@ -181,17 +216,21 @@ class _Writing:
             raise OnnxRefused("its answer does not depend on the image")
         self.nodes = kept[::-1]
 
-    def result(self, classes: int, constants: dict[str, Array] | None, ended_in: str | None) -> Rewritten:
-        """The model; ``constants`` are those of `_constants_for_several`."""
-        helper, several = self.onnx.helper, constants is not None
+    def result(self, classes: int, free: _Free | None, ended_in: str | None) -> Rewritten:
+        """The model; for one image at a time where ``free`` is None."""
+        helper, several = self.onnx.helper, free is not None
+        constants, repeated = (free.constants, free.repeated) if free is not None else ({}, set())
         image, last = _arranged(self.graph.image)
         if last:
             self._emit("Transpose", [IMAGE], _LAST, perm=[0, 2, 3, 1])
+        renamed = {IMAGE: _LAST} if last else {}
         for node in self.nodes:
-            self._write(node, {IMAGE: _LAST} if last else {})
+            self._write(node, renamed)
+            if node.op_type == "Expand" and node.input[1] in repeated:
+                renamed[node.output[0]] = self._for_every_image(node.output[0])
         there = self.graph.constants | self.one.known | self.constants
         weights = {name: there[name] for name in self._wanted() if name in there}
-        weights |= {name: array for name, array in (constants or {}).items() if name in weights}
+        weights |= {name: array for name, array in constants.items() if name in weights}
         count: int | str = "n" if several else 1
         floats = self.onnx.TensorProto.FLOAT
         made = helper.make_graph(
@@ -291,6 +330,14 @@ class _Writing:
         if name not in self.one.known:
             raise OnnxRefused(f"the parameters of {kind} depend on the image")
         return [int(value) for value in self.one.known[name].reshape(-1)]
+
+    def _for_every_image(self, name: str) -> str:
+        """What is the same for all images, with a copy for each: a zero for every image is added."""
+        means = self._emit("ReduceMean", [IMAGE], axes=[1, 2, 3], keepdims=0)
+        zeros = self._emit("Mul", [means, self._scalar(0)])
+        shape = [-1, *[1] * (len(self.one.values[name].shape) - 1)]
+        spread = self._emit("Reshape", [zeros, self._constant(np.array(shape, np.int64))])
+        return self._emit("Add", [name, spread])
 
     def _gelu(self, given: str, out: str, tanh: bool) -> None:
         """x Φ(x), or its approximation by tanh, in operators of set 17."""

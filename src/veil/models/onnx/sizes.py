@@ -162,6 +162,8 @@ class _Walking:
         known = self.walk.known
         if node.op_type not in _FOLDED or not all(name in known for name in node.input if name):
             return None
+        if node.op_type == "Expand" and results[node.output[0]].dtype == "f4":
+            return None  # a weight for every image: `veil.models.onnx.rewriting` finds another way
         if any(value.numbers > _FEW or any(size < 0 for size in value.shape) for value in results.values()):
             return None
         inputs = {name: known[name] for name in node.input if name}
