@@ -126,14 +126,12 @@ def load(file: Path, image: tuple[int, int, int], limits: Limits = LIMITS) -> On
     answers = judge(images)
     _require_logits(answers, model)
     try:
-        network, reason = converted(model, limits), None
-        reason = _difference(network, images, answers)
+        network = converted(model, limits)
+        _require_same(network, images, answers)
     except NotConverted as error:
-        network, reason = judge, str(error)
-    if reason is None:
-        return network
-    judge.without_gradients = reason
-    return judge
+        judge.without_gradients = str(error)
+        return judge
+    return network
 
 
 def _takes_several(session: Session, images: Tensor) -> bool:
@@ -155,7 +153,7 @@ def fixed_images(image: tuple[int, int, int]) -> Tensor:
 
 
 class NotConverted(Exception):
-    """A model cannot be made a torch module; the message says why."""
+    """A model cannot be used as a torch module; the message says why."""
 
 
 def converted(model: Rewritten, limits: Limits = LIMITS) -> OnnxNetwork:
@@ -228,22 +226,23 @@ def _slices(model: Rewritten) -> dict[str, Places]:
     return found
 
 
-def _difference(network: OnnxNetwork, images: Tensor, answers: Tensor) -> str | None:
-    """Why a converted network is not used; None where it answers as onnxruntime does and has gradients."""
+def _require_same(network: OnnxNetwork, images: Tensor, answers: Tensor) -> None:
+    """Refuses a converted network that answers otherwise than onnxruntime, or has no gradients.
+
+    Raises:
+        NotConverted: then.
+    """
     asked = images.clone().requires_grad_()
     try:
         with torch.enable_grad():
             logits = network(asked)
-            if not _close(logits.detach(), answers):
-                return "converted to torch, it answers otherwise than in onnxruntime"
-            if not logits.requires_grad:
-                return "converted to torch, it gives no gradients"
             (gradient,) = torch.autograd.grad(logits.logsumexp(1).sum(), asked)
     except Exception as error:  # code of others, that was made of a stranger's file
-        return f"converted to torch, it fails: {one_line(error)}"
+        raise NotConverted(f"converted to torch, it fails: {one_line(error)}") from None
+    if not _close(logits.detach(), answers):
+        raise NotConverted("converted to torch, it answers otherwise than in onnxruntime")
     if not bool(gradient.isfinite().all()) or not bool(gradient.any()):
-        return "converted to torch, it gives no gradients, or ones that are not finite"
-    return None
+        raise NotConverted("converted to torch, it gives no gradients, or ones that are not finite")
 
 
 def _close(some: Tensor, others: Tensor) -> bool:
