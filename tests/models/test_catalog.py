@@ -108,7 +108,7 @@ def test_without_the_extra_the_message_says_how_to_get_it(monkeypatch: pytest.Mo
         raise ModuleNotFoundError("No module named 'torchvision'")
 
     zoo._library.cache_clear()
-    monkeypatch.setattr(zoo, "_import_torchvision", absent)
+    monkeypatch.setattr(zoo, "import_torchvision", absent)
     with pytest.raises(zoo.ZooMissing, match=r'pip install "veil\[zoo\]"'):
         catalog.load("timm/resnet18")
     zoo._library.cache_clear()

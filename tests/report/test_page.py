@@ -286,8 +286,8 @@ def test_bad_picture_names_are_refused(name: str) -> None:
 def test_columns_of_words_can_be_read() -> None:
     """A column of sentences beside one of numbers ran out of the page, and could only be read by scrolling."""
     table = Table("", ("photo", "verdict", "because", "PSNR", "interval", "of"), (
-        ("a very long name of a photo, by which nothing is decided", "not protected: the network sees it", "None of it. " * 12,
-         "34.4", "7 of 7 (100 %; 65 to 100 %)", "15 trained attackers, 2,387 faces"),
+        ("a very long name of a photo, by which nothing is decided", "not protected: the network sees it",
+         "None of it. " * 12, "34.4", "7 of 7 (100 %; 65 to 100 %)", "15 trained attackers, 2,387 faces"),
         ("b", "protected", "", "unchanged", "0 of 7", ""),
     ))  # fmt: skip
     assert table.kinds == ("", "words", "said", "", "", "words")

@@ -167,7 +167,7 @@ def _about(released: "Released | None", checker: "Checker") -> list[str]:
 
 
 def _print(summary: "CheckSummary", report: Path | None) -> None:
-    from veil.report.check import shared
+    from veil.report.check import named, shared
 
     output.print(
         f"{summary.photos} photos: [green]{summary.protected} protected[/], [yellow]{summary.not_protected} not "
@@ -180,7 +180,7 @@ def _print(summary: "CheckSummary", report: Path | None) -> None:
         table.add_column(heading, justify="left" if heading == "network" else "right")
     for name, network in summary.networks.items():
         table.add_row(
-            escape(name) + ("" if network.role == "descent" else " (not in the verdict)"),
+            escape(named(name, network)) + ("" if network.role == "descent" else " (not in the verdict)"),
             shared(network.first_before, network.known_before), shared(network.first, network.known),
         )  # fmt: skip
     if summary.networks:

@@ -29,6 +29,7 @@ def evaluate(
 ) -> None:
     """Say how often a model is right about labelled images, with the number of images and a 95 % interval."""
     from veil.models import catalog
+    from veil.models.classifier import TORCH
     from veil.report.numbers import interval
     from veil.runtime import devices
     from veil.training import evaluation
@@ -41,7 +42,8 @@ def evaluate(
     if as_json:
         output.print_json(json.dumps(result.__dict__))
         return
-    output.print(f"{escape(result.model)} on {escape(result.data)}, {result.count:,} images:", soft_wrap=True)
+    run_by = f" (run by {result.run_by})" if result.run_by != TORCH else ""
+    output.print(f"{escape(result.model)} on {escape(result.data)}, {result.count:,} images{run_by}:", soft_wrap=True)
     for title, share, bounds in (
         ("right", result.top1, result.top1_interval), ("among the first five", result.top5, result.top5_interval),
     ):  # fmt: skip

@@ -39,7 +39,7 @@ def models(
     if search is not None:
         for library in zoo.LIBRARIES:
             entries += [
-                catalog.Entry(f"{library}/{name}", "", None, "see the hub")
+                catalog.Entry(f"{library}/{name}", f"{library}/{name}", "", None, "see the hub")
                 for name in zoo.names(library)
                 if search in name
             ]
@@ -47,10 +47,16 @@ def models(
         output.print_json(json.dumps([entry.__dict__ for entry in entries]))
         return
     table = Table()
-    for heading in ("name", "input", "classes", "accuracy"):
+    for heading in ("name", "architecture", "input", "classes", "accuracy"):
         table.add_column(heading, overflow="fold")
     for entry in entries:
-        table.add_row(escape(entry.name), entry.input, str(entry.classes or ""), escape(entry.accuracy))
+        table.add_row(
+            escape(entry.name),
+            escape(entry.architecture),
+            entry.input,
+            str(entry.classes or ""),
+            escape(entry.accuracy),
+        )
     output.print(table)
     output.print("Also: timm/<name> and torchvision/<name> (extra zoo; --search lists them), and model cards (*.toml).")
 
@@ -87,7 +93,10 @@ def inspect(
         return
     output.print(f"{loaded.width} × {loaded.height} pixels" + "".join(f"; {escape(note)}" for note in loaded.notes))
     for answer in answers:
-        table = Table(title=f"{escape(answer['network'])}: entropy {answer['entropy']:.2f} nats", title_justify="left")
+        table = Table(
+            title=f"{escape(answer['network'])}{_run_by(answer)}: entropy {answer['entropy']:.2f} nats",
+            title_justify="left",
+        )
         table.add_column("class")
         table.add_column("score", justify="right")
         for known in answer["classes"]:
@@ -105,6 +114,7 @@ def _answer(name: str, pixels: "Tensor", mark: "Mark | None", top: int, *, anywa
     from veil import images
     from veil.metrics import privacy
     from veil.models import catalog
+    from veil.models.classifier import TORCH
 
     classifier = catalog.load(name)
     _require_fit(classifier, mark, pixels, anyway=anyway)
@@ -112,12 +122,17 @@ def _answer(name: str, pixels: "Tensor", mark: "Mark | None", top: int, *, anywa
     best = logits.softmax(1)[0].topk(min(top, logits.shape[1]))
     return {
         "network": classifier.name,
+        **({"run_by": classifier.run_by} if classifier.run_by != TORCH else {}),
         "entropy": float(privacy.ice(logits)),
         "classes": [
             {"index": int(index), "name": classifier.classes[int(index)], "score": float(score)}
             for score, index in zip(best.values, best.indices, strict=True)
         ],
     }
+
+
+def _run_by(answer: dict[str, Any]) -> str:
+    return f" (run by {answer['run_by']})" if "run_by" in answer else ""
 
 
 def _require_fit(classifier: "Classifier", mark: "Mark | None", pixels: "Tensor", *, anyway: bool) -> None:

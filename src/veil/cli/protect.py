@@ -136,6 +136,8 @@ def protect(
             model or [names.DEFAULT], row, verify_with=verify_with or [], survival=processings, seed=seed, batch=batch,
             device=device, precision=precision, universal=noise, **given,
         )  # fmt: skip
+    for warning in protector.warnings():
+        errors.print(f"[yellow]{escape(warning)}[/]")
     if noise is not None:
         _name_strangers(protector, noise)
     with FolderProgress(
@@ -197,7 +199,9 @@ def _print_summary(summary: Mapping[str, Any]) -> None:
         table.add_column(heading, justify="left" if heading == "network" else "right")
     for network in summary["networks"]:
         table.add_row(
-            escape(network["network"]) + ("" if network["role"] == "descent" else " (unseen)"),
+            escape(network["network"])
+            + ("" if network["role"] == "descent" else " (unseen)")
+            + (f" (run by {network['run_by']})" if "run_by" in network else ""),
             f"{network['top1_before']:.0%} → {network['top1_after']:.0%}",
             f"{network['icp_before']:.4f} → {network['icp_after']:.4f}",
             f"{network['ice_before']:.2f} → {network['ice_after']:.2f}",

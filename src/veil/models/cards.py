@@ -1,11 +1,12 @@
-"""Model cards: a TOML file that says what a classifier is, with its weights as safetensors beside it.
+"""Model cards: a TOML file that says what a classifier is, with its weights as safetensors or ONNX beside it.
 
 .. code-block:: toml
 
     name = "mobilenetv2_100"
-    architecture = "timm/mobilenetv2_100"   # or torchvision/<name>, or veil/ and a row of `ARCHITECTURES`
-    weights = "mobilenetv2_100.safetensors" # beside the card; safetensors only
+    architecture = "timm/mobilenetv2_100"   # or torchvision/<name>, or veil/ and a row of `ARCHITECTURES`, or onnx
+    weights = "mobilenetv2_100.safetensors" # beside the card; safetensors, and an .onnx file where it is onnx
     labels = "imagenet_labels.txt"          # beside the card; one class a line
+    family = "mobilenet"                    # optional; networks that see alike (`veil.models.families`)
     [options]                               # given to the architecture; those that a card can set
     num_classes = 1000
     [input]
@@ -26,7 +27,8 @@
 A card may come from a stranger. It has no other fields than these. Paths may not leave its folder, not even through a
 link. Weights are read as plain tensors, never unpickled, and must fit the architecture exactly, which is checked before
 they or the network take memory. A constructor can do more than build a network: timm's opens files and fetches weights.
-So only options that are known to be harmless are passed to it.
+So only options that are known to be harmless are passed to it. A file of ONNX holds network and weights
+(`veil.models.onnx`); it takes no options.
 """
 
 import json
@@ -44,13 +46,17 @@ from veil.images.marks import Mark
 from veil.models import footprint, weights, zoo
 from veil.models.architectures import ARCHITECTURES, Architecture
 from veil.models.classifier import Classifier, Preprocessing
+from veil.models.families import family_of
 from veil.models.options import MOST_CLASSES, ZOO, OptionRefused, check
 from veil.runtime import foreign, names
 from veil.runtime.files import printable, write_atomically
 from veil.runtime.tables import UnknownName
 
+ONNX = "onnx"
+"""The architecture of cards whose network is an ONNX file."""
 MOST_CARD_BYTES, MOST_LABEL_BYTES = 1 << 20, 1 << 24
 _NEEDED = {"name", "architecture", "weights", "labels", "input"}
+_TEXTS = {*_NEEDED, "family"} - {"input"}
 _KNOWN = {
     "input": {"resize", "crop", "mean", "std"},
     "accuracy": {"top1", "top5", "on"},
@@ -65,7 +71,10 @@ class CardError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """The checked content of a card. Paths are absolute; ``reads`` says how its training images were encrypted."""
+    """The checked content of a card. Paths are absolute; ``reads`` says how its training images were encrypted.
+
+    ``family`` is as `Classifier` has it.
+    """
 
     name: str
     architecture: str
@@ -76,6 +85,7 @@ class Card:
     accuracy: Mapping[str, Any] = field(default_factory=dict)
     noise: Mapping[str, Any] = field(default_factory=dict)
     reads: Mark | None = None
+    family: str | None = None
 
 
 def _beside(card: Path, name: object, suffixes: tuple[str, ...]) -> Path:
@@ -98,7 +108,7 @@ def _content(card: Path) -> dict[str, Any]:
         content = foreign.read_toml(card, MOST_CARD_BYTES)
     except (OSError, ValueError) as error:
         raise CardError(f"not a readable model card: {error}") from None
-    _require_known(card, content, _NEEDED | _TABLES, "a card")
+    _require_known(card, content, _TEXTS | _TABLES, "a card")
     if missing := _NEEDED - set(content):
         raise CardError(f"{printable(card)}: the field {min(missing)!r} is missing")
     for name, value in content.items():
@@ -106,6 +116,9 @@ def _content(card: Path) -> dict[str, Any]:
             raise CardError(f"{printable(card)}: {name} must be {f'a table, [{name}]' if name in _TABLES else 'text'}")
     if not content["name"].isprintable():
         raise CardError(f"{printable(card)}: the name holds characters that cannot be shown")
+    family = content.get("family", "some")
+    if not family.isprintable() or not 0 < len(family) <= 80:
+        raise CardError(f"{printable(card)}: family must be a word")
     for table, known in _KNOWN.items():
         _require_known(card, content.get(table, {}), known, f"[{table}]")
     for name, value in content.get("accuracy", {}).items():
@@ -137,14 +150,24 @@ def read(path: Path) -> Card:
     return Card(
         name=content["name"],
         architecture=content["architecture"],
-        weights=_beside(path, content["weights"], (".safetensors",)),
+        weights=_beside(path, content["weights"], _suffixes(content["architecture"])),
         labels=_beside(path, content["labels"], (".txt",)),
         options=content.get("options", {}),
         preprocessing=preprocessing,
         accuracy=content.get("accuracy", {}),
         noise=_noise(path, content.get("noise", {})),
         reads=_reads(content.get("training", {})),
+        family=content.get("family") or _family(content),
     )
+
+
+def _family(content: Mapping[str, Any]) -> str | None:
+    """By the architecture; that of an ONNX file has no name, so that its card's name has to do."""
+    return family_of(content["name"] if content["architecture"] == ONNX else content["architecture"])
+
+
+def _suffixes(architecture: str) -> tuple[str, ...]:
+    return (".onnx",) if architecture == ONNX else (".safetensors",)
 
 
 def _noise(card: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,8 +225,10 @@ def _built(architecture: str, options: Mapping[str, Any], row: Architecture | No
     library, _, name = architecture.partition("/")
     if library == "veil":
         return (row if row is not None and row.name == name else ARCHITECTURES[name]).build(options)
+    if architecture == ONNX:
+        raise CardError("an ONNX file holds its network, which cannot be built without it")
     if library not in zoo.LIBRARIES:
-        raise CardError(f"there is no architecture {architecture!r:.80}; write veil/…, timm/… or torchvision/…")
+        raise CardError(f"there is no architecture {architecture!r:.80}; write veil/…, timm/…, torchvision/… or onnx")
     if name not in zoo.names(library):
         raise CardError(f"there is no architecture {architecture!r:.80}")
     check(options, ZOO[library])
@@ -236,17 +261,33 @@ def load(path: Path, architecture: Architecture | None = None) -> Classifier:
 
     Raises:
         CardError: if the card, the labels or the weights cannot be used or do not match.
-        zoo.ZooMissing: where the architecture needs the extra ``zoo``.
+        zoo.ZooMissing, OnnxMissing: where the architecture needs the extra ``zoo``, or ``onnx``.
     """
     card = read(path)
     classes = classes_of(card)
+    network = _onnx_network(path, card) if card.architecture == ONNX else _network(card, architecture)
+    classifier = Classifier(
+        card.name, network, card.preprocessing, classes, reads=card.reads, family=card.family, **card.noise
+    )
+    _check_answers(path, classifier)
+    return classifier
+
+
+def _network(card: Card, architecture: Architecture | None) -> nn.Module:
     _check_size(card, architecture)
     network = build_network(card.architecture, card.options, architecture)
     with weights.reading(card.weights, f"weights of {card.architecture}", CardError):
         weights.load_into(network, card.weights)
-    classifier = Classifier(card.name, network, card.preprocessing, classes, reads=card.reads, **card.noise)
-    _check_answers(path, classifier)
-    return classifier
+    return network
+
+
+def _onnx_network(path: Path, card: Card) -> nn.Module:
+    from veil.models.onnx.network import load as load_onnx
+
+    if card.options:
+        raise CardError(f"{printable(path)}: an ONNX network takes no [options]")
+    with weights.reading(card.weights, "an ONNX classifier", CardError):
+        return load_onnx(card.weights, (card.preprocessing.channels, *card.preprocessing.size))
 
 
 def _check_size(card: Card, architecture: Architecture | None) -> None:

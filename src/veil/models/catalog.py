@@ -24,9 +24,11 @@ class UnknownModel(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of `veil models`. ``accuracy`` is in words, with what it was measured on."""
+    """One line of `veil models`. ``architecture`` is as the card names it; ``accuracy`` is in words, with what it was
+    measured on."""
 
     name: str
+    architecture: str
     input: str
     classes: int | None
     accuracy: str
@@ -40,6 +42,7 @@ def describe(card: Path, name: str) -> Entry:
     top5 = f", top-5 {content.accuracy['top5']} %" if "top5" in content.accuracy else ""
     return Entry(
         name,
+        content.architecture,
         f"{size[0]}×{size[1]}",
         len(cards.classes_of(content)),
         f"top-1 {top1} %{top5} ({on})" if top1 is not None else "not stated",
@@ -58,7 +61,7 @@ def load(name: str, architecture: str | Architecture | None = None) -> Classifie
         UnknownName: if the architecture does not exist.
         UnknownModel: if no classifier has this name.
         cards.CardError: where a card or its weights cannot be used.
-        zoo.ZooMissing: where the name needs the extra ``zoo``.
+        zoo.ZooMissing, OnnxMissing: where the name needs the extra ``zoo``, or ``onnx``.
     """
     with torch.random.fork_rng(devices=()):
         return _load(name, architecture)

@@ -19,7 +19,9 @@ from veil.images import LUMA
 from veil.images.marks import Mark
 from veil.models.answers import require_finite
 from veil.models.weights import fingerprint
+from veil.runtime.errors import UserError
 
+TORCH = "torch"
 MAX_SIDE = 4096  # pixels
 MOST_MEAN, LEAST_STD = 1e6, 1e-6
 MAX_ASPECT = 8  # of longer to shorter side; the middle of a longer strip is looked at, and memory stays bounded
@@ -177,6 +179,10 @@ class AntialiasedResize(torch.autograd.Function):
         return enlarged.mul_(vertical[1] * across[1]), None
 
 
+class NoGradients(UserError, ValueError):
+    """No gradients flow through a network to the images; the message is one line that says why."""
+
+
 class Classifier(nn.Module):
     """A network with its preprocessing and class names: float [0, 1] NCHW of any size in, logits (N, K) out.
 
@@ -190,6 +196,7 @@ class Classifier(nn.Module):
         reads: how the images are encrypted that it was trained on; None for plain ones (`veil.models.fitting`).
         subject: what its pictures show, in the plural; networks of different subjects cannot judge each other.
         budget: noise limit in grey levels that most photos need on it; None where the scheme's own is enough.
+        family: of networks that see alike (`veil.models.families`); None where it is not known.
     """
 
     def __init__(
@@ -202,8 +209,10 @@ class Classifier(nn.Module):
         reads: Mark | None = None,
         subject: str = "photos",
         budget: float | None = None,
+        family: str | None = None,
     ) -> None:
         super().__init__()
+        self.family = family
         self.subject, self.budget = subject, budget
         self.name = name
         self.reads = reads
@@ -217,10 +226,9 @@ class Classifier(nn.Module):
     def _repr_html_(self) -> str:
         """The view in notebooks: name, input and classes."""
         some = ", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else "")
-        weights = sum(values.numel() for values in self.network.state_dict().values())
         lines = {
             "name": self.name, "input": self._input(), "classes": f"{len(self.classes):,}: {some}",
-            "weights": f"{weights:,}",
+            "weights": f"{self.weight_count:,}",
         }  # fmt: skip
         rows = "".join(f"<tr><th>{escape(head)}</th><td>{escape(text)}</td></tr>" for head, text in lines.items())
         return f"<table>{rows}</table>"
@@ -250,6 +258,40 @@ class Classifier(nn.Module):
         """Sixteen hexadecimal digits that change with the weights, the preprocessing and the class names."""
         about = repr((self.preprocessing, self.classes)).encode()
         return fingerprint(sorted(self.network.state_dict().items()), about)
+
+    def weights_fingerprint(self) -> str:
+        """As `fingerprint`, of the weights alone: one network may have several cards."""
+        return fingerprint(sorted(self.network.state_dict().items()))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        weight: Tensor = next(iter(self.network.state_dict().values()))
+        return weight.device
+
+    @property
+    def weight_count(self) -> int:
+        """How many numbers the weights are."""
+        held: int | None = getattr(self.network, "parameters_held", None)
+        return sum(values.numel() for values in self.network.state_dict().values()) if held is None else held
+
+    @property
+    def run_by(self) -> str:
+        """``torch``; or ``onnxruntime``, for an ONNX file that cannot be converted (`veil.models.onnx.network`)."""
+        return getattr(self.network, "run_by", TORCH)
+
+    def require_gradients(self) -> None:
+        """Refuses a network that can judge and nothing else.
+
+        Raises:
+            NoGradients: where no gradients flow to the images.
+        """
+        reason: str | None = getattr(self.network, "without_gradients", None)
+        if reason is not None:
+            raise NoGradients(
+                f"{self.name} is run by {self.run_by}, which gives no gradients: it can judge noise, as with "
+                f"--verify-with, but noise cannot be made against it ({reason})"
+            )
 
     @property
     def has_depthwise(self) -> bool:

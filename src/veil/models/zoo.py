@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from veil.models.classifier import Classifier, Preprocessing
+from veil.models.families import family_of
 from veil.runtime.errors import UserError
 from veil.runtime.provenance import commit_of, is_revision, note_fetched
 
@@ -35,7 +36,7 @@ class HubError(UserError, OSError):
     """Weights could not be fetched from the hub."""
 
 
-def _import_torchvision() -> None:
+def import_torchvision() -> None:
     try:
         importlib.import_module("torchvision")
     except RuntimeError as error:
@@ -54,7 +55,7 @@ def _import_torchvision() -> None:
 @cache
 def _library(name: str) -> ModuleType:
     try:
-        _import_torchvision()
+        import_torchvision()
         return importlib.import_module("torchvision.models" if name == "torchvision" else name)
     except ModuleNotFoundError as error:
         raise ZooMissing(f'{name} is not installed: pip install "veil[zoo]"') from error
@@ -146,7 +147,7 @@ def _from_timm(name: str, architecture: str, revision: str | None) -> Classifier
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
     )
-    return Classifier(name, network, preprocessing, classes)
+    return Classifier(name, network, preprocessing, classes, family=family_of(name))
 
 
 def _from_torchvision(name: str, architecture: str, revision: str) -> Classifier:
@@ -164,4 +165,4 @@ def _from_torchvision(name: str, architecture: str, revision: str) -> Classifier
         resize=transform.resize_size[0], crop=transform.crop_size[0],
         mean=tuple(transform.mean), std=tuple(transform.std),
     )  # fmt: skip
-    return Classifier(name, network, preprocessing, weights.meta["categories"])
+    return Classifier(name, network, preprocessing, weights.meta["categories"], family=family_of(name))

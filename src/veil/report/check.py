@@ -18,6 +18,7 @@ class NetworkCount:
     """How often one network was asked, and how often the true class came first, of the photos of which it is known."""
 
     role: str
+    run_by: str | None = None
     asked: int = 0
     known: int = 0
     first: int = 0
@@ -47,7 +48,7 @@ class CheckSummary:
         self.protected += row["protected"] is True
         self.not_protected += row["protected"] is False
         for view in row["networks"]:
-            network = self.networks.setdefault(view["network"], NetworkCount(view["role"]))
+            network = self.networks.setdefault(view["network"], NetworkCount(view["role"], view.get("run_by")))
             network.asked += 1
             if view["true_class"] is not None:
                 network.known += 1
@@ -68,6 +69,11 @@ class CheckSummary:
             "no_verdict": self.no_verdict, "failed": self.failed,
             "networks": [{"network": name, **vars(network)} for name, network in self.networks.items()],
         }  # fmt: skip
+
+
+def named(name: str, network: NetworkCount) -> str:
+    """A network's name, and what runs it where that is not torch."""
+    return f"{name} (run by {network.run_by})" if network.run_by else name
 
 
 def shared(count: int, total: int) -> str:
@@ -106,8 +112,8 @@ def page(summary: CheckSummary, about: Iterable[str]) -> Page:
         "How often the true class comes first, with 95 % intervals. Before: on the original, by the rows of the run.",
         ("network", "counts for the verdict", "before", "now"),
         tuple(
-            (name, "yes" if network.role == "descent" else "no", shared(network.first_before, network.known_before),
-             shared(network.first, network.known))
+            (named(name, network), "yes" if network.role == "descent" else "no",
+             shared(network.first_before, network.known_before), shared(network.first, network.known))
             for name, network in summary.networks.items()
         ),
     )  # fmt: skip

@@ -21,6 +21,7 @@ import jinja2
 from veil.attacks.noise import NOISE_ATTACKS
 from veil.jobs.layout import layout_of, make_private
 from veil.jobs.locks import locked
+from veil.models import families
 from veil.protections.noise import SCHEMES
 from veil.protections.noise.advice import advice
 from veil.protections.noise.scheme import Scheme, surer
@@ -163,6 +164,15 @@ def reservations(summary: Mapping[str, Any]) -> list[str]:
         for network in networks
         if network["role"] != "descent"
     ]
+    surrogates, judges = (
+        [
+            (network["network"], network.get("family"))
+            for network in networks
+            if (network["role"] == "descent") is descent
+        ]
+        for descent in (True, False)
+    )
+    sentences += [families.warning(*pair) for pair in families.related(surrogates, judges)]
     if networks and all(network["role"] == "descent" for network in networks):
         sentences.append(
             "Other networks mostly still see what photos show. "

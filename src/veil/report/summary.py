@@ -19,10 +19,10 @@ def summarise(rows: Iterable[Row]) -> dict[str, Any]:
     Returns:
         ``photos``, ``protected``, ``not_protected``, ``failed``: counts.
 
-        ``networks``: for each network its ``role``; how often the true class is on top, as counts
-        (``on_top_before``, ``on_top_after``) and shares (``top1_before``, ``top1_after``); how often it is
-        among the first five (``in_top5_after``); means of ICP and of ICE in nats; ``survival``, by treatment,
-        None where it was not measured.
+        ``networks``: for each network its ``role``, and ``run_by`` and ``family`` where its views have them; how
+        often the true class is on top, as counts (``on_top_before``, ``on_top_after``) and shares (``top1_before``,
+        ``top1_after``); how often it is among the first five (``in_top5_after``); means of ICP and of ICE in nats;
+        ``survival``, by treatment, None where it was not measured.
 
         ``noise``, None where nothing was written: ``mean_abs``, its largest ``mean_abs_max`` and
         ``mean_signed`` in units of [0, 1]; ``linf_*`` in grey levels; ``psnr_*`` in dB, None where no photo
@@ -54,7 +54,7 @@ class Summary:
             self.not_protected += 1
         for view in row["networks"]:
             if view["network"] not in self._networks:
-                self._networks[view["network"]] = _Network(view["network"], view["role"])
+                self._networks[view["network"]] = _Network(view["network"], view["role"], view)
             self._networks[view["network"]].add(view)
         self._noise.add(row)
 
@@ -74,8 +74,9 @@ class Summary:
 class _Network:
     """What one network says."""
 
-    def __init__(self, name: str, role: str) -> None:
+    def __init__(self, name: str, role: str, view: Row) -> None:
         self.name, self.role = name, role
+        self.about = {key: view[key] for key in ("run_by", "family") if key in view}
         self.photos = self.before = self.after = self.in_top = 0
         self.means = {key: Mean() for key in _MEANS}
         self.survival: dict[str, _Survival] = {}
@@ -94,6 +95,7 @@ class _Network:
         return {
             "network": self.name,
             "role": self.role,
+            **self.about,
             "photos": self.photos,
             "on_top_before": self.before,
             "on_top_after": self.after,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ARITHMETIC = "arithmetic"
 """By this name, settings hold what `arithmetic` says."""
 _fetched: dict[str, str] = {}
-PACKAGES = ("veil", "torch", "timm", "torchvision", "pillow", "numpy")
+PACKAGES = ("veil", "torch", "timm", "torchvision", "pillow", "numpy", "onnx2torch", "onnxruntime")
 
 
 def provenance() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from veil.images import marks
 from veil.images.marks import Mark
 from veil.metrics.intervals import Interval, wilson
 from veil.models import fitting
-from veil.models.classifier import Classifier
+from veil.models.classifier import TORCH, Classifier
 from veil.models.fitting import Misfit
 
 Part = Literal["test", "train"]
@@ -34,6 +34,7 @@ class Evaluation:
         top1, top5: shares of images whose class came first, or among the first five; 0 to 1.
         top1_interval, top5_interval: 95 %, Wilson's: images count as independent.
         warnings: what nobody could tell, once each.
+        run_by: what ran the network, ``torch`` or ``onnxruntime``.
     """
 
     model: str
@@ -44,6 +45,7 @@ class Evaluation:
     top5: float
     top5_interval: Interval
     warnings: tuple[str, ...] = ()
+    run_by: str = TORCH
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +90,7 @@ def evaluate(
     top1, top5 = hits.tolist()
     return Evaluation(
         model=classifier.name, data=labelled.name, count=count, top1=top1 / count, top1_interval=wilson(top1, count),
-        top5=top5 / count, top5_interval=wilson(top5, count), warnings=tuple(warnings),
+        top5=top5 / count, top5_interval=wilson(top5, count), warnings=tuple(warnings), run_by=classifier.run_by,
     )  # fmt: skip
 
 

@@ -139,6 +139,7 @@ def run(
 def _slice(worker: Worker, record: Record, part: Amount, seed: int, failures: Path) -> None:
     """One reader's part of a round. Where the worker dies, another one goes on with another seed."""
     reader, left, whole = record.reader, part.seconds, False
+    started = time.monotonic()
     while left > 0 and not whole:
         began = time.monotonic()
         try:
@@ -154,7 +155,7 @@ def _slice(worker: Worker, record: Record, part: Amount, seed: int, failures: Pa
             if outcome.signature not in record.failures:
                 record.failures[outcome.signature] = keep(worker, reader, outcome, data, failures)
         seed += 1_000_003
-    record.spent += part.seconds
+    record.spent += time.monotonic() - started
 
 
 def _left_behind(folder: Path, reader: Reader, outcome: Outcome, record: Record) -> dict[str, Any]:

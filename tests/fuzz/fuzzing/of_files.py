@@ -6,6 +6,7 @@ from pathlib import Path
 from fuzzing.reader import CORPUS, OLD, REPOSITORY, Prepared, Reader
 
 _PIXELS = 1 << 20  # of a photo: the more are allowed, the more memory one may take
+_ONNX_IMAGE = (3, 8, 8)
 _PASSPHRASE = "not a secret"
 
 
@@ -36,6 +37,23 @@ def _card(folder: Path) -> Prepared:
     for file in (REPOSITORY / OLD / "card").iterdir():
         shutil.copyfile(file, folder / file.name)
     return Prepared(lambda file: cards.load(folder / "model.toml"), (cards.CardError, ZooMissing))
+
+
+def _onnx(folder: Path) -> Prepared:
+    from veil.models import weights
+    from veil.models.cards import CardError
+    from veil.models.onnx import network
+    from veil.models.onnx.reading import Limits, OnnxMissing
+
+    small = Limits(file=1 << 22, nodes=1000, value=1 << 22, values=1 << 25, multiplications=1 << 27)
+
+    def read(file: Path) -> None:
+        with weights.reading(file, "an ONNX classifier", CardError):
+            network.load(file, _ONNX_IMAGE, small)
+
+    for seed in sorted((REPOSITORY / CORPUS / "onnx").iterdir()):
+        read(seed)  # the packages that it needs are imported once, and take memory
+    return Prepared(read, (CardError, OnnxMissing))
 
 
 def _client(folder: Path) -> Prepared:
@@ -105,6 +123,8 @@ ROWS = (
            seeds=(f"{_OLD_CARD}.labels.txt",), prepare=_card),
     Reader(name="card-weights", title="the weights of a model", file="model.safetensors",
            seeds=(f"{_OLD_CARD}.safetensors",), prepare=_card),
+    Reader(name="card-onnx", title="the ONNX network of a model", file="model.onnx", seeds=(f"{CORPUS}/onnx/*",),
+           prepare=_onnx, seconds=20),
     Reader(name="client", title="a client or service of features", file="client.safetensors",
            seeds=(f"{OLD}/obfuscator/*.safetensors", f"{OLD}/maps/*.safetensors"), prepare=_client),
     Reader(name="transformation", title="a transformation network", file="transformation.safetensors",

@@ -9,6 +9,7 @@ import struct
 import tempfile
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin
@@ -124,6 +125,69 @@ def requests() -> dict[str, bytes]:
     return {f"requests/{name}.http": text.encode() for name, text in texts.items()}
 
 
+def networks() -> dict[str, bytes]:
+    """Small ONNX classifiers: one that computes shapes, one of later versions, one of many operators."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    random = np.random.default_rng(0)
+
+    def node(kind: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
+        return helper.make_node(kind, inputs.split(), outputs.split(), name=outputs.split()[0], **attributes)
+
+    def file(nodes: list[onnx.NodeProto], held: dict[str, object], version: int) -> bytes:
+        weights = {"kernel": random.normal(size=(4, 3, 3, 3)), "matrix": random.normal(size=(4, 5))}
+        arrays = {name: np.asarray(value, np.float32) for name, value in weights.items()}
+        arrays |= {name: np.asarray(value) for name, value in held.items()}
+        image = helper.make_tensor_value_info("images", 1, ["n", 3, 8, 8])
+        answer = helper.make_tensor_value_info("logits", 1, ["n", 5])
+        tensors = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+        graph = helper.make_graph(nodes, "classifier", [image], [answer], tensors)
+        return bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)]).SerializeToString())
+
+    shapes = [
+        node("Conv", "images kernel", "a", pads=[1, 1, 1, 1], strides=[2, 2], group=1),
+        node("LeakyRelu", "a", "b", alpha=0.1), node("MaxPool", "b", "c", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Shape", "c", "s"), node("Gather", "s first", "count", axis=0), node("Unsqueeze", "count zero", "counts"),
+        node("Concat", "counts four", "shape", axis=0), node("GlobalAveragePool", "c", "d"),
+        node("Reshape", "d shape", "e"), node("MatMul", "e matrix", "f"), node("Softmax", "f", "logits", axis=1),
+    ]  # fmt: skip
+    parts = [
+        node("SpaceToDepth", "images", "x", blocksize=2), node("DepthToSpace", "x", "y", blocksize=2, mode="CRD"),
+        node("Conv", "y kernel", "a", auto_pad="SAME_UPPER"), node("QuantizeLinear", "a step middle", "q"),
+        node("DequantizeLinear", "q step middle", "b"), node("Split", "b", "l r", axis=1, num_outputs=2),
+        node("Concat", "r l", "c", axis=1), node("Pad", "c pads", "d", mode="edge"),
+        node("Slice", "d zero end last", "e"), node("Gelu", "e", "f"), node("Transpose", "f", "g", perm=[0, 2, 3, 1]),
+        node("ReduceMean", "g inner", "h", keepdims=0), node("MatMul", "h matrix", "logits"),
+    ]  # fmt: skip
+    many = [
+        node("InstanceNormalization", "images three none", "a"),
+        node("BatchNormalization", "a three none none three", "b"),
+        node("LRN", "b", "c", size=3), node("AveragePool", "c", "d", kernel_shape=[2, 2], strides=[2, 2]),
+        node("PRelu", "d slope", "g"), node("Constant", "", "low", value_float=-1.0), node("Max", "g low", "h"),
+        node("Clip", "h low high", "i"), node("Shape", "i", "s"), node("Slice", "s two end zero", "sides"),
+        node("ReduceProd", "sides", "area", keepdims=0), node("Div", "area sixteen", "one"),
+        node("Mod", "area seven", "rest"), node("Range", "nought stop one", "r"), node("Cast", "r", "numbers", to=1),
+        node("ConstantOfShape", "end", "zeros"), node("Equal", "r rest", "m"), node("Where", "m numbers zeros", "w"),
+        node("Tile", "w once", "t"), node("Expand", "t wide", "x"), node("Add", "i x", "j"),
+        node("Flatten", "j", "k"), node("LayerNormalization", "k scale", "l"), node("Dropout", "l half", "o"),
+        node("Identity", "o", "p"), node("Squeeze", "shift inner", "bias"), node("Gemm", "p tall bias", "q"),
+        node("Pow", "q once_more", "u"), node("LogSoftmax", "u", "logits"),
+    ]  # fmt: skip
+    floats = {"three": np.ones(3), "none": np.zeros(3), "slope": np.ones((3, 1, 1)), "high": 6, "scale": np.ones(48),
+              "half": 0.5, "tall": random.normal(size=(48, 5)), "shift": np.zeros((1, 5)), "once_more": 1}  # fmt: skip
+    numbers = {"two": [2], "end": [4], "zero": [0], "sixteen": 16, "seven": 7, "nought": 0, "stop": 4, "once": [1],
+               "wide": [1, 1, 1, 4], "inner": [0]}  # fmt: skip
+    held = {name: np.asarray(value, np.float32) for name, value in floats.items()}
+    whole = {"first": 0, "zero": [0], "four": [4]}
+    bytes_inside = {"step": np.float32(0.1), "middle": np.uint8(128), "pads": [0, 0, 1, 1, 0, 0, 1, 1],
+                    "zero": [0], "end": [6], "last": [-1], "inner": [1, 2]}  # fmt: skip
+    return {
+        "onnx/shapes.onnx": file(shapes, dict(whole), 17), "onnx/parts.onnx": file(parts, bytes_inside, 20),
+        "onnx/many.onnx": file(many, {**held, **numbers}, 17),
+    }  # fmt: skip
+
+
 def rest() -> dict[str, bytes]:
     """Cards that name other architectures and options, and a list of labels."""
     old = (REPOSITORY / "tests/support/old_formats/7c1583f/card/model.toml").read_text()
@@ -143,7 +207,7 @@ def checkpoint() -> dict[str, bytes]:
 
 def main() -> None:
     """Writes all of them."""
-    for name, data in (images() | sets() | requests() | rest() | checkpoint()).items():
+    for name, data in (images() | networks() | sets() | requests() | rest() | checkpoint()).items():
         file = REPOSITORY / CORPUS / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)

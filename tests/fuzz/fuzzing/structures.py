@@ -13,7 +13,7 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from fuzzing import pictures
+from fuzzing import graphs, pictures
 from fuzzing.mutators import NUMBERS, Mutator
 
 TEXTS = (
@@ -289,6 +289,6 @@ _HEADERS = (
 STRUCTURES: dict[str, Mutator] = {
     ".json": json_text, ".key": json_text, ".jsonl": json_lines, ".toml": toml, ".csv": table, ".txt": table,
     ".safetensors": safetensors, ".png": pictures.png, ".jpg": pictures.jpeg, ".tiff": pictures.tiff,
-    ".gif": pictures.gif, ".webp": pictures.riff,
+    ".gif": pictures.gif, ".onnx": graphs.onnx_network, ".webp": pictures.riff,
     ".pickle": pickle, ".gz": gzipped, ".idx": idx, ".http": request,
 }  # fmt: skip

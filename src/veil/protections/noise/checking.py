@@ -15,7 +15,7 @@ size, in units of the noise's energy as released. 1 is all of it, 0 none.
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from veil.images.photo import alike_in_channels
 from veil.jobs.row_formats import Row
 from veil.metrics import fidelity, privacy
 from veil.models.answers import NoFiniteAnswer
+from veil.models.classifier import TORCH
 from veil.protections.noise.passes import JUDGED_TOGETHER, Passes
 from veil.protections.noise.readings import label_spaces
 from veil.protections.noise.released_photos import Match, Released
@@ -43,6 +44,7 @@ class CheckedView(TypedDict):
 
     Attributes:
         role: ``descent`` where it counts for the verdict, ``unseen`` where it is only asked.
+        run_by: ``onnxruntime`` where that runs the network; not there where torch does.
         true_class: None where it is not known; the same for the fields that need it.
         first_before: whether the true class came first before anything was done, by the run's row.
     """
@@ -58,6 +60,7 @@ class CheckedView(TypedDict):
     icp_after: float | None
     rank_after: int | None
     first_before: bool | None
+    run_by: NotRequired[str]
 
 
 class CheckedRow(TypedDict):
@@ -200,7 +203,7 @@ def _view(
 ) -> CheckedView:
     score, chosen = logits.softmax(1).max(1)
     true = None if truth is None else torch.tensor([truth])
-    return {
+    view: CheckedView = {
         "network": classifier.name, "role": role,
         "class_after": int(chosen), "class_after_name": classifier.classes[int(chosen)], "score_after": float(score),
         "ice_after": float(privacy.ice(logits)), "true_class": truth,
@@ -209,6 +212,9 @@ def _view(
         "rank_after": None if true is None else int(privacy.rank(logits, true)),
         "first_before": first_before,
     }  # fmt: skip
+    if classifier.run_by != TORCH:
+        view["run_by"] = classifier.run_by
+    return view
 
 
 def _compared(photo: Photo, match: Match | None) -> "_Comparison":

@@ -87,6 +87,9 @@ class Engine:
     Args:
         classifiers: one, or an ensemble; a job is done when its score is reached on each.
         batch, device, precision: see `Passes`. A score that counts is always taken in float32.
+
+    Raises:
+        NoGradients: for a network that can only judge.
     """
 
     def __init__(
@@ -97,6 +100,8 @@ class Engine:
         device: str = "auto",
         precision: Precision = "auto",
     ) -> None:
+        for classifier in classifiers:
+            classifier.require_gradients()
         self.passes = Passes(classifiers, batch=batch, device=device, precision=precision)
         self.device, self.classifiers = self.passes.device, self.passes.classifiers
         self.batch, self.bfloat16 = self.passes.batch, self.passes.bfloat16

@@ -170,8 +170,11 @@ def fit_groups(
     Raises:
         ValueError: for a true class that the first network does not have, networks of one name, or where no photo of a
             group can be read any more.
+        NoGradients: for a network that can only judge.
         NoFiniteAnswer: where no group is left.
     """
+    for classifier in classifiers:
+        classifier.require_gradients()
     models = {classifier.name: classifier.fingerprint() for classifier in classifiers}
     if len(models) < len(classifiers):
         raise ValueError("two of the networks have the same name: " + ", ".join(c.name for c in classifiers))
@@ -304,7 +307,7 @@ def _at_most(pixels: int, size: Size) -> int:
 
 def _answers(classifier: Classifier, photos: Tensor, batch: int) -> Tensor:
     """Logits (N, K), on the CPU, of uint8 photos (N, C, H, W)."""
-    device = next(classifier.parameters()).device
+    device = classifier.device
     with torch.no_grad():
         parts = [classifier(images.to_float(part.to(device))).float().cpu() for part in torch.split(photos, batch)]
     return torch.cat(parts)

@@ -28,9 +28,9 @@ from veil.jobs.folders import QUIET, FolderResult, Item, Job, Row, Run
 from veil.jobs.job import Digest, digest_of
 from veil.jobs.stream import Failed, Stages, stream
 from veil.metrics import fidelity
-from veil.models import catalog
+from veil.models import catalog, families
 from veil.models.answers import NoFiniteAnswer
-from veil.models.classifier import Classifier
+from veil.models.classifier import TORCH, Classifier
 from veil.models.names import DEFAULT
 from veil.protections.noise import SCHEMES
 from veil.protections.noise.advice import advice
@@ -99,6 +99,7 @@ class Protector:
     Raises:
         ValueError: for an unknown scheme or device, settings out of range, or a file that holds no universal noise.
         UnknownModel, CardError, ZooMissing: see `veil.models.catalog.load`.
+        NoGradients: for one of ``models`` that can only judge.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class Protector:
         chosen = [models] if isinstance(models, str | Classifier) else list(models)
         self.engine = Engine(_loaded(chosen), batch=batch, device=device, precision=precision)
         others = _loaded(verify_with)
+        _require_strangers(self.engine.classifiers, others)
         self.judges = Passes(others, together=JUDGED_TOGETHER, device=device) if others else None
         if settings is None and "budget" not in options:
             self.settings = _as_needed(self.settings, self.engine.classifiers)
@@ -138,6 +140,8 @@ class Protector:
         _require_one_subject(everyone)
         self.spaces = label_spaces(everyone)
         self.classes = {classifier.name: classifier.classes for classifier in everyone}
+        self.run_by = {classifier.name: classifier.run_by for classifier in everyone if classifier.run_by != TORCH}
+        self.families = {classifier.name: classifier.family for classifier in everyone if classifier.family}
         if len(self.classes) < len(everyone):
             raise ValueError("two of the models have the same name: " + ", ".join(c.name for c in everyone))
 
@@ -159,6 +163,14 @@ class Protector:
                 provenance.ARITHMETIC: self.engine.passes.arithmetic(),
             }
         )
+
+    def warnings(self) -> list[str]:
+        """What a person must know of the networks: judges of the same family as a surrogate."""
+        surrogates, judges = (
+            [(classifier.name, classifier.family) for classifier in of]
+            for of in (self.engine.classifiers, self.judges.classifiers if self.judges else ())
+        )
+        return [families.warning(*pair) for pair in families.related(surrogates, judges)]
 
     def protect(self, photo: "ImageLike", *, truth: int | None = None) -> Protected:
         """Protects one photo in memory; judged on its 8-bit pixels, as a lossless file gives them back.
@@ -309,6 +321,10 @@ class Protector:
         for view in views:
             names = self.classes[view["network"]]
             view |= {f"{key}_name": names[view[key]] for key in ("true_class", "class_before", "class_after")}
+            if view["network"] in self.families:
+                view["family"] = self.families[view["network"]]
+            if view["network"] in self.run_by:
+                view["run_by"] = self.run_by[view["network"]]
             if self.processings:
                 view["survival"] = left[view["network"]]
         first = views[0]
@@ -360,6 +376,20 @@ def _as_needed(settings: StepSettings, classifiers: Sequence[Classifier]) -> Ste
     """The settings with the largest noise limit that a network needs, where that is larger than theirs."""
     needed = max((c.budget for c in classifiers if c.budget is not None), default=0)
     return replace(settings, budget=needed) if getattr(settings, "budget", needed) < needed else settings
+
+
+def _require_strangers(surrogates: Sequence[Classifier], judges: Sequence[Classifier]) -> None:
+    """Refuses a judge that is a surrogate, whatever it is called.
+
+    Raises:
+        ValueError: then.
+    """
+    known = {classifier.weights_fingerprint(): classifier.name for classifier in surrogates} if judges else {}
+    for judge in judges:
+        if (same := known.get(judge.weights_fingerprint())) is not None:
+            raise ValueError(
+                f"{judge.name} has the weights of {same}, which the noise is made against: it cannot judge the noise"
+            )
 
 
 def _require_one_subject(classifiers: Sequence[Classifier]) -> None:

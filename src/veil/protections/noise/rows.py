@@ -18,6 +18,8 @@ class NetworkView(TypedDict):
 
     Attributes:
         role: ``descent`` where the noise was made against the network, ``unseen`` where it was not.
+        family: of networks that see alike; not there where it is not known.
+        run_by: ``onnxruntime`` where that ran the network; not there where torch did.
         survival: by processing.
     """
 
@@ -36,6 +38,8 @@ class NetworkView(TypedDict):
     true_class_name: str
     class_before_name: str
     class_after_name: str
+    family: NotRequired[str]
+    run_by: NotRequired[str]
     survival: NotRequired[dict[str, Survival]]
 
 

@@ -125,7 +125,7 @@ def fit(
             f"{tuple(labels.shape)}"
         )
     labels = labels.expand(len(ensemble), -1)
-    device = next(ensemble[0].parameters()).device
+    device = ensemble[0].device
     noise = torch.zeros((len(losses), 1, *images.shape[1:]), device=device, requires_grad=True)
     optimizer = torch.optim.Adam([noise], lr=settings.learning_rate)
     for iteration in range(settings.iterations):
