@@ -53,8 +53,8 @@ def page(rows: Sequence[Row], about: Mapping[str, Any], source: str) -> Page:
     """
     faces, scale = about["faces"], about["settings"].get("scale")
     text = (
-        f"{about['data']}, {at_scale(scale) or 'own scale'}. The service asks for {', '.join(about['target'])}; hidden "
-        f"are {', '.join(about['hides']) or 'no attributes'}. Attackers learnt from "
+        f"{about['data']}, {at_scale(scale) or 'own scale'}. The service asks for {', '.join(about['target'])}; it is "
+        f"not to learn {', '.join(about['hides']) or 'any attribute in particular'}. Attackers learnt from "
         f"{faces['own'] + faces['service']:,} faces at most and chose by {faces['validation']:,}; all were judged on "
         f"{faces['judged']:,} of other people. This is one client, of one training: another training with the same "
         "settings may give other numbers. What stronger attackers than these would find is not known: an audit shows "
