@@ -17,7 +17,7 @@ import veil
 from veil.data import synthetic
 from veil.data.labelled_images import LabelledImages
 
-EPOCHS, BATCH, WORKERS = 4, 20, 2
+EPOCHS, BATCH, WORKERS = 12, 20, 2
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):

@@ -15,4 +15,4 @@ def test_a_network_learns_from_images_that_two_workers_encrypt() -> None:
     losses = [float(line.split()[-1]) for line in done.stdout.splitlines() if line.startswith("epoch")]
     assert losses[-1] < losses[0] / 2
     right = int(done.stdout.splitlines()[-1].split()[2])
-    assert right > 32  # of 80 images of four classes, of which a guess has 20: that many in one of a thousand tries
+    assert right > 60  # of 80 images of four classes; a guess has 20, and with ten other keys it was 79 or 80
