@@ -35,8 +35,13 @@ def reference() -> str:
 
 def _choices(parameter: Any) -> Sequence[str]:
     """What a parameter takes, where that is a closed set."""
-    if get_origin(parameter.type_descriptor.annotation) is Literal:
-        return get_args(parameter.type_descriptor.annotation)
+    if hasattr(parameter, "type_descriptor"):  # since typer 0.29
+        kind = parameter.type_descriptor.annotation
+        choices = get_args(kind) if get_origin(kind) is Literal else ()
+    else:
+        choices = tuple(getattr(parameter.type, "choices", ()))
+    if choices:
+        return choices
     return (parameter.metavar or "").strip("<>").split("|") if (parameter.metavar or "").startswith("<") else ()
 
 
