@@ -28,7 +28,7 @@ PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _READ = sum(getattr(os, flag, 0) for flag in ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
-_PART = 1 << 24  # bytes that are read, or written, by one call
+_PART = 1 << 24  # bytes that are read by one call
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 _TEMPORARY = re.compile(rf"\.({_TOKEN.pattern})-[0-9a-f]{{16}}{re.escape(PARTIAL)}")
 
